@@ -1,0 +1,2 @@
+//! The program: command line, settings, boot and drain.
+fn main() {}
