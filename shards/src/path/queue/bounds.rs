@@ -11,7 +11,7 @@ use ringway_protocol::{Code, FullPolicy, QueueId, Records, Rejection};
 
 use super::Store;
 use super::catalog::Queue;
-use super::log::walk;
+use super::piece::walk;
 use super::segments::Segments;
 use crate::limits::SEGMENT_BYTES;
 

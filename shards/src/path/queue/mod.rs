@@ -5,6 +5,8 @@
 //! | `catalog` | queues by name and by id |
 //! | `segments` | memory for records, and its reuse |
 //! | `log` | where a queue's messages lie and which are ready |
+//! | `held` | which segments a log gives back, keeps waiting or compacts |
+//! | `piece` | messages that follow each other in a segment |
 //! | `bounds` | put, and what a full queue does |
 //! | `take` | ready messages become a delivery |
 //! | `lease` | who holds which messages until when |
@@ -22,8 +24,10 @@
 mod bounds;
 mod catalog;
 mod dead_letters;
+mod held;
 mod lease;
 mod log;
+mod piece;
 mod segments;
 mod settle;
 mod stat;
@@ -38,7 +42,7 @@ use ringway_protocol::{LeaseId, QueueId, QueueOptions, Rejection};
 
 use self::catalog::Catalog;
 use self::lease::Leases;
-use self::log::Piece;
+use self::piece::Piece;
 use self::segments::{NIL, Segments};
 use self::settle::End;
 use self::waits::Waits;

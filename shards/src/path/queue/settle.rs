@@ -10,7 +10,7 @@ use ringway_protocol::{LeaseId, QueueId, Rejection};
 
 use super::Store;
 use super::lease::{Found, Lease};
-use super::log::Piece;
+use super::piece::Piece;
 use super::segments::Segments;
 
 /// What to do with messages whose lease, or whose place in it, ends.

@@ -7,7 +7,8 @@ use ringway_protocol::request::Take;
 use ringway_protocol::{Code, Rejection};
 
 use super::catalog::Queue;
-use super::log::{Log, Piece};
+use super::log::Log;
+use super::piece::Piece;
 use super::segments::Segments;
 use super::{Store, Taken, TakenRun, Timer};
 use crate::limits::{RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
