@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use ringway_protocol::request::Take;
 use ringway_protocol::{FullPolicy, QueueOptions};
 
+use self::support::figure;
 use self::support::pair::Pair;
 
 const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];
@@ -115,5 +116,87 @@ proptest! {
         pair.declare("a", None);
         ops.into_iter().for_each(|op| run(&mut pair, op));
         pair.answers();
+    }
+}
+
+/// What becomes of a lease in the test below.
+#[derive(Clone, Debug)]
+enum Fate {
+    /// Some of it is acknowledged, the rest runs out.
+    Scattered(Vec<(u32, u32)>),
+    /// Some of it is given back.
+    GivenBack(Vec<(u32, u32)>),
+    Whole,
+    Forgotten,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    let ranges = || prop::collection::vec((0_u32..30, 1_u32..12), 1..8);
+    prop_oneof![
+        5 => ranges().prop_map(Fate::Scattered),
+        1 => ranges().prop_map(Fate::GivenBack),
+        3 => Just(Fate::Whole),
+        1 => Just(Fate::Forgotten),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Enough messages that segments are compacted, and compacted again, under leases that still refer to them.
+    #[test]
+    fn compaction_changes_nothing_but_held_bytes(
+        batches in prop::collection::vec(prop::collection::vec(1_usize..1_200, 30..60), 40..80),
+        takes in prop::collection::vec(1_u32..32, 8..20),
+        fates in prop::collection::vec(fate(), 50..100),
+    ) {
+        let mut pair = Pair::new(0);
+        let options =
+            QueueOptions { bytes_max: 7 << 20, deliveries_max: 0, ..QueueOptions::default() };
+        pair.declare("a", Some(options));
+        batches.iter().for_each(|sizes| pair.put("a", sizes));
+        let queue = pair.queue("a");
+        let take = |messages_max| Take {
+            queue,
+            messages_max,
+            bytes_max: 0,
+            wait_ms: 0,
+            lease_ms: 0,
+            acknowledged: false,
+        };
+        for round in 0..4 {
+            let first = pair.leases();
+            for messages_max in takes.iter().cycle() {
+                if pair.store.ready() == 0 {
+                    break;
+                }
+                pair.take(&take(*messages_max), false);
+            }
+            let leases = pair.leases();
+            for (back, fate) in (0..leases - first).zip(fates.iter().cycle().skip(round * 7)) {
+                match fate.clone() {
+                    Fate::Scattered(ranges) => pair.settle(back, ranges, false, false),
+                    Fate::GivenBack(ranges) => pair.settle(back, ranges, false, true),
+                    Fate::Whole => pair.settle(back, Vec::new(), true, false),
+                    Fate::Forgotten => {}
+                }
+                if back % 16 == 0 {
+                    pair.compare();
+                    let row = pair.store.stat(queue).unwrap();
+                    let (held, live) = (figure(&row, "held_bytes"), figure(&row, "live_bytes"));
+                    let segments = 3 * (128 << 10);
+                    prop_assert!(2 * held <= 3 * live + 2 * segments, "{held} held for {live}");
+                }
+            }
+            pair.pass(31_000);
+            pair.compare();
+        }
+        while pair.store.ready() > 0 {
+            pair.take(&Take { acknowledged: true, ..take(4_096) }, false);
+        }
+        // Dead segments go back a few a turn, once nothing refers to them.
+        (0..20).for_each(|_| pair.pass(0));
+        let held = figure(&pair.store.stat(queue).unwrap(), "held_bytes");
+        prop_assert_eq!(held, 0, "an empty queue holds nothing");
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod model;
 pub mod pair;
+pub mod script;
 
 use ringway_protocol::reply::QUEUE_COLUMNS;
 use ringway_protocol::request::{Range, Settle, encode_settle};

@@ -73,6 +73,8 @@ pub struct Model {
     pub defaults: QueueOptions,
     pub queues_max: usize,
     pub queues: BTreeMap<QueueId, Queue>,
+    /// Every id that ever named a queue.
+    ids: BTreeSet<QueueId>,
     pub leases: Vec<Lease>,
     pub waits: Vec<Wait>,
     /// Timers by tick, then by the order in which they were armed.
@@ -88,6 +90,7 @@ impl Model {
             defaults,
             queues_max,
             queues: BTreeMap::new(),
+            ids: BTreeSet::new(),
             leases: Vec::new(),
             waits: Vec::new(),
             timers: BTreeMap::new(),
@@ -110,7 +113,8 @@ impl Model {
             waits: VecDeque::new(),
             counts: Counts::default(),
         };
-        assert!(self.queues.insert(id, queue).is_none(), "an id names one queue ever");
+        assert!(self.queues.insert(id, queue).is_none());
+        assert!(self.ids.insert(id), "an id names one queue ever");
     }
 
     /// Whether the bound on messages lets a batch in; drops what must make room for it.
@@ -301,7 +305,9 @@ impl Model {
             self.queues.keys().filter(|id| id.0 > u64::MAX / 2).copied().collect();
         for id in invented {
             let queue = self.queues.remove(&id).unwrap();
-            self.queues.insert(open(&queue.name), queue);
+            let real = open(&queue.name);
+            assert!(self.ids.remove(&id) && self.ids.insert(real), "an id names one queue ever");
+            self.queues.insert(real, queue);
         }
     }
 

@@ -36,7 +36,7 @@ impl Pair {
             shard: 3,
             defaults,
             queues_max: QUEUES_MAX,
-            leases_max: 1_000,
+            leases_max: 10_000,
             waits_max: 1_000,
         });
         store.expire(start_ns);
@@ -52,6 +52,11 @@ impl Pair {
             payloads: 0,
             requests: 0,
         }
+    }
+
+    /// How many leases were granted.
+    pub fn leases(&self) -> usize {
+        self.leases.len()
     }
 
     /// The id of a name, or one that names nothing.

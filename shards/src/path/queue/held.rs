@@ -4,6 +4,11 @@
 //! one that is being settled. Only segments behind the cursor are compacted, a few a call, and none that a send
 //! refers to.
 
+use std::collections::VecDeque;
+
+use ringway_protocol::QueueId;
+
+use super::catalog::Queue;
 use super::log::Log;
 use super::segments::{NIL, Place, Segments};
 
@@ -77,6 +82,12 @@ impl Log {
         }
     }
 
+    /// Whether dead segments are kept only because a send refers to them, or did a moment ago.
+    #[inline]
+    pub fn lingers(&self) -> bool {
+        self.limbo.first != NIL || self.live == 0 && self.tail != NIL
+    }
+
     /// Whether more bytes are held than the live ones justify.
     #[inline]
     pub fn is_wasteful(&self) -> bool {
@@ -117,5 +128,16 @@ impl Log {
             segments.abandon(self.tail);
         }
         self.held_bytes = 0;
+    }
+}
+
+impl Queue {
+    /// Notes that dead segments are kept because of sends, so that they are looked at later.
+    #[inline]
+    pub fn linger(&mut self, lingering: &mut VecDeque<QueueId>) {
+        if self.log.lingers() && !self.lingering {
+            self.lingering = true;
+            lingering.push_back(self.id);
+        }
     }
 }

@@ -71,6 +71,7 @@ impl Store {
             for piece in &self.pieces {
                 queue.log.settle(&mut self.segments, piece);
             }
+            queue.linger(&mut self.lingering);
         } else {
             queue.leased += u64::from(count);
             self.leased += u64::from(count);
