@@ -173,6 +173,8 @@ impl Script {
         };
         let runs: Vec<_> = self.taken.runs.iter().map(run).collect();
         let runs = runs.join(" | ");
+        // The answer has been sent: nothing refers to the segments any more.
+        self.taken.runs.clear();
         if self.taken.lease == LeaseId::NONE {
             return runs;
         }
