@@ -9,7 +9,7 @@ pub struct QueueId(pub u64);
 impl QueueId {
     /// Puts an id together. `slot` must be below 2^24 and `incarnation` above 0.
     pub fn new(incarnation: u32, shard: u8, slot: u32) -> Self {
-        debug_assert!(slot < 1 << 24 && incarnation > 0);
+        assert!(slot < 1 << 24 && incarnation > 0, "a queue's id has room for its parts");
         Self(u64::from(incarnation) << 32 | u64::from(shard) << 24 | u64::from(slot))
     }
 

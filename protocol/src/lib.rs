@@ -6,15 +6,19 @@
 
 pub mod bytes;
 pub mod code;
+mod figures;
 pub mod frame;
 pub mod greeting;
 pub mod id;
 pub mod limits;
+mod listing;
 pub mod name;
 pub mod options;
 pub mod record;
 pub mod reply;
 pub mod request;
+mod settle;
+mod take;
 
 pub use code::{Code, Level, Rejection};
 pub use frame::{Frame, HEADER_BYTES, Header, Kind, Split};
