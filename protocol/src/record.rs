@@ -10,7 +10,9 @@
 
 use crate::bytes::Reader;
 use crate::code::{Code, Rejection};
-use crate::limits::{ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use crate::limits::{
+    ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_BYTES_MAX, DEAD_LETTER_BYTES_MAX, PAYLOAD_BYTES_MAX,
+};
 
 /// Every record starts with this many bytes.
 pub const RECORD_HEADER_BYTES: usize = 8;
@@ -185,6 +187,27 @@ impl<'a> Records<'a> {
         })
     }
 
+    /// Refuses what may be delivered but not put: attributes in the room that dead letters need, and
+    /// those that ask for what only a later version does.
+    #[inline]
+    pub(crate) fn check_put(&self) -> Result<(), Rejection> {
+        if self.any_attributes { self.check_put_attributes() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn check_put_attributes(&self) -> Result<(), Rejection> {
+        if self.iter().any(|record| record.attributes.len() > ATTRIBUTES_BYTES_MAX) {
+            return Err(ATTRIBUTES_TOO_LARGE);
+        }
+        match self.unsupported_attribute() {
+            Some(_) => Err(Rejection::new(
+                Code::Unsupported,
+                "of the attributes of a message only headers are supported yet",
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// The first attribute that only a later version acts on: anything but headers.
     pub fn unsupported_attribute(&self) -> Option<Attribute<'a>> {
         if !self.any_attributes {
@@ -195,6 +218,9 @@ impl<'a> Records<'a> {
             .find(|attribute| !matches!(attribute, Attribute::Header { .. }))
     }
 }
+
+const ATTRIBUTES_TOO_LARGE: Rejection =
+    Rejection::new(Code::TooLarge, "the attributes of a message are longer than 4 KiB");
 
 /// The bytes of the record at the front of `bytes`, which must be valid: its header names them.
 ///
@@ -222,8 +248,11 @@ fn check_rare(word: u64, record: &[u8]) -> Result<(), Rejection> {
     if word >> 48 != 0 {
         return Err(Rejection::malformed("a reserved field is not zero"));
     }
-    if attributes > record.len() || attributes > ATTRIBUTES_BYTES_MAX {
-        return Err(Rejection::malformed("a record's attributes are longer than allowed"));
+    if attributes > record.len() {
+        return Err(Rejection::malformed("a record's attributes are longer than the record"));
+    }
+    if attributes > ATTRIBUTES_BYTES_MAX + DEAD_LETTER_BYTES_MAX {
+        return Err(ATTRIBUTES_TOO_LARGE);
     }
     if record.len() - attributes > PAYLOAD_BYTES_MAX {
         return Err(Rejection::new(Code::TooLarge, "a message is longer than 64 KiB"));

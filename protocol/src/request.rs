@@ -189,12 +189,7 @@ fn put<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Rejection> {
     let (queue, count) = (queue_id(&mut fields)?, fields.u32()?);
     fields.reserved(4)?;
     let records = Records::parse(reader.rest(), count)?;
-    if records.unsupported_attribute().is_some() {
-        return Err(Rejection::new(
-            Code::Unsupported,
-            "of the attributes of a message only headers are supported yet",
-        ));
-    }
+    records.check_put()?;
     Ok(Request::Put { queue, records })
 }
 
