@@ -79,8 +79,8 @@ impl<'a> Reply<'a> {
             kind.ok_or(Rejection::new(Code::UnknownKind, "the kind of a reply is unknown"))?;
         frame::check_flags(frame.header)?;
         if code != 0 {
-            let code = Code::from_number(code)
-                .ok_or(Rejection::malformed("a reply has a code that this version lacks"))?;
+            let code = Code::from_number(code);
+            let code = code.ok_or(Rejection::malformed("the code of a reply is unknown"))?;
             return Ok(Reply::Refused { code, sentence: text(frame.body)? });
         }
         let mut reader = Reader::new(frame.body);

@@ -226,10 +226,8 @@ fn unknown_kind(kind: u8) -> Rejection {
     if kind == CREDIT {
         return Rejection::new(Code::Unsupported, "credit is not supported yet");
     }
-    let sentence = if kind & REPLY != 0 {
-        "a client sends requests, this is the kind of a reply"
-    } else {
-        "the kind of frame is unknown"
-    };
-    Rejection::new(Code::UnknownKind, sentence)
+    if kind & REPLY != 0 {
+        return Rejection::new(Code::UnknownKind, "a client sends requests, this is a reply");
+    }
+    Rejection::new(Code::UnknownKind, "the kind of frame is unknown")
 }

@@ -142,11 +142,8 @@ impl<'a> Delivery<'a> {
         let lease = LeaseId(fields.u64()?);
         let (lease_ms, count, runs) = (fields.u32()?, fields.u32()?, fields.u32()? as usize);
         fields.reserved(4)?;
-        // Checked against what is there before the product is used: it cannot overflow below.
-        let Some(runs_bytes) = runs.checked_mul(RUN_BYTES) else {
-            return Err(Rejection::malformed("a delivery has more runs than fit a frame"));
-        };
-        let (runs, _) = reader.bytes(runs_bytes)?.as_chunks::<RUN_BYTES>();
+        // Saturated: a length that overflows is longer than any body and is refused as such.
+        let (runs, _) = reader.bytes(runs.saturating_mul(RUN_BYTES))?.as_chunks::<RUN_BYTES>();
         let bytes = reader.rest();
         let records =
             if count == 0 && bytes.is_empty() { None } else { Some(Records::parse(bytes, count)?) };
