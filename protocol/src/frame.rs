@@ -153,7 +153,8 @@ pub enum Split<'a> {
     NeedMore(usize),
 }
 
-/// Looks for one frame at the front of `bytes`, refusing a body over `body_bytes_max` from its header.
+/// Looks for one frame at the front of `bytes`; a body over `body_bytes_max` is refused from its
+/// header.
 ///
 /// A rejection ends the connection: where the next frame starts is not known after it.
 #[inline]

@@ -2,7 +2,8 @@
 
 /// Names a queue and where it lives: 32 bits of incarnation, 8 of shard, 24 of slot.
 ///
-/// The incarnation tells a queue from an earlier one in the same slot; it is never 0, so neither is an id.
+/// The incarnation tells a queue from an earlier one in the same slot; it is never 0, so neither is
+/// an id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId(pub u64);
 

@@ -1,4 +1,7 @@
-//! Ringway's wire: bytes in, values out. No I/O, no unsafe, no allocation before a length is checked.
+//! Ringway's wire: bytes in, values out.
+//!
+//! No I/O, no unsafe, no allocation before a length is checked, no panic on any input. What is read
+//! is read strictly: what this crate would not write itself, it refuses.
 //!
 //! A connection carries frames: a 16-byte [`Header`], then a body. [`frame`] cuts frames out of a
 //! byte stream, [`request`] and [`reply`] give bodies their meaning, [`record`] is one message,

@@ -10,7 +10,7 @@ pub const GREETING_BYTES_MAX: usize = 4 << 10;
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 /// Longest attributes of one message that is put, in bytes.
 pub const ATTRIBUTES_BYTES_MAX: usize = 4 << 10;
-/// What the server may add to the attributes of a message that goes to a dead-letter queue, in bytes.
+/// What the server may add to the attributes of a message that becomes a dead letter, in bytes.
 pub const DEAD_LETTER_BYTES_MAX: usize = 1 << 10;
 /// Longest value of one attribute, in bytes; a header's name counts as part of it.
 pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 1 << 10;

@@ -5,7 +5,8 @@
 //!  | length | attributes | reserved | attributes ... | payload ...
 //!  | u32    | u16        | u16 = 0  | that many bytes| the rest of length
 //! ```
-//! `length` counts what follows the 8 bytes. An attribute is a tag (u8), its length (u16) and its value.
+//! `length` counts what follows the 8 bytes. An attribute is a tag (u8), its length (u16) and its
+//! value.
 //! The bytes that a producer sent are stored and delivered untouched.
 
 use crate::bytes::Reader;

@@ -1,4 +1,4 @@
-//! FAULTS.md rows 16 and 17: no input panics, and nothing is accepted that would be written differently.
+//! No input panics, and nothing is accepted that would be written differently.
 
 use proptest::prelude::*;
 use ringway_protocol::frame::{self, Frame, HEADER_BYTES, Header, REPLY, Split};
@@ -93,7 +93,7 @@ fn mutate(bytes: &mut Vec<u8>, mutation: &Mutation) {
         Mutation::Cut(at) => bytes.truncate(at % length),
         Mutation::Insert(at, byte) => bytes.insert(at % length.min(bytes.len() + 1), byte),
         Mutation::Number(at, number) => {
-            let at = at % length & !3;
+            let at = (at % length) & !3;
             if let Some(field) = bytes.get_mut(at..at + 4) {
                 field.copy_from_slice(&number.to_le_bytes());
             }
@@ -134,7 +134,7 @@ proptest! {
         decode_every_way(&bytes);
     }
 
-    /// Row 16: what a header announces is refused before a byte of the body is waited for.
+    /// What a header announces is refused before a byte of the body is waited for.
     #[test]
     fn lengths_over_the_limit(length: u32, limit in 0..2_usize << 20) {
         let header = Header { length, ..Header::request(Kind::Echo, 1, 2) };
@@ -154,7 +154,8 @@ proptest! {
     /// What does not fit its field is written as bytes that are refused, never as a shorter value.
     #[test]
     fn attributes_over_their_limit(name in 200..600_usize, value in 0..3000_usize, wrap: bool) {
-        let (name, value) = ("n".repeat(name), vec![0_u8; if wrap { value + 65_000 } else { value }]);
+        let value = if wrap { value + 65_000 } else { value };
+        let (name, value) = ("n".repeat(name), vec![0_u8; value]);
         let header = ringway_protocol::Attribute::Header { name: &name, value: &value };
         let mut out = Vec::new();
         record::write(&mut out, &[header], b"payload");

@@ -1,4 +1,4 @@
-//! FAULTS.md row 18: any split of a valid byte stream decodes to the same frames as the whole.
+//! Any split of a valid byte stream decodes to the same frames as the whole.
 
 use proptest::prelude::*;
 
