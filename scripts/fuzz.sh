@@ -26,9 +26,15 @@ export RUSTC_BOOTSTRAP=1
 cargo run --quiet --package ringway-protocol --example fuzz_seeds -- fuzz/corpus
 echo "commit $(git describe --always --dirty 2>/dev/null || echo unknown), kernel $(uname -r)," \
     "seed $SEED, $RUNS runs a target"
+cargo fuzz build
+mkdir -p fuzz/artifacts
 for target in $TARGETS; do
     started=$(date +%s)
-    cargo fuzz run "$target" -- -runs="$RUNS" -seed="$SEED" -max_len=4096 -print_final_stats=0 \
-        -verbosity=0
+    log="fuzz/artifacts/$target.log"
+    cargo fuzz run "$target" -- -runs="$RUNS" -seed="$SEED" -max_len=4096 >"$log" 2>&1 || {
+        grep -a -A 3 -e 'panicked at' -e 'ERROR: ' -e 'Reproduce with' "$log" >&2 || true
+        echo "$target: FAILED, all of it in $log" >&2
+        exit 1
+    }
     echo "$target: $RUNS runs in $(($(date +%s) - started)) s, nothing found"
 done

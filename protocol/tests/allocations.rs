@@ -12,8 +12,8 @@ use ringway_protocol::reply::{self, Run, Settlement};
 use ringway_protocol::request::{Range, encode_settle, put_prefix};
 use ringway_protocol::{Code, Kind, LeaseId, Level, QueueId, Reply, Request, limits, record};
 
-/// Bytes that decoding a reply may allocate: entries of a listing and addresses of shards are kept as
-/// values, which are larger than their bytes; growing them doubles what is kept.
+/// Bytes that decoding a reply may allocate: entries of a listing and addresses of shards are kept
+/// as values, which are larger than their bytes; growing them doubles what is kept.
 fn reply_bytes_max(body: usize) -> u64 {
     8 * body as u64 + (16 << 10)
 }

@@ -1,5 +1,5 @@
-//! `docs/protocol.md` against the real encoder and decoder: no example, code, kind, limit or column of
-//! the page can be missing, stale or unchecked.
+//! `docs/protocol.md` against the real encoder and decoder: no example, code, kind, limit or column
+//! of the page can be missing, stale or unchecked.
 
 mod documentation;
 
