@@ -1,1 +1,2 @@
 //! Ringway.
+pub mod machine;

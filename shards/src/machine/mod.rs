@@ -1,0 +1,15 @@
+//! The machine under a shard: everything that needs `unsafe` or that only Linux knows.
+//!
+//! This folder is the one place in the crate where `unsafe` is allowed; each block carries its
+//! SAFETY sentence. Everything above it reaches the machine through `world.rs`.
+#![allow(unsafe_code)]
+
+pub mod clock;
+pub mod doorbell;
+pub mod executor;
+mod parked;
+
+/// What `parked.rs` is built from; its model puts loom's here.
+mod atomics {
+    pub use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
