@@ -4,6 +4,8 @@
 //! SAFETY sentence. Everything above it reaches the machine through `world.rs`.
 #![allow(unsafe_code)]
 
+pub mod affinity;
+pub mod cgroup;
 pub mod clock;
 pub mod doorbell;
 pub mod executor;
