@@ -1,5 +1,17 @@
 //! All unsafe code of the data plane: what must talk to the kernel or to raw memory.
+//!
+//! This folder is the one place in the crate where `unsafe` is allowed; each block carries its
+//! SAFETY sentence. Everything above it reaches the machine through `world.rs`.
 #![allow(unsafe_code)]
 
+pub mod clock;
+pub mod doorbell;
+pub mod executor;
 pub mod memory;
+mod parked;
 pub mod wheel;
+
+/// What `parked.rs` is built from; its model puts loom's here.
+mod atomics {
+    pub use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
