@@ -4,11 +4,15 @@
 //! SAFETY sentence. Everything above it reaches the machine through `world.rs`.
 #![allow(unsafe_code)]
 
+pub mod buffer_rings;
 pub mod clock;
 pub mod doorbell;
 pub mod executor;
+pub mod linux;
+pub mod listeners;
 pub mod memory;
 mod parked;
+pub mod ring;
 pub mod wheel;
 
 /// What `parked.rs` is built from; its model puts loom's here.
