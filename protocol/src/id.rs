@@ -40,7 +40,7 @@ impl std::fmt::Debug for QueueId {
 }
 
 /// Names a lease on its queue's shard: 32 bits of generation, 32 of slot. 0 is no lease.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct LeaseId(pub u64);
 
 impl LeaseId {
