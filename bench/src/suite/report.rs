@@ -145,21 +145,22 @@ impl<'a> Report<'a> {
         text
     }
 
-    /// What a reader must know beside the rows: failures, each once.
+    /// What a reader must know beside the rows: what went wrong, each once, and where it did.
     fn sentences(&self) -> Vec<String> {
-        let mut sentences = Vec::new();
+        let mut told: Vec<(&Failure, Vec<&str>)> = Vec::new();
         for measured in self.measured {
             for failure in &measured.failures {
-                let sentence = match failure {
-                    Failure::NotInstalled(told) => told.clone(),
-                    Failure::Failed(told) => format!("{}: {told}", measured.scenario.name),
-                };
-                if !sentences.contains(&sentence) {
-                    sentences.push(sentence);
+                match told.iter_mut().find(|(known, _)| *known == failure) {
+                    Some((_, names)) => names.push(measured.scenario.name),
+                    None => told.push((failure, vec![measured.scenario.name])),
                 }
             }
         }
-        sentences
+        let sentence = |(failure, names): (&Failure, Vec<&str>)| match failure {
+            Failure::NotInstalled(told) => told.clone(),
+            Failure::Failed(told) => format!("Failed ({}): {told}", names.join("; ")),
+        };
+        told.into_iter().map(sentence).collect()
     }
 
     /// The same and the figures of every round.
@@ -248,7 +249,9 @@ mod tests {
         polling.failures.push(Failure::NotInstalled("Redis is not installed.".into()));
         let mut broken = measured("idle", Figure::CpuPercent, &[]);
         broken.failures.push(Failure::Failed("ringway serve ended".into()));
-        let both = [polling, broken];
+        let mut again = measured("open loop", Figure::P50Ns, &[]);
+        again.failures.push(Failure::Failed("ringway serve ended".into()));
+        let both = [polling, broken, again];
         let report = Report::new(&both);
         let text = report.text(false);
         for wanted in [
@@ -259,7 +262,7 @@ mod tests {
             "not measured",
             "376.4 ns",
             "Redis is not installed.",
-            "idle: ringway serve ended",
+            "Failed (idle; open loop): ringway serve ended",
         ] {
             assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
         }
