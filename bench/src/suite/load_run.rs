@@ -1,13 +1,13 @@
 //! `ringway load` as a child process: its flags from a small value, its JSON back.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::figure::{Failure, Figure, Figures};
-use super::server::Server;
+use super::server::{Server, ringway};
 
 /// How one load is put on a server. All messages carry [`LoadRun::MESSAGE_BYTES`].
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,7 @@ impl LoadRun {
         rate: Option<f64>,
     ) -> Result<Figures, Failure> {
         let server = Server::start(program, &self.serve_arguments(server_cpu))?;
-        let output = Command::new(program)
+        let output = ringway(program)
             .args(self.load_arguments(server.address(), load_cpu, duration, rate))
             .stdin(Stdio::null())
             .output()?;

@@ -26,7 +26,7 @@ impl Server {
     /// Starts `program serve` with `flags` and waits until it serves.
     pub(super) fn start(program: &Path, flags: &[String]) -> Result<Self, Failure> {
         let files = Files::new()?;
-        let mut child = Command::new(program)
+        let mut child = ringway(program)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(flags)
             .arg("--port-file")
@@ -66,6 +66,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         stop(&mut self.child);
     }
+}
+
+/// `program` with the settings of its flags alone: what the caller's environment says about his own
+/// servers must not change what is measured.
+pub(super) fn ringway(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("RINGWAY_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Ends it at once: what its queues hold is of no interest, and a drain would wait for takers.
