@@ -1,0 +1,45 @@
+//! What the wire itself allows; the server's own ceilings are tighter or equal.
+
+use crate::frame::HEADER_BYTES;
+
+/// Longest body of one frame, in bytes: one batch fits one frame.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+/// Longest body before a connection is greeted: an unknown peer may cost no more than this.
+pub const GREETING_BYTES_MAX: usize = 4 << 10;
+/// Longest payload of one message, in bytes; longer ones will travel in chunks.
+pub const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+/// Longest attributes of one message, in bytes.
+pub const ATTRIBUTES_BYTES_MAX: usize = 4 << 10;
+/// Longest key, deduplication id, header name or header value, in bytes.
+pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 1 << 10;
+/// Most messages that one take returns.
+pub const TAKE_MESSAGES_MAX: u32 = 4096;
+/// Most ranges in one acknowledgement: each second message of a full take can be named.
+pub const RANGES_MAX: u32 = TAKE_MESSAGES_MAX / 2;
+/// Longest name of a queue, in bytes.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Longest access token, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 1 << 10;
+/// Most shards of one plane: a queue's id keeps eight bits for its shard.
+pub const SHARDS_MAX: usize = 256;
+/// Most queues of one shard: a queue's id keeps 24 bits for its slot.
+pub const QUEUES_PER_SHARD_MAX: usize = 1 << 24;
+/// Most queues that one page of a listing carries.
+pub const LIST_ENTRIES_MAX: u32 = 1024;
+
+const _: () = assert!(
+    crate::record::RECORD_HEADER_BYTES + ATTRIBUTES_BYTES_MAX + PAYLOAD_BYTES_MAX < FRAME_BYTES_MAX,
+    "the largest message fits a frame"
+);
+const _: () = assert!(
+    TOKEN_BYTES_MAX + 64 + HEADER_BYTES <= GREETING_BYTES_MAX,
+    "a greeting with the longest token fits the frame allowed before it"
+);
+const _: () = assert!(
+    RANGES_MAX as usize * 8 + 64 <= FRAME_BYTES_MAX,
+    "an acknowledgement of every second message fits a frame"
+);
+const _: () = assert!(
+    LIST_ENTRIES_MAX as usize * (NAME_BYTES_MAX + 32) + 64 <= FRAME_BYTES_MAX,
+    "a full page of a listing fits a frame"
+);
