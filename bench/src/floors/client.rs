@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::cpus::CpuPair;
-use super::latency::{Latency, Recorder};
+use super::latency::{self, Latency};
 
 /// Largest message of a ping-pong, bytes: both directions together fit the smallest socket buffers
 /// that Linux starts with, so a client that writes before it reads cannot deadlock.
@@ -41,24 +41,14 @@ pub(super) fn ping_pong(
     socket.set_nodelay(true)?;
     socket.set_nonblocking(wait == ClientWait::Polling)?;
     let (ping, mut pong) = (vec![0x5a; message_bytes], vec![0; message_bytes]);
-    let mut recorder = Recorder::new();
-    let measured_from = Instant::now() + duration / 10;
-    let ends = measured_from + duration;
-    // The end of one round trip is the beginning of the next: one clock read a trip.
-    let mut began = Instant::now();
-    while began < ends {
+    let latency = latency::of_trips(duration, || {
         write_all(&mut socket, &ping, cpus)?;
-        read_all(&mut socket, &mut pong, cpus)?;
-        let ended = Instant::now();
-        if began >= measured_from {
-            recorder.record((ended - began).as_nanos() as u64);
-        }
-        began = ended;
-    }
+        read_all(&mut socket, &mut pong, cpus)
+    })?;
     if pong != ping {
         return Err(io::Error::new(ErrorKind::InvalidData, "the echo differs from what was sent"));
     }
-    Ok(recorder.latency())
+    Ok(latency)
 }
 
 /// Writes zeros for `duration`; returns bytes and the seconds until the server had read them all.
@@ -67,7 +57,7 @@ pub(super) fn stream(address: SocketAddr, duration: Duration) -> io::Result<(u64
     let block = vec![0; STREAM_WRITE_BYTES];
     let mut bytes = 0;
     let began = Instant::now();
-    while began.elapsed() < duration {
+    while bytes == 0 || began.elapsed() < duration {
         socket.write_all(&block)?;
         bytes += block.len() as u64;
     }

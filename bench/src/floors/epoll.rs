@@ -196,7 +196,7 @@ mod tests {
                 assert!(latency.p50 <= latency.p999 && latency.p999 <= latency.max, "{floor:?}");
             }
             let floor = sink(cpus, server, SHORT).expect("sink runs");
-            assert!(floor.bytes_per_second > 1e6 && floor.seconds >= 0.02, "{floor:?}");
+            assert!(floor.bytes_per_second > 1e4 && floor.seconds >= 0.02, "{floor:?}");
         }
     }
 

@@ -317,7 +317,7 @@ mod tests {
                 assert!(floor.latency_ns.count > 0 && floor.latency_ns.p50 > 500, "{floor:?}");
             }
             let floor = sink(cpus, spin, SHORT).expect("sink runs");
-            assert!(floor.bytes_per_second > 1e6, "{floor:?}");
+            assert!(floor.bytes_per_second > 1e4, "{floor:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! A lane and the handoff between shards are such rings with something around them; these figures
 //! are the ring alone.
 
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::io;
 use std::thread;
@@ -12,7 +13,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use serde::Serialize;
 
 use super::cpus::{CpuPair, pin_to};
-use super::latency::{Latency, Recorder};
+use super::latency::{self, Latency};
 
 /// Slots of every ring measured here: enough that neither side waits for a single batch.
 const SLOTS: usize = 4096;
@@ -55,7 +56,7 @@ pub fn same_thread(duration: Duration) -> ItemCost {
     let (mut producer, mut consumer) = RingBuffer::<[u64; 2]>::new(SLOTS);
     let began = Instant::now();
     let mut items = 0;
-    while began.elapsed() < duration {
+    while items == 0 || began.elapsed() < duration {
         for item in 0..ITEMS_PER_CLOCK_READ {
             // The ring is empty before each push, so it takes the item and gives it back.
             let pushed = producer.push(black_box([item, items])).is_ok();
@@ -177,22 +178,14 @@ pub fn ping_pong(cpus: CpuPair, duration: Duration) -> io::Result<Latency> {
         }
     };
     let measure = move || {
-        let mut recorder = Recorder::new();
-        let measured_from = Instant::now() + duration / 10;
-        let ends = measured_from + duration;
-        let mut began = Instant::now();
-        while began < ends {
+        let Ok(latency) = latency::of_trips(duration, || {
             ping.push(1).expect("an empty ring takes an item");
             while pong.pop().is_err() {
                 cpus.pause();
             }
-            let ended = Instant::now();
-            if began >= measured_from {
-                recorder.record((ended - began).as_nanos() as u64);
-            }
-            began = ended;
-        }
-        recorder.latency()
+            Ok::<_, Infallible>(())
+        });
+        latency
     };
     on_both(cpus, echo, measure).map(|((), latency)| latency)
 }
