@@ -1,0 +1,3 @@
+//! One message, in order: the files in alphabetical order of their stages are the order of execution.
+
+pub mod origin;
