@@ -39,6 +39,16 @@ struct Moved {
     is_at: u32,
 }
 
+/// Messages between two marks, at least.
+const MARK_MESSAGES: u32 = 32;
+
+/// How many messages end at a byte: a take jumps from mark to mark instead of reading every record's length.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    messages: u32,
+    bytes: u32,
+}
+
 /// One segment. Invariant: live <= messages, and live counts the messages that are not marked gone.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -51,6 +61,9 @@ pub(super) struct Segment {
     /// Neighbours in the list of the segment's place: the log, sparse, limbo or free.
     pub previous: u32,
     pub next: u32,
+    /// In ascending order; the last one's messages, or 0.
+    marks: Vec<Mark>,
+    marked: u32,
     /// A bit for each message, set when it is gone; missing words are zero.
     gone: Vec<u64>,
     /// Empty until the segment is compacted.
@@ -100,7 +113,35 @@ impl Segment {
         self.messages += count;
         self.live += count;
         self.live_bytes += records.len() as u32;
+        if self.messages - self.marked >= MARK_MESSAGES {
+            self.marked = self.messages;
+            self.marks.push(Mark { messages: self.messages, bytes: self.len() });
+        }
         true
+    }
+
+    /// How many messages from a fresh one on are within both limits, and their bytes.
+    #[inline]
+    pub fn within(
+        &self,
+        (sequence, offset): (u64, u32),
+        (messages_max, bytes_max): (u32, u32),
+    ) -> (u32, u32) {
+        let (mut count, mut bytes) = (0, 0);
+        if messages_max >= MARK_MESSAGES {
+            let index = (sequence - self.first_sequence) as u32;
+            let reach = |mark: &Mark| {
+                mark.messages.saturating_sub(index) <= messages_max
+                    && mark.bytes.saturating_sub(offset) <= bytes_max
+            };
+            let after = self.marks.partition_point(reach);
+            if let Some(mark) = self.marks[..after].last().filter(|mark| mark.messages > index) {
+                (count, bytes) = (mark.messages - index, mark.bytes - offset);
+            }
+        }
+        let rest = &self.bytes()[(offset + bytes) as usize..];
+        let more = walk(rest, messages_max - count, (bytes_max - bytes) as usize);
+        (count + more.0, bytes + more.1)
     }
 
     /// Where the records now lie that were put at `offset`.
@@ -268,6 +309,8 @@ impl Segments {
                 place: Place::Free,
                 previous: NIL,
                 next: NIL,
+                marks: Vec::new(),
+                marked: 0,
                 gone: Vec::new(),
                 moved: Vec::new(),
             });
@@ -288,7 +331,8 @@ impl Segments {
         let memory = segment.memory.as_mut().expect("a segment in use has memory");
         memory.clear();
         segment.place = Place::Free;
-        segment.messages = 0;
+        (segment.messages, segment.marked) = (0, 0);
+        segment.marks.clear();
         segment.gone.clear();
         let capacity = memory.capacity();
         let size = SEGMENT_BYTES.iter().position(|bytes| *bytes == capacity);
@@ -309,7 +353,8 @@ impl Segments {
         }
         let segment = &mut self[slot];
         assert!(segment.live == 0, "an abandoned segment is all dead");
-        (segment.place, segment.messages) = (Place::Free, 0);
+        segment.place = Place::Free;
+        (segment.messages, segment.marked) = (0, 0);
         self.strip(slot);
     }
 
@@ -319,6 +364,7 @@ impl Segments {
         let bare = self.bare;
         let segment = &mut self[slot];
         segment.memory = None;
+        segment.marks = Vec::new();
         segment.gone = Vec::new();
         segment.moved = Vec::new();
         segment.next = bare;
