@@ -50,8 +50,11 @@ pub async fn drive(
     let mut turns_until_reading = 0;
     // The process waits for this; if it is gone, the shard stops with its first command.
     let _ = ready.send(Ok(()));
-    while shard.life() < Life::Stopped {
+    loop {
         let turn = shard.turn();
+        if shard.life() == Life::Stopped {
+            break left_over(&mut shard);
+        }
         if turns_until_reading == 0 {
             turns_until_reading = TURNS_PER_CPU_READING;
             read_cpu_time(&mut shard);
@@ -63,7 +66,6 @@ pub async fn drive(
         }
         yield_if_needed().await;
     }
-    left_over(&mut shard)
 }
 
 fn refuse(ready: &SyncSender<Result<(), StartError>>, error: StartError) -> Vec<(String, u64)> {
