@@ -1,0 +1,112 @@
+//! Every ceiling of the data plane with its unit and reason, related by assertions at compile time.
+
+use ringway_protocol::limits::{FRAME_BYTES_MAX, GREETING_BYTES_MAX, SHARDS_MAX};
+
+/// Entries of a shard's submission queue: what one turn can push before it must submit early.
+pub const SUBMISSION_ENTRIES: u32 = 1024;
+/// Entries of a shard's completion queue: several completions may follow from one submission.
+pub const COMPLETION_ENTRIES: u32 = 8 * SUBMISSION_ENTRIES;
+/// Completions acted upon in one turn, so that no turn is unbounded.
+pub const COMPLETIONS_PER_TURN_MAX: usize = 4096;
+
+/// Bytes of a small receive buffer: many requests of one message fit.
+pub const SMALL_BUFFER_BYTES: usize = 4 << 10;
+/// Small receive buffers of a shard: one for each of many quiet connections. A power of two.
+pub const SMALL_BUFFERS: u16 = 512;
+/// Bytes of a large receive buffer: two batches of 256 messages of 100 bytes fit.
+pub const LARGE_BUFFER_BYTES: usize = 64 << 10;
+/// Large receive buffers of a shard. Few, because each pass over them evicts the cache. A power of two.
+pub const LARGE_BUFFERS: u16 = 16;
+
+/// Bytes that glommio may register for file I/O on each executor; the shard does none through it.
+pub const EXECUTOR_IO_MEMORY_BYTES: usize = 64 << 10;
+
+/// Connections of the whole plane.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Requests of one connection that are not answered yet; more are not read.
+pub const REQUESTS_IN_FLIGHT_MAX: u32 = 1024;
+/// Bytes of replies a connection may owe before its requests are not read any more.
+pub const OUTBOUND_BYTES_MAX: usize = 8 << 20;
+/// Bytes owed at which reading goes on: half, so that a slow reader does not flap.
+pub const OUTBOUND_BYTES_RESUME: usize = OUTBOUND_BYTES_MAX / 2;
+/// Bytes of replies that the waiting takes of one connection may promise.
+pub const WAIT_BYTES_MAX: usize = 8 << 20;
+/// Bytes that a take returns at most when it does not say.
+pub const TAKE_BYTES_DEFAULT: usize = 256 << 10;
+/// Runs in one delivery; a take that meets more holes than this returns early.
+pub const RUNS_PER_TAKE_MAX: usize = 64;
+/// Bytes of a run from which on it is sent from its segment instead of copied.
+pub const PIN_BYTES_MIN: usize = 4 << 10;
+/// Slices of one vectored send; the kernel takes 1,024.
+pub const SLICES_PER_SEND_MAX: usize = 512;
+
+/// Batches under way from one shard to another.
+pub const HANDOFF_SLOTS: usize = 16;
+/// Bytes at which a handoff batch is closed and the next one begun.
+pub const HANDOFF_BATCH_BYTES: usize = 256 << 10;
+/// Handoff batches that a turn takes from one other shard.
+pub const HANDOFFS_PER_TURN_MAX: usize = HANDOFF_SLOTS;
+
+/// Batches under way from a lane to its shard, and back.
+pub const LANE_SLOTS: usize = 64;
+
+/// Timers of one kind that a turn lets expire.
+pub const TIMERS_PER_TURN_MAX: usize = 1024;
+/// Waiting takes that a turn answers.
+pub const ANSWERS_PER_TURN_MAX: usize = 1024;
+
+/// Leases of one shard.
+pub const LEASES_MAX: usize = 4 << 20;
+/// Takes that wait on one shard.
+pub const WAITS_MAX: usize = 1 << 20;
+/// Queues of one shard.
+pub const QUEUES_MAX: usize = 1 << 20;
+
+/// A segment's sizes in bytes: a queue starts small and grows into the large ones.
+pub const SEGMENT_BYTES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];
+/// Bytes of empty segments that a shard keeps for reuse.
+pub const SEGMENT_POOL_BYTES_MAX: usize = 64 << 20;
+
+/// Nanoseconds that an idle shard spins before it parks.
+pub const SPIN_NS_DEFAULT: u64 = 50_000;
+/// Nanoseconds after which glommio's other tasks get the core.
+pub const PREEMPT_NS: u64 = 250_000;
+/// Nanoseconds until an accept is tried again that failed for want of descriptors or memory.
+pub const ACCEPT_BACKOFF_NS: u64 = 50_000_000;
+
+/// Milliseconds within which a greeting must arrive.
+pub const GREETING_MS: u64 = 2_000;
+/// Milliseconds within which a frame that was begun must end.
+pub const FRAME_MS: u64 = 10_000;
+/// Milliseconds between probes of a silent peer; twice as long without an answer closes.
+pub const HEARTBEAT_MS: u64 = 15_000;
+/// Milliseconds that a drain may take.
+pub const DRAIN_MS: u64 = 30_000;
+
+const _: () = assert!(
+    COMPLETION_ENTRIES >= 4 * SUBMISSION_ENTRIES,
+    "the completion queue is 4 to 8 times the submission queue"
+);
+const _: () = assert!(
+    SMALL_BUFFERS.is_power_of_two() && LARGE_BUFFERS.is_power_of_two(),
+    "a buffer ring's size is a power of two"
+);
+const _: () = assert!(GREETING_BYTES_MAX <= FRAME_BYTES_MAX, "a greeting is a frame");
+const _: () = assert!(SLICES_PER_SEND_MAX <= 1024, "the kernel takes 1,024 slices a send");
+const _: () = assert!(SHARDS_MAX <= 256, "a queue's id has eight bits for its shard");
+const _: () = assert!(
+    SEGMENT_BYTES[0] < SEGMENT_BYTES[1] && SEGMENT_BYTES[1] < SEGMENT_BYTES[2],
+    "segments grow"
+);
+const _: () = assert!(
+    SEGMENT_BYTES[1]
+        >= ringway_protocol::limits::PAYLOAD_BYTES_MAX
+            + ringway_protocol::limits::ATTRIBUTES_BYTES_MAX
+            + 1024,
+    "the largest record, with what a dead letter adds, fits the middle segment"
+);
+const _: () = assert!(
+    OUTBOUND_BYTES_RESUME < OUTBOUND_BYTES_MAX && OUTBOUND_BYTES_MAX >= 2 * FRAME_BYTES_MAX,
+    "a connection can owe one whole reply while another is being sent"
+);
+const _: () = assert!(HANDOFF_SLOTS >= 2, "one batch in flight, one being filled");
