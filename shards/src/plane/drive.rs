@@ -2,7 +2,7 @@
 
 use crate::lane::Command;
 use crate::machine::doorbell::Doorbell;
-use crate::machine::executor::{ParkEvent, yield_if_needed};
+use crate::machine::executor::ParkEvent;
 use crate::machine::linux::{LinuxConfig, LinuxWorld, StartError};
 use crate::machine::listeners::Listener;
 use crate::path::handoff::Handoffs;
@@ -28,6 +28,8 @@ pub struct ShardStart<S> {
 const LOOKS_PER_CLOCK: u32 = 32;
 /// Turns between two readings of the thread's CPU time, which is a system call.
 const TURNS_PER_CPU_READING: u32 = 4096;
+/// Why a failure to wait for the doorbell is fatal.
+const DEAF: &str = "a shard that cannot hear its doorbell must end";
 
 /// Drives one shard until it has stopped; returns what its queues still held.
 ///
@@ -64,7 +66,7 @@ pub async fn drive(
             read_cpu_time(&mut shard);
             park(&mut shard, &doorbell, &event).await;
         }
-        yield_if_needed().await;
+        event.yield_if_due(shard.now_ns()).await.expect(DEAF);
     }
 }
 
@@ -97,7 +99,7 @@ async fn park(shard: &mut Shard<LinuxWorld>, doorbell: &Doorbell, event: &ParkEv
     let deadline = shard.next_deadline();
     if !shard.has_work() && shard.world().prepare_to_park(deadline) {
         shard.stats().parks.add(1);
-        event.wait().await.expect("a shard that cannot hear its doorbell must end");
+        event.wait().await.expect(DEAF);
         shard.world().unpark();
     }
     doorbell.unpark();
