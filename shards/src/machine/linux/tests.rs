@@ -2,6 +2,10 @@
 //! world receives, so the same tests run in every [`ReceiveMode`].
 
 mod echo;
+mod faults;
+mod park;
+mod receive;
+mod send;
 
 use super::*;
 use crate::machine::listeners::ListenerOptions;
