@@ -63,6 +63,18 @@ impl Doorbell {
         assert_eq!(written, 8, "ringing failed: {}", io::Error::last_os_error());
     }
 
+    /// Owner that is a plain thread: sleep until it is rung, and forget all rings up to now.
+    pub fn wait(&self) {
+        let mut count = 0u64;
+        // SAFETY: the pointer is valid for the 8 bytes that the kernel writes, for this call.
+        let read = unsafe {
+            libc::read(self.event.as_raw_fd(), (&raw mut count).cast(), size_of::<u64>())
+        };
+        // Interrupted by a signal: the caller looks at its work again, as after a ring.
+        let interrupted = io::Error::last_os_error().kind() == io::ErrorKind::Interrupted;
+        assert!(read == 8 || interrupted, "an eventfd is read whole");
+    }
+
     /// Owner: announce the wish to sleep; then look at every ring once more.
     pub fn prepare_to_park(&self) {
         self.parked.prepare_to_park();

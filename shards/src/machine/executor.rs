@@ -8,6 +8,7 @@
 //! A panic on such a thread takes the process down before anything unwinds: half a plane must not
 //! go on serving, and unwinding would free buffers that the kernel still writes to.
 
+use super::affinity;
 use super::doorbell::Doorbell;
 use glommio::io::BufferedFile;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
@@ -45,12 +46,14 @@ pub enum ExecutorError {
         source: io::Error,
     },
     /// The CPU does not exist or is outside the set that this process may use.
-    #[error("cannot pin '{name}' to CPU {cpu}: it is not in the allowed set (taskset -p $$)")]
+    #[error("cannot pin '{name}' to CPU {cpu}: {source}; see what is allowed with taskset -cp $$")]
     Pin {
         /// The thread's name.
         name: String,
         /// The CPU asked for.
         cpu: usize,
+        /// What the operating system said.
+        source: io::Error,
     },
     /// glommio could not make its rings: locked memory, descriptors, or io_uring itself.
     #[error("cannot start the executor of '{name}': {reason}")]
@@ -152,10 +155,12 @@ fn executor(name: &str, cpu: Option<usize>) -> Result<LocalExecutor, ExecutorErr
     // We pin instead of glommio, which reads the whole topology from /sys for it and panics where
     // there is none. It happens before the first allocation, for memory of the right NUMA node, and
     // glommio's thread for blocking calls inherits it.
-    if let Some(cpu) = cpu
-        && !core_affinity::set_for_current(core_affinity::CoreId { id: cpu })
-    {
-        return Err(ExecutorError::Pin { name: name.to_owned(), cpu });
+    if let Some(cpu) = cpu {
+        affinity::pin_this_thread(cpu).map_err(|source| ExecutorError::Pin {
+            name: name.to_owned(),
+            cpu,
+            source,
+        })?;
     }
     LocalExecutorBuilder::new(Placement::Unbound)
         .name(name)

@@ -23,9 +23,11 @@ use crate::world::{BufferId, BufferSize, Completion, Outgoing, Purpose, Token, W
 use io_uring::{opcode, squeue, types};
 use receive::Receives;
 use sends::Sends;
+use socket2::SockRef;
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use thiserror::Error;
@@ -367,6 +369,11 @@ impl World for LinuxWorld {
         unsafe { self.push(&entry) };
     }
 
+    fn shutdown(&mut self, socket: &LinuxSocket) {
+        // A peer that has reset meanwhile needs no last word; its receive says so.
+        let _ = SockRef::from(&socket.0).shutdown(Shutdown::Write);
+    }
+
     fn close(&mut self, socket: LinuxSocket) {
         let socket = types::Fd(socket.0.into_raw_fd());
         let entry = opcode::Close::new(socket).build().user_data(own(Own::Close));
@@ -382,7 +389,7 @@ impl World for LinuxWorld {
     }
 
     fn ring_doorbell(&mut self, shard: usize) {
-        self.doorbells[shard].ring();
+        self.doorbells[shard].ring_if_parked();
     }
 }
 

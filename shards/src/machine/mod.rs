@@ -1,10 +1,12 @@
-//! All unsafe code of the data plane: what must talk to the kernel or to raw memory.
+//! The machine under a shard: everything that needs `unsafe` or that only Linux knows.
 //!
 //! This folder is the one place in the crate where `unsafe` is allowed; each block carries its
-//! SAFETY sentence. Everything above it reaches the machine through `world.rs`.
+//! SAFETY sentence. A message's way reaches the machine only through `world.rs`.
 #![allow(unsafe_code)]
 
+pub mod affinity;
 pub mod buffer_rings;
+pub mod cgroup;
 pub mod clock;
 pub mod doorbell;
 pub mod executor;
