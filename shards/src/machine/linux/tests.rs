@@ -9,7 +9,6 @@ mod send;
 
 use super::*;
 use crate::machine::listeners::ListenerOptions;
-use crate::world::Pin;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 

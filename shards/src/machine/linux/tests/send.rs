@@ -35,8 +35,8 @@ fn more_slices_than_one_send_takes_go_in_two() {
     let bytes = pattern(2, PIECES * 10);
     let mut segment = SegmentMemory::new(bytes.len());
     segment.append(&bytes).expect("it fits");
-    let pin = |number| Pin { at: 0, slice: segment.pin(number * 10, 10) };
-    let outgoing = Outgoing { pins: (0..PIECES).map(pin).collect(), ..Outgoing::default() };
+    let mut outgoing = Outgoing::default();
+    (0..PIECES).for_each(|number| outgoing.pin(segment.pin(number * 10, 10)));
 
     stage.world.send(&socket, send_token(0), outgoing);
     let first = stage.wait_for(send_token(0));
@@ -61,8 +61,9 @@ fn a_pinned_segment_stays_pinned_until_the_send_is_taken_back() {
     let (client, socket) = stage.connect();
     let mut segment = SegmentMemory::new(8 << 20);
     segment.append(&pattern(3, 8 << 20)).expect("it fits");
-    let pins = vec![Pin { at: 0, slice: segment.pin(0, 8 << 20) }];
-    stage.world.send(&socket, send_token(0), Outgoing { pins, ..Outgoing::default() });
+    let mut outgoing = Outgoing::default();
+    outgoing.pin(segment.pin(0, 8 << 20));
+    stage.world.send(&socket, send_token(0), outgoing);
     stage.settle();
     // The client is there and does not read: the dance of a closing connection.
     let cancel = Token::new(Purpose::Cancel, 0, 7);
@@ -81,6 +82,17 @@ fn a_pinned_segment_stays_pinned_until_the_send_is_taken_back() {
     stage.settle();
     assert_eq!(stage.world.under_way(), 0);
     drop(client);
+}
+
+#[test]
+fn after_a_shutdown_the_peer_can_still_send() {
+    let mut stage = Stage::new(&LinuxConfig::default());
+    let (mut client, socket) = stage.connect();
+    stage.world.shutdown(&socket);
+    assert_eq!(client.read(&mut [0]).expect("a clean end"), 0);
+    client.write_all(b"late").expect("our end is open for that");
+    stage.world.receive(&socket, receive_token(0), BufferSize::Small);
+    assert_eq!(stage.wait_for(receive_token(0)).result, 4);
 }
 
 #[test]
