@@ -28,11 +28,13 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Makes the process that of an ordinary user whom nobody else uses, if it is root's.
-pub fn become_ordinary_user(user: u32) {
+/// Makes the process that of an ordinary user, if it is root's: one whom nobody else uses, because
+/// some limits are shared by all processes of a user.
+pub fn become_ordinary_user() {
     if !is_root() {
         return;
     }
+    let user = 1_000_000 + std::process::id();
     // SAFETY: numbers, and no group for the empty list; done by all threads of the process.
     unsafe {
         assert_eq!(libc::setgroups(0, std::ptr::null()), 0);

@@ -4,6 +4,7 @@ use super::host::{Host, limit};
 use super::kernel::{self, Version};
 use super::{Finding, ProbeOptions, Severity};
 use crate::machine::executor::EXECUTOR_MEMLOCK_BYTES;
+use crate::machine::linux::LinuxConfig;
 use std::io;
 
 const PAGE_BYTES: u64 = 4096;
@@ -18,24 +19,39 @@ const DESCRIPTORS_OF_SHARD: u64 = 16;
 /// Descriptors of the program besides its shards: standard streams, admin, files in passing.
 const DESCRIPTORS_OF_PROGRAM: u64 = 64;
 
-/// Bytes that count against the limit on locked memory, with a ring of the probe's own, which the
-/// kernel may give back only later.
+/// What an ordinary user may lock by default, for all processes together.
+const MEMLOCK_DEFAULT_BYTES: u64 = 8 << 20;
+
+const _: () = assert!(
+    sum(12, ring_bytes(&LinuxConfig::DEFAULT)) <= MEMLOCK_DEFAULT_BYTES,
+    "an ordinary user can start 12 shards without raising a limit"
+);
+
+/// Bytes that count against the limit on locked memory.
 pub fn needed_memlock_bytes(options: &ProbeOptions, rings_count: bool) -> u64 {
-    let pages = |bytes: u64| bytes.next_multiple_of(PAGE_BYTES);
-    let world = &options.world;
-    let submissions = u64::from(world.submission_entries);
-    // 64 bytes an entry, 16 a completion, 4 for the index array, and a head of some 320.
-    let ring = pages(submissions * 64)
-        + pages(u64::from(world.completion_entries) * 16 + submissions * 4 + 320)
-        + pages(u64::from(world.small_buffers) * 16)
-        + pages(u64::from(world.large_buffers) * 16);
-    let registered = EXECUTOR_MEMLOCK_BYTES as u64;
     let shards = options.shards as u64;
     if rings_count {
-        shards * (ring + EXECUTOR_RINGS_BYTES + registered) + ring
+        sum(shards, ring_bytes(&options.world))
     } else {
-        shards * registered
+        shards * EXECUTOR_MEMLOCK_BYTES as u64
     }
+}
+
+/// With a ring of the probe's own, which the kernel may give back only later.
+const fn sum(shards: u64, ring_bytes: u64) -> u64 {
+    shards * (ring_bytes + EXECUTOR_RINGS_BYTES + EXECUTOR_MEMLOCK_BYTES as u64) + ring_bytes
+}
+
+const fn ring_bytes(world: &LinuxConfig) -> u64 {
+    const fn pages(bytes: u64) -> u64 {
+        bytes.next_multiple_of(PAGE_BYTES)
+    }
+    let submissions = world.submission_entries as u64;
+    // 64 bytes an entry, 16 a completion, 4 for the index array, and a head of some 320.
+    pages(submissions * 64)
+        + pages(world.completion_entries as u64 * 16 + submissions * 4 + 320)
+        + pages(world.small_buffers as u64 * 16)
+        + pages(world.large_buffers as u64 * 16)
 }
 
 /// The finding about locked memory.

@@ -208,7 +208,7 @@ fn without_buffer_rings_readiness_is_chosen() {
 fn too_little_locked_memory_is_named_with_both_figures() {
     alone("machine::probe::tests::too_little_locked_memory_is_named_with_both_figures", || {
         set_limit(libc::RLIMIT_MEMLOCK, 600 << 10);
-        become_ordinary_user(61_301);
+        become_ordinary_user();
         let options = ProbeOptions::new(12, 100);
         let probe = Probe::run(&options);
         let sentence = probe.fatal().expect("12 shards do not fit into 600 KiB").to_string();
@@ -228,7 +228,7 @@ fn too_little_locked_memory_is_named_with_both_figures() {
 fn twelve_shards_start_as_an_ordinary_user_with_8_mib() {
     alone("machine::probe::tests::twelve_shards_start_as_an_ordinary_user_with_8_mib", || {
         set_limit(libc::RLIMIT_MEMLOCK, 8 << 20);
-        become_ordinary_user(61_302);
+        become_ordinary_user();
         assert_eq!(Probe::run(&ProbeOptions::new(12, 100)).fatal(), None);
         let (standing, stands) = channel();
         let mut doors = Vec::new();
