@@ -1,9 +1,9 @@
 //! What this host allows, found out before anything is bound.
 //!
 //! Each check becomes a [`Finding`]; `ringway doctor` prints them all, and a start stops at the
-//! first fatal one, whose `Display` is one sentence with cause and remedy. `kernel.rs` knows versions,
-//! `trial.rs` tries a ring the way a shard uses one, `refusal.rs` explains why there was none,
-//! `limits.rs` adds up what the shards need, `host.rs` reads what the others judge.
+//! first fatal one, whose `Display` is one sentence with cause and remedy. `kernel.rs` knows
+//! versions, `trial.rs` tries a ring the way a shard uses one, `refusal.rs` explains why there was
+//! none, `limits.rs` adds up what the shards need, `host.rs` reads what the others judge.
 
 mod host;
 mod kernel;
