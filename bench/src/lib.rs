@@ -1,1 +1,3 @@
-//! Ringway.
+//! Ringway's benchmarks: what this host allows, what we reach on it, and the two side by side.
+
+pub mod load;
