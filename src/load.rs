@@ -1,5 +1,6 @@
 //! `ringway load`: the load generator's command line.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -71,7 +72,7 @@ pub struct LoadArguments {
     #[arg(long)]
     keep: bool,
     /// The access token of the server
-    #[arg(long, env = "RINGWAY_TOKEN", hide_env_values = true, default_value = "")]
+    #[arg(long, env = "RINGWAY_TOKEN", hide_env_values = true, default_value = "", hide_default_value = true)]
     token: String,
     /// Print one JSON document on stdout instead of the report
     #[arg(long)]
@@ -110,6 +111,7 @@ impl LoadArguments {
             acknowledge: self.acknowledge,
             keep: self.keep,
             token: self.token.clone(),
+            patience: defaults.patience,
         }
     }
 }
@@ -129,11 +131,12 @@ pub fn run(arguments: &LoadArguments) -> ExitCode {
     }
     match run_load(&settings, &interrupted) {
         Ok(report) => {
-            if arguments.json {
-                println!("{}", report.to_json());
-            } else {
-                print!("{}", text::render(&report));
-            }
+            let output = match arguments.json {
+                true => report.to_json() + "\n",
+                false => text::render(&report),
+            };
+            // Whoever closed the pipe wants no more of it; the exit code still tells.
+            let _ = std::io::stdout().write_all(output.as_bytes());
             for warning in &report.warnings {
                 eprintln!("ringway load: warning: {warning}");
             }

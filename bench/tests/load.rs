@@ -129,10 +129,19 @@ fn take_empties_what_it_filled_whatever_the_batch() {
 #[test]
 fn a_lost_message_is_a_failure() {
     let report = drive(Behaviour { lose_every: Some(1000), ..Default::default() }, |settings| {
-        // Without a stall of 10 s at the end: takes go on until one comes up empty for good.
-        settings.duration = Duration::from_millis(50);
+        settings.patience = Duration::from_millis(300);
     });
     assert!(report.failed > 0 && !report.is_clean(), "{}", report.to_json());
+}
+
+#[test]
+fn a_server_that_falls_silent_is_given_up() {
+    let report = drive(Behaviour { silent_after: Some(500), ..Default::default() }, |settings| {
+        (settings.operation, settings.duration) = (Operation::Put, Duration::from_secs(60));
+        settings.patience = Duration::from_millis(200);
+    });
+    // Each connection had all its requests in flight.
+    assert_eq!(report.failed, 4 * 8, "{}", report.to_json());
 }
 
 #[test]

@@ -56,7 +56,8 @@ pub struct Report {
     pub by_shard: Vec<Shard>,
     /// CPU time of all shards for one operation, in nanoseconds.
     pub server_cpu_ns_per_message: Option<f64>,
-    /// CPU time of the generator's threads for one request, in nanoseconds.
+    /// CPU time of the generator's threads for one request, in nanoseconds; polling in vain is not
+    /// counted.
     pub load_cpu_ns_per_request: f64,
     /// How busy the generator's threads were, 0 to 1: near 1, it measured itself.
     pub load_busy_share: f64,
@@ -174,8 +175,8 @@ impl Report {
             by_shard: window.shards(),
             server_cpu_ns_per_message: (window.messages > 0 && window.server_cpu_ns() > 0)
                 .then(|| share(window.server_cpu_ns(), window.messages)),
-            load_cpu_ns_per_request: share(busy.cpu_ns, window.requests),
-            load_busy_share: share(busy.cpu_ns.saturating_sub(busy.idle_ns), busy.wall_ns),
+            load_cpu_ns_per_request: share(busy.worked_ns(), window.requests),
+            load_busy_share: share(busy.worked_ns(), busy.wall_ns),
             interrupted,
         };
         report.add_latencies(tally);

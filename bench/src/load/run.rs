@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::load::control::{Control, Published, Task};
 use crate::load::live::Live;
-use crate::load::pace::Pace;
 use crate::load::plan::{LoadError, Plan, check_cpus};
 use crate::load::report::Report;
 use crate::load::settings::{Operation, Settings};
@@ -70,9 +69,7 @@ fn drive(
                     let id = settings.cpus[index % settings.cpus.len()];
                     core_affinity::set_for_current(core_affinity::CoreId { id });
                 }
-                let pace =
-                    (settings.rate).map(|rate| Pace::new(rate, settings.batch, settings.threads));
-                Worker::new((control, published), flows, ledger, watch, pace).run()
+                Worker::new((control, published), settings, flows, ledger, watch).run()
             };
             handles.push(scope.spawn(work));
         }

@@ -103,6 +103,9 @@ pub struct Settings {
     pub acknowledge: Acknowledge,
     /// Leave the queues on the server afterwards.
     pub keep: bool,
+    /// So long without any progress, requests in flight count as failed.
+    #[serde(rename = "patience_seconds", serialize_with = "seconds")]
+    pub patience: Duration,
     /// The access token; empty for none.
     #[serde(skip)]
     pub token: String,
@@ -130,6 +133,7 @@ impl Default for Settings {
             wait: WaitMode::default(),
             acknowledge: Acknowledge::default(),
             keep: false,
+            patience: Duration::from_secs(10),
             token: String::new(),
         }
     }

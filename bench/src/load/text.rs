@@ -91,13 +91,13 @@ fn closing(report: &Report) -> String {
         };
         lines.push(format!("acknowledged: '{level}'{}{taken}", meaning(level)));
     }
-    if let Some(cpu) = report.server_cpu_ns_per_message {
-        lines.push(format!(
-            "cpu: server {cpu:.0} ns an operation; load {:.0} ns a request, {} busy",
-            report.load_cpu_ns_per_request,
-            percent(report.load_busy_share),
-        ));
-    }
+    let server = (report.server_cpu_ns_per_message)
+        .map_or("unknown".to_owned(), |ns| format!("{ns:.0} ns an operation"));
+    lines.push(format!(
+        "cpu: server {server}; load {:.0} ns a request, {} busy",
+        report.load_cpu_ns_per_request,
+        percent(report.load_busy_share),
+    ));
     lines.push(String::new());
     lines.join("\n")
 }

@@ -5,15 +5,14 @@
 
 use std::time::Duration;
 
-use ringway_client::Error;
+use ringway_client::{Error, Pipeline};
 
 use crate::load::control::{Control, Published, Task};
 use crate::load::pace::Pace;
+use crate::load::settings::Settings;
 use crate::load::slots::{Flow, Ledger};
 use crate::load::watch::Watch;
 
-/// So long without any progress, requests in flight count as failed.
-const STALL_NS: u64 = 10_000_000_000;
 /// Reads of an empty socket that tell what one costs.
 const CALIBRATION_READS: u32 = 256;
 
@@ -28,6 +27,13 @@ pub struct Busy {
     pub idle_ns: u64,
 }
 
+impl Busy {
+    /// On a CPU with something to do.
+    pub fn worked_ns(&self) -> u64 {
+        self.cpu_ns.saturating_sub(self.idle_ns)
+    }
+}
+
 /// A thread's own state.
 pub struct Worker<'a> {
     control: &'a Control,
@@ -38,6 +44,7 @@ pub struct Worker<'a> {
     /// Connections that may have something to read, if the kernel is asked.
     ready: Vec<usize>,
     pace: Option<Pace>,
+    patience_ns: u64,
     /// The connection whose turn it is to begin a round of an open loop.
     next_flow: usize,
     empty_read_ns: u64,
@@ -50,10 +57,10 @@ impl<'a> Worker<'a> {
     /// Takes the connections over; call it on the thread that will run them.
     pub fn new(
         (control, published): (&'a Control, &'a Published),
+        settings: &Settings,
         flows: Vec<Flow>,
         ledger: Ledger,
         watch: Watch,
-        pace: Option<Pace>,
     ) -> Self {
         let mut worker = Self {
             control,
@@ -62,7 +69,8 @@ impl<'a> Worker<'a> {
             ledger,
             watch,
             ready: Vec::new(),
-            pace,
+            pace: (settings.rate).map(|rate| Pace::new(rate, settings.batch, settings.threads)),
+            patience_ns: settings.patience.as_nanos() as u64,
             next_flow: 0,
             empty_read_ns: 0,
             busy: Busy::default(),
@@ -94,10 +102,8 @@ impl<'a> Worker<'a> {
             let running = self.control.running();
             self.ledger.restart = running && self.pace.is_none();
             self.note_recording(now_ns);
-            if running {
-                self.begin_due(now_ns);
-            }
-            let moved = self.round(now_ns);
+            let longest = if running { self.begin_due(now_ns) } else { Duration::MAX };
+            let moved = self.round(longest);
             self.ledger.tally.publish(self.published);
             let in_flight: usize = self.flows.iter().map(|flow| flow.slots.in_flight()).sum();
             let more = running && self.flows.iter().any(|flow| flow.slots.can_begin());
@@ -110,7 +116,7 @@ impl<'a> Worker<'a> {
             }
             if self.ledger.progress != progress || in_flight == 0 {
                 (progress, progress_ns) = (self.ledger.progress, now_ns);
-            } else if now_ns - progress_ns > STALL_NS {
+            } else if now_ns - progress_ns > self.patience_ns {
                 self.give_up();
             }
         }
@@ -141,9 +147,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Begins the rounds that the schedule has due, on the connections in turn. When every slot is
-    /// taken, the rest waits: its latency counts from when it was due.
-    fn begin_due(&mut self, now_ns: u64) {
-        let Some(pace) = &mut self.pace else { return };
+    /// taken, the rest waits: its latency counts from when it was due. Returns how long the thread
+    /// may sleep unless replies come.
+    fn begin_due(&mut self, now_ns: u64) -> Duration {
+        let Some(pace) = &mut self.pace else { return Duration::MAX };
         let mut full = 0;
         while pace.next_ns() <= now_ns && full < self.flows.len() {
             let index = self.next_flow;
@@ -161,11 +168,12 @@ impl<'a> Worker<'a> {
                 self.ready.push(index);
             }
         }
+        // With every slot taken, only a reply can make room.
+        if full < self.flows.len() { pace.sleep(now_ns) } else { Duration::MAX }
     }
 
     /// Gives each connection that may have replies its turn. Returns whether any had.
-    fn round(&mut self, now_ns: u64) -> bool {
-        let longest = self.pace.map_or(Duration::MAX, |pace| pace.sleep(now_ns));
+    fn round(&mut self, longest: Duration) -> bool {
         if let Err(error) = self.watch.wait(&mut self.flows, &mut self.ready, longest) {
             self.ledger.tally.fail(1, &format!("the kernel names no ready connections: {error}"));
         }
@@ -173,16 +181,21 @@ impl<'a> Worker<'a> {
         if self.watch.asks() {
             let mut ready = std::mem::take(&mut self.ready);
             ready.retain(|index| {
-                let more = self.turn(*index, &mut moved);
-                self.flows[*index].ready = more;
-                more
+                let count = self.turn(*index);
+                moved |= count > 0;
+                let flow = &mut self.flows[*index];
+                let drained = flow.pipeline.as_ref().is_none_or(Pipeline::drained);
+                flow.ready = count > 0 && !drained;
+                flow.ready
             });
             self.ready = ready;
         } else {
             let mut empty_reads = 0;
             for index in 0..self.flows.len() {
                 if self.flows[index].slots.in_flight() > 0 {
-                    empty_reads += u64::from(!self.turn(index, &mut moved));
+                    let empty = self.turn(index) == 0;
+                    empty_reads += u64::from(empty);
+                    moved |= !empty;
                 }
             }
             if moved {
@@ -200,18 +213,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// One connection's turn. Returns whether it should have another soon; sets `moved` if bytes came.
-    fn turn(&mut self, index: usize, moved: &mut bool) -> bool {
-        match self.try_turn(index) {
-            Ok(count) => {
-                *moved |= count > 0;
-                count > 0
-            }
-            Err(error) => {
-                self.lose(index, &error.to_string());
-                false
-            }
-        }
+    /// One connection's turn: send, read once, answer. Returns how many bytes came.
+    fn turn(&mut self, index: usize) -> usize {
+        self.try_turn(index).unwrap_or_else(|error| {
+            self.lose(index, &error.to_string());
+            0
+        })
     }
 
     fn try_turn(&mut self, index: usize) -> Result<usize, Error> {
@@ -248,7 +255,7 @@ impl<'a> Worker<'a> {
     fn give_up(&mut self) {
         for index in 0..self.flows.len() {
             if self.flows[index].slots.in_flight() > 0 {
-                self.lose(index, "nothing moved for 10 s: requests without a reply were given up");
+                self.lose(index, "nothing moved any more: requests without a reply were given up");
             }
         }
     }
