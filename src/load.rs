@@ -72,8 +72,8 @@ pub struct LoadArguments {
     #[arg(long)]
     keep: bool,
     /// The access token of the server
-    #[arg(long, env = "RINGWAY_TOKEN", hide_env_values = true, default_value = "", hide_default_value = true)]
-    token: String,
+    #[arg(long, env = "RINGWAY_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// Print one JSON document on stdout instead of the report
     #[arg(long)]
     json: bool,
@@ -110,7 +110,7 @@ impl LoadArguments {
             wait: self.wait,
             acknowledge: self.acknowledge,
             keep: self.keep,
-            token: self.token.clone(),
+            token: self.token.clone().unwrap_or_default(),
             patience: defaults.patience,
         }
     }

@@ -16,8 +16,9 @@ use crate::link::{Link, Options, broken, check_goodbye};
 ///
 /// It never blocks unless [`Pipeline::receive_blocking`] is asked to, and fits a loop that polls
 /// as well as one that waits for readiness: register its descriptor, and after each event call
-/// [`Pipeline::receive`] until [`Pipeline::drained`]. Numbers of requests are the caller's to choose.
-/// Replies about one queue come in the order of the requests; others may overtake each other.
+/// [`Pipeline::receive`] until [`Pipeline::drained`]. Numbers of requests are the caller's to
+/// choose. Replies about one queue come in the order of the requests; others may overtake each
+/// other.
 ///
 /// ```no_run
 /// use ringway_client::{Batch, Options, Pipeline, Reply, Template};

@@ -2,8 +2,9 @@
 //!
 //! [`run()`] makes a plan (queues, connections), starts its threads, leads them through warm-up,
 //! measurement and the end, and returns a [`Report`]. One thread drives any number of connections;
-//! nothing is shared between threads but a few flags and counters ([`control`]). A message's way:
-//! [`slots`] decides what each connection sends next, [`worker`] reads and writes, [`tally`] counts.
+//! nothing is shared between threads but a few flags and counters ([`control`]). Inside a thread,
+//! [`slots`] decides what each connection sends next, [`worker`] reads and writes, and [`tally`]
+//! counts.
 //!
 //! What keeps the figures honest: refusals and failures are never operations; an open loop
 //! measures from the intended time of sending ([`pace`]); what is put must be taken exactly once

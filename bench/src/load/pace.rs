@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// A thread's share of the schedule: one round every so many nanoseconds.
 ///
-/// The k-th round belongs at `start + k x interval`, and its latency counts from there. A server that
-/// stalls makes rounds late, not rare: what should have been sent meanwhile is sent afterwards, with
-/// the latency that a user would have seen (no coordinated omission).
+/// The k-th round belongs at `start + k x interval`, and its latency counts from there. A server
+/// that stalls makes rounds late, not rare: what should have been sent meanwhile is sent
+/// afterwards, with the latency that a user would have seen (no coordinated omission).
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     interval_ns: f64,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! put, put-take, echo:  warm up | measure for --duration | finish what is in flight
-//! take:                 fill the queues | measure emptying them | again, until --duration is measured
+//! take:                 fill the queues | measure emptying them | again, until --duration is full
 //! ```
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,9 +5,9 @@
 //! take:       take -> [ack ->] next
 //! put-take:   put -> take what was put -> [ack ->] next, or another take if fewer messages came
 //! ```
-//! Each slot takes only as many messages as it has put before, from the same queue. So a queue always holds
-//! enough for every take that reaches it, its depth stays below connections x pipeline x batch, and when
-//! every slot has finished its round, nothing is left.
+//! Each slot takes only as many messages as it has put before, from the same queue. So a queue
+//! always holds enough for every take that reaches it, its depth stays below connections x
+//! pipeline x batch, and when every slot has finished its round, nothing is left.
 
 use ringway_client::{Code, Outbox, Pipeline, Range, Reply, Request, Take, Template};
 use ringway_protocol::QueueId;
