@@ -203,12 +203,15 @@ pub trait World {
     /// Asks for the end of every operation on a socket; its own completion comes with `token`.
     fn cancel_all(&mut self, socket: &Self::Socket, token: Token);
 
+    /// Tells the peer that nothing more will be sent; what it still sends can be received. Does not block.
+    fn shutdown(&mut self, socket: &Self::Socket);
+
     /// Closes a socket that has no operation under way.
     fn close(&mut self, socket: Self::Socket);
 
     /// Hands everything asked for to the kernel: once, at the end of a turn.
     fn submit(&mut self);
 
-    /// Wakes another shard that has parked, after something was pushed to its ring.
+    /// Wakes another shard if it has parked, after something was pushed to its ring.
     fn ring_doorbell(&mut self, shard: usize);
 }
