@@ -281,6 +281,11 @@ impl Network {
         self.connections[number].excused = true;
     }
 
+    /// The plane goes down: it may close every connection.
+    pub fn excuse_all(&mut self) {
+        self.connections.iter_mut().for_each(|connection| connection.excused = true);
+    }
+
     /// The client closes: what it wrote still arrives, then the end.
     pub fn close(&mut self, number: usize) {
         let due_ns = self.due_ns();

@@ -126,6 +126,10 @@ impl World for SimWorld {
         self.network.borrow_mut().ask_cancel_all(self.shard, socket.number, token);
     }
 
+    fn shutdown(&mut self, socket: &SimSocket) {
+        self.network.borrow_mut().shut_down(self.shard, socket.number);
+    }
+
     fn close(&mut self, socket: SimSocket) {
         let mut network = self.network.borrow_mut();
         if network.canary() == Some(Canary::CloseForgotten) {

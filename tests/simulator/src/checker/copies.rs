@@ -11,11 +11,10 @@ impl Checker {
     pub(super) fn stored(&mut self, put: usize, first_sequence: u64) {
         let (queue, messages) = (self.puts[put].queue, self.puts[put].messages.clone());
         for (sequence, message) in (first_sequence..).zip(messages) {
-            if let Some(copy) = self.copy(queue, sequence, message) {
-                if std::mem::replace(&mut self.copies[copy].acknowledged, true) {
-                    let sentence = format!("sequence {sequence} was given to two puts");
-                    self.violation(Verdict::Order, sentence);
-                }
+            let Some(copy) = self.copy(queue, sequence, message) else { continue };
+            if std::mem::replace(&mut self.copies[copy].acknowledged, true) {
+                let sentence = format!("sequence {sequence} was given to two puts");
+                self.violation(Verdict::Order, sentence);
             }
         }
     }

@@ -24,6 +24,8 @@ pub struct Kernel {
     /// What ended sends were sending, until the shard takes it back.
     pub(super) returned: BTreeMap<u64, Outgoing>,
     pub(super) buffers: [Buffers; 2],
+    /// Whether the shard sleeps or is about to, and has not been rung.
+    pub(super) parked: bool,
     /// When a doorbell arrives that was rung.
     pub(super) doorbell_due_ns: Option<u64>,
 }
@@ -99,6 +101,7 @@ impl Kernel {
                 Buffers::new(BufferSize::Small, small),
                 Buffers::new(BufferSize::Large, large),
             ],
+            parked: false,
             doorbell_due_ns: None,
         }
     }
@@ -158,6 +161,8 @@ impl Network {
         token: Token,
         outgoing: Outgoing,
     ) {
+        let said_end = self.connections[connection].to_client.is_ending();
+        assert!(!said_end, "shard {shard} sends {token:?} after it has shut its end down");
         let mut bytes: Vec<u8> = outgoing.slices().flatten().copied().collect();
         assert!(!bytes.is_empty(), "shard {shard} sends nothing with {token:?}");
         if let Some(canary) = self.canary {
@@ -268,9 +273,34 @@ impl Network {
         self.close_server_end(number);
     }
 
-    /// Rings a shard's doorbell.
+    /// Says the server's end of a connection.
+    pub(crate) fn shut_down(&mut self, shard: usize, number: usize) {
+        assert!(
+            matches!(self.connections[number].server, ServerEnd::Open(_)),
+            "shard {shard} shuts down connection {number}, which is closed"
+        );
+        for operation in &self.kernels[shard].operations {
+            let sends =
+                matches!(operation.work, Work::Send { connection, .. } if connection == number);
+            let token = operation.token;
+            assert!(!sends, "shard {shard} shuts connection {number} down under {token:?}");
+        }
+        let due_ns = self.due_ns();
+        self.connections[number].to_client.end(due_ns);
+        self.note("server shuts down connection", number);
+    }
+
+    /// A shard says that it is about to sleep, or that it is awake.
+    pub fn set_parked(&mut self, shard: usize, parked: bool) {
+        self.kernels[shard].parked = parked;
+    }
+
+    /// Rings a shard's doorbell if it has said that it sleeps; the first caller's ring serves for all.
     pub(crate) fn ring(&mut self, from: usize, shard: usize) {
         assert!(from != shard, "shard {shard} rings its own doorbell");
+        if !std::mem::replace(&mut self.kernels[shard].parked, false) {
+            return;
+        }
         self.count("doorbells");
         if self.canary == Some(Canary::DoorbellLost) {
             return;
@@ -301,13 +331,8 @@ impl Network {
         }
         let returned = kernel.returned.len();
         assert!(returned == 0, "shard {shard} did not take back what {returned} sends had sent");
-        for operation in &kernel.operations {
-            assert!(
-                matches!(operation.work, Work::Accept { .. }),
-                "shard {shard} leaves {:?} under way: {:?}",
-                operation.token,
-                operation.work
-            );
+        if let Some(Operation { token, work, .. }) = kernel.operations.first() {
+            panic!("shard {shard} leaves {token:?} under way: {work:?}");
         }
     }
 }

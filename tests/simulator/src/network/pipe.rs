@@ -49,6 +49,11 @@ impl Pipe {
         self.end_due_ns.get_or_insert(self.last_due_ns.max(due_ns));
     }
 
+    /// Whether the end was said, though it may not have arrived.
+    pub fn is_ending(&self) -> bool {
+        self.end_due_ns.is_some()
+    }
+
     /// Lets everything arrive that is due.
     pub fn arrive(&mut self, now_ns: u64) {
         while self.travelling.front().is_some_and(|(due_ns, _)| *due_ns <= now_ns) {
