@@ -1,1 +1,4 @@
-//! Ringway.
+//! Ringway's benchmarks: what this host allows, what we reach on it, and the two side by side.
+
+pub mod floors;
+pub mod suite;

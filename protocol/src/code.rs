@@ -87,11 +87,13 @@ pub enum Level {
 }
 
 impl Level {
+    /// Every level, in the order of its number.
+    pub const ALL: [Level; 4] = [Level::Memory, Level::Written, Level::Durable, Level::Replicated];
+
     /// The level of a number on the wire.
+    #[inline]
     pub fn from_number(number: u8) -> Option<Level> {
-        [Level::Memory, Level::Written, Level::Durable, Level::Replicated]
-            .into_iter()
-            .find(|level| *level as u8 == number)
+        Self::ALL.get(usize::from(number)).copied()
     }
 
     /// The word used in reports: `memory`, `written`, `durable`, `replicated`.

@@ -12,6 +12,10 @@ use crate::code::{Code, Rejection};
 pub const HEADER_BYTES: usize = 16;
 /// Set in the kind of a reply.
 pub const REPLY: u8 = 0x80;
+/// The flag of a frame that is part of a longer message; refused as `Unsupported` until it works.
+pub const CHUNK: u8 = 0x01;
+/// The kind that will grant a stream its credit; refused as `Unsupported` until it works.
+pub const CREDIT: u8 = 15;
 
 /// What a frame asks for; a reply has the same kind with [`REPLY`] set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -80,7 +84,7 @@ pub struct Header {
     pub length: u32,
     /// The number of a [`Kind`], with [`REPLY`] set in replies.
     pub kind: u8,
-    /// No flag has a meaning yet: 0.
+    /// No flag works yet: 0. [`CHUNK`] has its place.
     pub flags: u8,
     /// 0 in requests; the number of a [`Code`] in replies.
     pub code: u16,
@@ -149,7 +153,10 @@ pub enum Split<'a> {
     NeedMore(usize),
 }
 
-/// Looks for one frame at the front of `bytes`, refusing a body over `body_bytes_max` from its header.
+/// Looks for one frame at the front of `bytes`; a body over `body_bytes_max` is refused from its
+/// header.
+///
+/// A rejection ends the connection: where the next frame starts is not known after it.
 #[inline]
 pub fn split(bytes: &[u8], body_bytes_max: usize) -> Result<Split<'_>, Rejection> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
@@ -160,12 +167,22 @@ pub fn split(bytes: &[u8], body_bytes_max: usize) -> Result<Split<'_>, Rejection
     if length > body_bytes_max {
         return Err(Rejection::new(Code::FrameTooLarge, "the frame is longer than allowed"));
     }
-    if header.flags != 0 {
+    if header.flags & !CHUNK != 0 {
         return Err(Rejection::malformed("a flag is set that has no meaning in this version"));
     }
     match rest.get(..length) {
         Some(body) => Ok(Split::Frame(Frame { header, body })),
         None => Ok(Split::NeedMore(HEADER_BYTES + length)),
+    }
+}
+
+/// Refuses a flag that has its place but does not work yet; the frame itself can be skipped.
+#[inline]
+pub(crate) fn check_flags(header: Header) -> Result<(), Rejection> {
+    match header.flags {
+        0 => Ok(()),
+        CHUNK => Err(Rejection::new(Code::Unsupported, "chunks are not supported yet")),
+        _ => Err(Rejection::malformed("a flag is set that has no meaning in this version")),
     }
 }
 

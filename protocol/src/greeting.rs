@@ -27,12 +27,19 @@ impl<'a> Greet<'a> {
     }
 
     /// Reads the body of a greeting.
+    ///
+    /// The magic and the versions stand where they stand in every version; what follows them is
+    /// read only if version 1 is offered, so that a newer client learns why it is turned away.
     pub fn decode(body: &'a [u8]) -> Result<Self, Rejection> {
         let mut reader = Reader::new(body);
         if reader.bytes(MAGIC.len())? != MAGIC {
             return Err(Rejection::malformed("the greeting does not start with RWAY"));
         }
         let (version_min, version_max) = (reader.u16()?, reader.u16()?);
+        if version_min > version_max {
+            return Err(Rejection::malformed("the oldest version is above the newest"));
+        }
+        Self { version_min, version_max, token: &[] }.agree()?;
         let token_length = usize::from(reader.u16()?);
         reader.reserved(2)?;
         if token_length > TOKEN_BYTES_MAX {
@@ -115,7 +122,9 @@ impl Welcome {
         Ok(welcome)
     }
 
-    /// Appends the body of the reply to a greeting. Addresses are cut at 255 bytes.
+    /// Appends the body of the reply to a greeting.
+    ///
+    /// An address over 255 bytes is written as none: a part of it would name another host.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.version.to_le_bytes());
         out.extend_from_slice(&self.shard.to_le_bytes());
@@ -132,9 +141,9 @@ impl Welcome {
         out.extend_from_slice(&(self.shards.len() as u16).to_le_bytes());
         out.extend_from_slice(&[0; 2]);
         for address in &self.shards {
-            let address = &address.as_bytes()[..address.len().min(255)];
-            out.push(address.len() as u8);
-            out.extend_from_slice(address);
+            let length = u8::try_from(address.len()).unwrap_or(0);
+            out.push(length);
+            out.extend_from_slice(&address.as_bytes()[..usize::from(length)]);
         }
     }
 }

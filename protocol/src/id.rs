@@ -2,14 +2,15 @@
 
 /// Names a queue and where it lives: 32 bits of incarnation, 8 of shard, 24 of slot.
 ///
-/// The incarnation tells a queue from an earlier one in the same slot; it is never 0, so neither is an id.
+/// The incarnation tells a queue from an earlier one in the same slot; it is never 0, so neither is
+/// an id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId(pub u64);
 
 impl QueueId {
     /// Puts an id together. `slot` must be below 2^24 and `incarnation` above 0.
     pub fn new(incarnation: u32, shard: u8, slot: u32) -> Self {
-        debug_assert!(slot < 1 << 24 && incarnation > 0);
+        assert!(slot < 1 << 24 && incarnation > 0, "a queue's id has room for its parts");
         Self(u64::from(incarnation) << 32 | u64::from(shard) << 24 | u64::from(slot))
     }
 
@@ -39,7 +40,7 @@ impl std::fmt::Debug for QueueId {
 }
 
 /// Names a lease on its queue's shard: 32 bits of generation, 32 of slot. 0 is no lease.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct LeaseId(pub u64);
 
 impl LeaseId {

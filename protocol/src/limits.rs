@@ -8,9 +8,11 @@ pub const FRAME_BYTES_MAX: usize = 1 << 20;
 pub const GREETING_BYTES_MAX: usize = 4 << 10;
 /// Longest payload of one message, in bytes; longer ones will travel in chunks.
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 10;
-/// Longest attributes of one message, in bytes.
+/// Longest attributes of one message that is put, in bytes.
 pub const ATTRIBUTES_BYTES_MAX: usize = 4 << 10;
-/// Longest key, deduplication id, header name or header value, in bytes.
+/// What the server may add to the attributes of a message that becomes a dead letter, in bytes.
+pub const DEAD_LETTER_BYTES_MAX: usize = 1 << 10;
+/// Longest value of one attribute, in bytes; a header's name counts as part of it.
 pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 1 << 10;
 /// Most messages that one take returns.
 pub const TAKE_MESSAGES_MAX: u32 = 4096;
@@ -28,8 +30,20 @@ pub const QUEUES_PER_SHARD_MAX: usize = 1 << 24;
 pub const LIST_ENTRIES_MAX: u32 = 1024;
 
 const _: () = assert!(
-    crate::record::RECORD_HEADER_BYTES + ATTRIBUTES_BYTES_MAX + PAYLOAD_BYTES_MAX < FRAME_BYTES_MAX,
-    "the largest message fits a frame"
+    crate::record::RECORD_HEADER_BYTES
+        + ATTRIBUTES_BYTES_MAX
+        + DEAD_LETTER_BYTES_MAX
+        + PAYLOAD_BYTES_MAX
+        < FRAME_BYTES_MAX,
+    "the largest message fits a frame, dead or alive"
+);
+const _: () = assert!(
+    ATTRIBUTES_BYTES_MAX + DEAD_LETTER_BYTES_MAX < u16::MAX as usize,
+    "the length of attributes fits its field"
+);
+const _: () = assert!(
+    3 * NAME_BYTES_MAX <= DEAD_LETTER_BYTES_MAX,
+    "the name of the queue fits what a dead letter adds, with room for names and numbers"
 );
 const _: () = assert!(
     TOKEN_BYTES_MAX + 64 + HEADER_BYTES <= GREETING_BYTES_MAX,

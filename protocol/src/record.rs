@@ -5,12 +5,15 @@
 //!  | length | attributes | reserved | attributes ... | payload ...
 //!  | u32    | u16        | u16 = 0  | that many bytes| the rest of length
 //! ```
-//! `length` counts what follows the 8 bytes. An attribute is a tag (u8), its length (u16) and its value.
+//! `length` counts what follows the 8 bytes. An attribute is a tag (u8), its length (u16) and its
+//! value.
 //! The bytes that a producer sent are stored and delivered untouched.
 
 use crate::bytes::Reader;
 use crate::code::{Code, Rejection};
-use crate::limits::{ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use crate::limits::{
+    ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_BYTES_MAX, DEAD_LETTER_BYTES_MAX, PAYLOAD_BYTES_MAX,
+};
 
 /// Every record starts with this many bytes.
 pub const RECORD_HEADER_BYTES: usize = 8;
@@ -74,22 +77,35 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// Appends the attribute. Values over their limit make a record that every server rejects.
+    /// The number on the wire.
+    pub fn tag(&self) -> u8 {
+        match self {
+            Attribute::Key(_) => 1,
+            Attribute::DelayMs(_) => 2,
+            Attribute::TimeToLiveMs(_) => 3,
+            Attribute::Priority(_) => 4,
+            Attribute::DeduplicationId(_) => 5,
+            Attribute::Header { .. } => 6,
+        }
+    }
+
+    /// Appends the attribute. What is over its limit makes a record that every server rejects:
+    /// a length that does not fit its field is written as one that is refused.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut field = |tag: u8, parts: &[&[u8]]| {
+        let mut field = |parts: &[&[u8]]| {
             let length: usize = parts.iter().map(|part| part.len()).sum();
-            out.push(tag);
-            out.extend_from_slice(&(length as u16).to_le_bytes());
+            out.push(self.tag());
+            out.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
             parts.iter().for_each(|part| out.extend_from_slice(part));
         };
         match self {
-            Attribute::Key(key) => field(1, &[key]),
-            Attribute::DelayMs(delay) => field(2, &[&delay.to_le_bytes()]),
-            Attribute::TimeToLiveMs(time) => field(3, &[&time.to_le_bytes()]),
-            Attribute::Priority(band) => field(4, &[&[*band]]),
-            Attribute::DeduplicationId(id) => field(5, &[id]),
+            Attribute::Key(key) => field(&[key]),
+            Attribute::DelayMs(delay) => field(&[&delay.to_le_bytes()]),
+            Attribute::TimeToLiveMs(time) => field(&[&time.to_le_bytes()]),
+            Attribute::Priority(band) => field(&[&[*band]]),
+            Attribute::DeduplicationId(id) => field(&[id]),
             Attribute::Header { name, value } => {
-                field(6, &[&[name.len() as u8], name.as_bytes(), value]);
+                field(&[&[u8::try_from(name.len()).unwrap_or(0)], name.as_bytes(), value]);
             }
         }
     }
@@ -116,6 +132,7 @@ impl<'a> Record<'a> {
 pub struct Records<'a> {
     bytes: &'a [u8],
     count: u32,
+    /// Whether a record may have attributes: false promises that none has.
     any_attributes: bool,
 }
 
@@ -126,9 +143,22 @@ impl<'a> Records<'a> {
         let mut rest = bytes;
         let mut any_attributes = false;
         for _ in 0..count {
-            let (length, attributes) = check_one(rest)?;
-            any_attributes |= attributes;
-            rest = &rest[length..];
+            let Some((head, after)) = rest.split_first_chunk::<RECORD_HEADER_BYTES>() else {
+                return Err(Rejection::malformed("a record's header is cut off"));
+            };
+            let word = u64::from_le_bytes(*head);
+            let length = word as u32 as usize;
+            let Some((record, after)) = after.split_at_checked(length) else {
+                return Err(Rejection::malformed(
+                    "a record is longer than the batch that holds it",
+                ));
+            };
+            // One branch on the usual path: no attributes, nothing reserved, a payload in its limit.
+            if word >> 32 != 0 || length > PAYLOAD_BYTES_MAX {
+                check_rare(word, record)?;
+                any_attributes = true;
+            }
+            rest = after;
         }
         if count == 0 || !rest.is_empty() {
             return Err(Rejection::malformed("the count of records does not match their bytes"));
@@ -158,7 +188,28 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// Whether any message asks for what only a later version does: anything but headers.
+    /// Refuses what may be delivered but not put: attributes in the room that dead letters need, and
+    /// those that ask for what only a later version does.
+    #[inline]
+    pub(crate) fn check_put(&self) -> Result<(), Rejection> {
+        if self.any_attributes { self.check_put_attributes() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn check_put_attributes(&self) -> Result<(), Rejection> {
+        if self.iter().any(|record| record.attributes.len() > ATTRIBUTES_BYTES_MAX) {
+            return Err(ATTRIBUTES_TOO_LARGE);
+        }
+        match self.unsupported_attribute() {
+            Some(_) => Err(Rejection::new(
+                Code::Unsupported,
+                "of the attributes of a message only headers are supported yet",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The first attribute that only a later version acts on: anything but headers.
     pub fn unsupported_attribute(&self) -> Option<Attribute<'a>> {
         if !self.any_attributes {
             return None;
@@ -169,7 +220,12 @@ impl<'a> Records<'a> {
     }
 }
 
+const ATTRIBUTES_TOO_LARGE: Rejection =
+    Rejection::new(Code::TooLarge, "the attributes of a message are longer than 4 KiB");
+
 /// The bytes of the record at the front of `bytes`, which must be valid: its header names them.
+///
+/// Panics if `bytes` are shorter than a record's header.
 #[inline]
 pub fn record_bytes(bytes: &[u8]) -> usize {
     let length = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -186,44 +242,37 @@ pub fn first(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     Some((Record { attributes, payload }, rest))
 }
 
-/// Checks the record at the front of `bytes`: its length, and whether it has attributes.
-#[inline]
-fn check_one(bytes: &[u8]) -> Result<(usize, bool), Rejection> {
-    let Some((head, rest)) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>() else {
-        return Err(Rejection::malformed("a record's header is cut off"));
-    };
-    let word = u64::from_le_bytes(*head);
-    let length = word as u32 as usize;
-    if length > rest.len() {
-        return Err(Rejection::malformed("a record is longer than the batch that holds it"));
-    }
-    // One comparison on the usual path: no attributes, nothing reserved, a payload within its limit.
-    if word >> 32 != 0 || length > PAYLOAD_BYTES_MAX {
-        check_rare(word, &rest[..length])?;
-    }
-    Ok((RECORD_HEADER_BYTES + length, word >> 32 != 0))
-}
-
+/// Checks a record that has attributes, a reserved bit, or more bytes than a payload may have.
 #[cold]
 fn check_rare(word: u64, record: &[u8]) -> Result<(), Rejection> {
     let attributes = usize::from((word >> 32) as u16);
     if word >> 48 != 0 {
         return Err(Rejection::malformed("a reserved field is not zero"));
     }
-    if attributes > record.len() || attributes > ATTRIBUTES_BYTES_MAX {
-        return Err(Rejection::malformed("a record's attributes are longer than allowed"));
+    if attributes > record.len() {
+        return Err(Rejection::malformed("a record's attributes are longer than the record"));
+    }
+    if attributes > ATTRIBUTES_BYTES_MAX + DEAD_LETTER_BYTES_MAX {
+        return Err(ATTRIBUTES_TOO_LARGE);
     }
     if record.len() - attributes > PAYLOAD_BYTES_MAX {
         return Err(Rejection::new(Code::TooLarge, "a message is longer than 64 KiB"));
     }
     let mut reader = Reader::new(&record[..attributes]);
+    let mut tags_seen = 0_u8;
     while !reader.is_empty() {
-        Attribute::decode(&mut reader)?;
+        let attribute = Attribute::decode(&mut reader)?;
+        let tag = 1 << attribute.tag();
+        if tags_seen & tag != 0 && !matches!(attribute, Attribute::Header { .. }) {
+            return Err(Rejection::malformed("an attribute is there twice"));
+        }
+        tags_seen |= tag;
     }
     Ok(())
 }
 
-/// Appends one record. A payload over 64 KiB makes a record that every server rejects.
+/// Appends one record. A payload over 64 KiB, or attributes over their limits, make a record that
+/// every server rejects.
 #[inline]
 pub fn write(out: &mut Vec<u8>, attributes: &[Attribute<'_>], payload: &[u8]) {
     let start = out.len();
@@ -231,7 +280,8 @@ pub fn write(out: &mut Vec<u8>, attributes: &[Attribute<'_>], payload: &[u8]) {
     attributes.iter().for_each(|attribute| attribute.encode(out));
     let attributes_length = out.len() - start - RECORD_HEADER_BYTES;
     out.extend_from_slice(payload);
-    let length = (attributes_length + payload.len()) as u32;
+    let length = u32::try_from(attributes_length + payload.len()).unwrap_or(u32::MAX);
+    let attributes_length = u16::try_from(attributes_length).unwrap_or(u16::MAX);
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    out[start + 4..start + 6].copy_from_slice(&(attributes_length as u16).to_le_bytes());
+    out[start + 4..start + 6].copy_from_slice(&attributes_length.to_le_bytes());
 }

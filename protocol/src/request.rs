@@ -2,90 +2,19 @@
 
 use crate::bytes::Reader;
 use crate::code::{Code, Rejection};
-use crate::frame::{self, Frame, Header, Kind, REPLY};
+use crate::frame::{self, CREDIT, Frame, Header, Kind, REPLY};
 use crate::greeting::Greet;
-use crate::id::{LeaseId, QueueId};
-use crate::limits::{LIST_ENTRIES_MAX, RANGES_MAX};
+use crate::id::QueueId;
+use crate::limits::LIST_ENTRIES_MAX;
 use crate::name::QueueName;
-use crate::options::QueueOptions;
+use crate::options::{OPTIONS_BYTES, QueueOptions};
 use crate::record::Records;
 
-/// A take: up to so many messages or bytes, after a wait of at most so long.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Take {
-    /// The queue to take from.
-    pub queue: QueueId,
-    /// Most messages to return; 1 to 4,096.
-    pub messages_max: u32,
-    /// Most bytes of records to return; 0 for 256 KiB. One message is returned whatever its size.
-    pub bytes_max: u32,
-    /// How long to wait for the first message, in milliseconds; 0 answers at once.
-    pub wait_ms: u32,
-    /// How long the lease lasts, in milliseconds; 0 for the queue's own.
-    pub lease_ms: u32,
-    /// Whether the messages are acknowledged as they leave, without a lease.
-    pub acknowledged: bool,
-}
+pub use crate::settle::{Range, Ranges, Settle, encode_settle, settle_prefix};
+pub use crate::take::Take;
 
-/// A run of messages within a lease's batch, counted from 0 in the order of delivery.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Range {
-    /// Index of the first message.
-    pub first: u32,
-    /// How many messages; at least 1.
-    pub count: u32,
-}
-
-/// One or more ranges, still in the frame that they came in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ranges<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Ranges<'a> {
-    /// The ranges in the order in which they were named.
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = Range> + use<'a> {
-        self.bytes.chunks_exact(8).map(|chunk| {
-            let word = u64::from_le_bytes(chunk.try_into().expect("a chunk has 8 bytes"));
-            Range { first: word as u32, count: (word >> 32) as u32 }
-        })
-    }
-
-    /// How many ranges; 1 to 2,048.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.bytes.len() / 8
-    }
-
-    /// Never true for decoded ranges.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Checks bytes that are ranges: each with at least one message, none past the last index.
-    fn check(bytes: &'a [u8]) -> Result<Self, Rejection> {
-        let ranges = Self { bytes };
-        let valid =
-            |range: Range| range.count > 0 && range.first.checked_add(range.count).is_some();
-        if ranges.iter().all(valid) {
-            Ok(ranges)
-        } else {
-            Err(Rejection::malformed("a range is empty or ends past the last index"))
-        }
-    }
-}
-
-/// An acknowledgement, or its opposite.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Settle<'a> {
-    /// The queue that the lease belongs to.
-    pub queue: QueueId,
-    /// The lease.
-    pub lease: LeaseId,
-    /// Which of its messages.
-    pub ranges: Ranges<'a>,
-}
+/// What stands before the records of a put.
+pub const PUT_PREFIX_BYTES: usize = 16;
 
 /// Every request of version 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -155,17 +84,13 @@ impl<'a> Request<'a> {
         if code != 0 {
             return Err(Rejection::malformed("the code of a request is not zero"));
         }
+        frame::check_flags(frame.header)?;
         let mut reader = Reader::new(frame.body);
         let request = match Kind::from_number(kind) {
-            Some(Kind::Put) => {
-                let queue = queue_id(&mut reader)?;
-                let count = reader.u32()?;
-                reader.reserved(4)?;
-                Request::Put { queue, records: Records::parse(reader.rest(), count)? }
-            }
-            Some(Kind::Take) => Request::Take(take(&mut reader)?),
-            Some(Kind::Ack) => Request::Ack(settle(&mut reader)?),
-            Some(Kind::Nack) => Request::Nack(settle(&mut reader)?),
+            Some(Kind::Put) => put(&mut reader)?,
+            Some(Kind::Take) => Request::Take(Take::decode(&mut reader)?),
+            Some(Kind::Ack) => Request::Ack(Settle::decode(Kind::Ack, &mut reader)?),
+            Some(Kind::Nack) => Request::Nack(Settle::decode(Kind::Nack, &mut reader)?),
             Some(Kind::Greet) => Request::Greet(Greet::decode(reader.rest())?),
             Some(Kind::Declare) => declare(&mut reader)?,
             Some(Kind::Open) => Request::Open { name: QueueName::check(reader.rest())? },
@@ -178,9 +103,7 @@ impl<'a> Request<'a> {
             Some(Kind::Delete) => Request::Delete { queue: queue_id(&mut reader)? },
             Some(Kind::Ping) => Request::Ping,
             Some(Kind::Echo) => Request::Echo(reader.rest()),
-            Some(Kind::Goodbye) | None => {
-                return Err(Rejection::new(Code::UnknownKind, unknown_kind(kind)));
-            }
+            Some(Kind::Goodbye) | None => return Err(unknown_kind(kind)),
         };
         reader.end()?;
         Ok(request)
@@ -211,9 +134,13 @@ impl<'a> Request<'a> {
             Request::Greet(greet) => greet.encode(out),
             Request::Declare { name, options } => {
                 out.push(u8::from(options.is_some()));
-                out.push(name.len() as u8);
+                // A length that does not fit is written as 0, which every server refuses.
+                out.push(u8::try_from(name.len()).unwrap_or(0));
                 out.extend_from_slice(&[0; 2]);
-                options.unwrap_or_default().encode(out);
+                match options {
+                    Some(options) => options.encode(out),
+                    None => out.extend_from_slice(&[0; OPTIONS_BYTES]),
+                }
                 out.extend_from_slice(name.as_bytes());
             }
             Request::Open { name } => out.extend_from_slice(name.as_bytes()),
@@ -222,10 +149,7 @@ impl<'a> Request<'a> {
                 out.extend_from_slice(records.as_bytes());
             }
             Request::Take(take) => take.encode(out),
-            Request::Ack(settle) | Request::Nack(settle) => {
-                settle_prefix(out, settle.queue, settle.lease, settle.ranges.len() as u32);
-                out.extend_from_slice(settle.ranges.bytes);
-            }
+            Request::Ack(settle) | Request::Nack(settle) => settle.encode(out),
             Request::Stat { queue } => {
                 out.extend_from_slice(&queue.map_or(0, |queue| queue.0).to_le_bytes());
             }
@@ -243,88 +167,42 @@ impl<'a> Request<'a> {
     }
 }
 
-impl Take {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.queue.0.to_le_bytes());
-        for number in [self.messages_max, self.bytes_max, self.wait_ms, self.lease_ms, 0] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        out.extend_from_slice(&[u8::from(self.acknowledged), 0, 0, 0]);
-    }
-}
-
 /// Appends what stands before the records of a put, for writers that append records themselves.
 #[inline]
 pub fn put_prefix(out: &mut Vec<u8>, queue: QueueId, count: u32) {
-    out.extend_from_slice(&queue.0.to_le_bytes());
-    out.extend_from_slice(&u64::from(count).to_le_bytes());
+    let prefix = u128::from(queue.0) | u128::from(count) << 64;
+    out.extend_from_slice(&prefix.to_le_bytes());
 }
 
-/// Appends what stands before the ranges of an acknowledgement; a range is two u32.
+/// A queue's id, which is never 0.
 #[inline]
-pub fn settle_prefix(out: &mut Vec<u8>, queue: QueueId, lease: LeaseId, ranges: u32) {
-    out.extend_from_slice(&queue.0.to_le_bytes());
-    out.extend_from_slice(&lease.0.to_le_bytes());
-    out.extend_from_slice(&u64::from(ranges).to_le_bytes());
-}
-
-/// Appends an acknowledgement (or, with [`Kind::Nack`], its opposite) of some ranges as one frame.
-pub fn encode_settle(
-    kind: Kind,
-    (queue, lease): (QueueId, LeaseId),
-    ranges: &[Range],
-    (stream, request): (u32, u32),
-    out: &mut Vec<u8>,
-) {
-    debug_assert!(matches!(kind, Kind::Ack | Kind::Nack) && !ranges.is_empty());
-    frame::write(out, Header::request(kind, stream, request), |out| {
-        settle_prefix(out, queue, lease, ranges.len() as u32);
-        for range in ranges {
-            out.extend_from_slice(&range.first.to_le_bytes());
-            out.extend_from_slice(&range.count.to_le_bytes());
-        }
-    });
-}
-
-fn queue_id(reader: &mut Reader<'_>) -> Result<QueueId, Rejection> {
+pub(crate) fn queue_id(reader: &mut Reader<'_>) -> Result<QueueId, Rejection> {
     match reader.u64()? {
         0 => Err(Rejection::malformed("a queue's id is never 0")),
         id => Ok(QueueId(id)),
     }
 }
 
-fn take(reader: &mut Reader<'_>) -> Result<Take, Rejection> {
-    let queue = queue_id(reader)?;
-    let (messages_max, bytes_max) = (reader.u32()?, reader.u32()?);
-    let (wait_ms, lease_ms) = (reader.u32()?, reader.u32()?);
-    reader.reserved(4)?; // the group: 0 is the default one
-    let mode = reader.u8()?;
-    reader.reserved(3)?;
-    if messages_max == 0 || mode > 1 {
-        return Err(Rejection::malformed("a take of no messages, or with an unknown mode"));
-    }
-    Ok(Take { queue, messages_max, bytes_max, wait_ms, lease_ms, acknowledged: mode == 1 })
-}
-
 #[inline]
-fn settle<'a>(reader: &mut Reader<'a>) -> Result<Settle<'a>, Rejection> {
-    let queue = queue_id(reader)?;
-    let lease = LeaseId(reader.u64()?);
-    let ranges = reader.u32()?;
-    reader.reserved(4)?; // the delay of a nack
-    if ranges == 0 || ranges > RANGES_MAX {
-        return Err(Rejection::malformed("an acknowledgement names 1 to 2,048 ranges"));
-    }
-    Ok(Settle { queue, lease, ranges: Ranges::check(reader.bytes(ranges as usize * 8)?)? })
+fn put<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Rejection> {
+    let mut fields = reader.part(PUT_PREFIX_BYTES)?;
+    let (queue, count) = (queue_id(&mut fields)?, fields.u32()?);
+    fields.reserved(4)?;
+    let records = Records::parse(reader.rest(), count)?;
+    records.check_put()?;
+    Ok(Request::Put { queue, records })
 }
 
 fn declare<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Rejection> {
     let with_options = reader.u8()?;
     let name_length = usize::from(reader.u8()?);
     reader.reserved(2)?;
-    let mut fields = Reader::new(reader.bytes(crate::options::OPTIONS_BYTES)?);
+    let mut fields = reader.part(OPTIONS_BYTES)?;
     let options = match with_options {
-        0 => None,
+        0 => {
+            fields.reserved(OPTIONS_BYTES)?;
+            None
+        }
         1 => Some(QueueOptions::decode(&mut fields)?),
         _ => return Err(Rejection::malformed("a declaration has options (1) or none (0)")),
     };
@@ -334,15 +212,22 @@ fn declare<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Rejection> {
 fn list<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Rejection> {
     let (cursor, limit) = (reader.u64()?, reader.u32()?);
     if limit == 0 || limit > LIST_ENTRIES_MAX {
-        return Err(Rejection::malformed("a page of a listing has 1 to 1,024 entries"));
+        return Err(Rejection::new(Code::InvalidOption, "a page has 1 to 1,024 entries"));
     }
-    Ok(Request::List { cursor, limit, prefix: crate::bytes::text(reader.rest())? })
+    let prefix = match reader.rest() {
+        [] => "",
+        prefix => QueueName::check(prefix)?,
+    };
+    Ok(Request::List { cursor, limit, prefix })
 }
 
-fn unknown_kind(kind: u8) -> &'static str {
-    if kind & REPLY != 0 {
-        "a client sends requests, this is the kind of a reply"
-    } else {
-        "the kind of frame is unknown"
+#[cold]
+fn unknown_kind(kind: u8) -> Rejection {
+    if kind == CREDIT {
+        return Rejection::new(Code::Unsupported, "credit is not supported yet");
     }
+    if kind & REPLY != 0 {
+        return Rejection::new(Code::UnknownKind, "a client sends requests, this is a reply");
+    }
+    Rejection::new(Code::UnknownKind, "the kind of frame is unknown")
 }

@@ -109,6 +109,8 @@ pub struct Outgoing {
     pub bytes: Vec<u8>,
     /// Slices that are sent from where they lie.
     pub pins: Vec<Pin>,
+    /// Bytes of all pins together.
+    pub pinned_bytes: usize,
     /// Bytes of `bytes` and `pins` together that earlier sends already sent.
     pub sent: usize,
 }
@@ -124,8 +126,15 @@ pub struct Pin {
 
 impl Outgoing {
     /// All bytes, sent or not.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.bytes.len() + self.pins.iter().map(|pin| pin.slice.len()).sum::<usize>()
+        self.bytes.len() + self.pinned_bytes
+    }
+
+    /// Appends a slice that is sent from where it lies.
+    pub fn pin(&mut self, slice: PinnedSlice) {
+        self.pinned_bytes += slice.len();
+        self.pins.push(Pin { at: self.bytes.len(), slice });
     }
 
     /// Whether there is nothing at all.
@@ -137,6 +146,7 @@ impl Outgoing {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.pins.clear();
+        self.pinned_bytes = 0;
         self.sent = 0;
     }
 

@@ -1,0 +1,159 @@
+//! One measured quantity, its unit, and how it is shown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Messages a second; of operations, messages put, taken and acknowledged.
+    MessagesPerSecond,
+    /// Bytes of payload a second.
+    BytesPerSecond,
+    /// Median, nanoseconds.
+    P50Ns,
+    /// 95th percentile, nanoseconds.
+    P95Ns,
+    /// 99th percentile, nanoseconds.
+    P99Ns,
+    /// 99.9th percentile, nanoseconds.
+    P999Ns,
+    /// The longest, nanoseconds.
+    MaxNs,
+    /// 99.9th percentile divided by the median.
+    TailOverMedian,
+    /// Time of one message when many go together, nanoseconds.
+    NsPerMessage,
+    /// Server CPU time of one message, nanoseconds.
+    ServerCpuNsPerMessage,
+    /// Allocations of one operation.
+    AllocationsPerOperation,
+    /// Bytes allocated for one operation.
+    AllocatedBytesPerOperation,
+    /// Share of one core, percent.
+    CpuPercent,
+    /// Resident memory, bytes.
+    ResidentBytes,
+}
+
+impl Figure {
+    /// `value` with the unit a person reads.
+    #[must_use]
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::MessagesPerSecond => scaled(value, 1e3, &["/s", " K/s", " M/s", " G/s"]),
+            Self::BytesPerSecond => scaled(value, 1e3, &[" B/s", " KB/s", " MB/s", " GB/s"]),
+            Self::P50Ns
+            | Self::P95Ns
+            | Self::P99Ns
+            | Self::P999Ns
+            | Self::MaxNs
+            | Self::NsPerMessage
+            | Self::ServerCpuNsPerMessage => scaled(value, 1e3, &[" ns", " us", " ms", " s"]),
+            Self::TailOverMedian => format!("{} x", digits(value)),
+            Self::AllocationsPerOperation => digits(value),
+            Self::AllocatedBytesPerOperation => format!("{} B", digits(value)),
+            Self::CpuPercent => format!("{} %", digits(value)),
+            Self::ResidentBytes => scaled(value, 1024.0, &[" B", " KiB", " MiB", " GiB"]),
+        }
+    }
+}
+
+/// `value` in the largest unit in which it is at least 1.
+fn scaled(value: f64, step: f64, units: &[&str]) -> String {
+    let mut value = value;
+    for unit in &units[..units.len() - 1] {
+        if value.abs() < step {
+            return digits(value) + unit;
+        }
+        value /= step;
+    }
+    digits(value) + units[units.len() - 1]
+}
+
+/// `value` with about three digits, as many as repeated measurements share.
+pub(super) fn digits(value: f64) -> String {
+    let text = match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        10.0..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    };
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}
+
+/// Everything that one measurement gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Figures(BTreeMap<Figure, f64>);
+
+impl Figures {
+    /// The value of `figure`, if this measurement had it.
+    #[must_use]
+    pub fn get(&self, figure: Figure) -> Option<f64> {
+        self.0.get(&figure).copied()
+    }
+
+    /// These and `figure`, where `value` is known.
+    #[must_use]
+    pub fn with(mut self, figure: Figure, value: Option<f64>) -> Self {
+        self.0.extend(value.map(|value| (figure, value)));
+        self
+    }
+}
+
+impl<const N: usize> From<[(Figure, f64); N]> for Figures {
+    fn from(figures: [(Figure, f64); N]) -> Self {
+        Self(figures.into())
+    }
+}
+
+/// Why a measurement gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A program that is not ours is missing; the sentence says what to install.
+    NotInstalled(String),
+    /// It was tried and did not work.
+    Failed(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInstalled(told) | Self::Failed(told) => out.write_str(told),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(figure: Figure, value: f64, wanted: &str) {
+        assert_eq!(figure.show(value), wanted);
+    }
+
+    #[test]
+    fn units() {
+        check(Figure::MessagesPerSecond, 20_000_000.0, "20 M/s");
+        check(Figure::MessagesPerSecond, 149_320.0, "149 K/s");
+        check(Figure::BytesPerSecond, 3_123_000_000.0, "3.12 GB/s");
+        check(Figure::P50Ns, 60.0, "60 ns");
+        check(Figure::P50Ns, 5_912.0, "5.91 us");
+        check(Figure::MaxNs, 3.2e9, "3.2 s");
+        check(Figure::NsPerMessage, 14.96, "15 ns");
+        check(Figure::ServerCpuNsPerMessage, -3.456, "-3.46 ns");
+        check(Figure::TailOverMedian, 9.96, "9.96 x");
+        check(Figure::AllocationsPerOperation, 0.0, "0");
+        check(Figure::AllocatedBytesPerOperation, 152.0, "152 B");
+        check(Figure::CpuPercent, 0.5, "0.5 %");
+        check(Figure::ResidentBytes, 30.0 * 1024.0 * 1024.0, "30 MiB");
+    }
+}

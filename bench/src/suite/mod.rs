@@ -1,0 +1,28 @@
+//! The suite: ours and what bounds it, measured in turn and set side by side.
+//!
+//! One table of scenarios (`scenarios`) says what is measured against what and which target it has
+//! to meet. Ours over TCP is the real program: `ringway serve` pinned to one CPU and `ringway load`
+//! pinned to the other. Each round measures every scenario and, right beside it, its floor or peer,
+//! because figures of different minutes do not compare; a ratio is taken within a round, and the
+//! table shows the median of the rounds with the lowest and the highest.
+//!
+//! | file | what |
+//! |---|---|
+//! | `scenarios` | the table: names, targets, settings |
+//! | `subject` | everything that can be measured, and how |
+//! | `server`, `load_run`, `idle` | our program as child processes |
+//! | `redis` | the peer, if it is installed |
+//! | `rounds` | the order of measuring |
+//! | `figure`, `spread` | one measured quantity; median, lowest, highest |
+//! | `report` | rows with verdicts, as a table and as JSON |
+
+pub mod figure;
+mod idle;
+mod load_run;
+pub mod redis;
+pub mod report;
+pub mod rounds;
+pub mod scenarios;
+mod server;
+pub mod spread;
+pub mod subject;

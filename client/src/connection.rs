@@ -1,0 +1,250 @@
+//! The two buffers of a connection: requests on their way out, replies on their way in.
+//!
+//! No sockets here: [`Outbox`] hands out bytes to send, [`Inbox`] takes in bytes received. Both
+//! keep their memory, so that a connection in its stride allocates nothing.
+
+use std::io::{self, Read};
+
+use ringway_protocol::frame::{self, Frame, HEADER_BYTES, Header, Kind, Split};
+use ringway_protocol::limits::FRAME_BYTES_MAX;
+use ringway_protocol::request::{self, Range, Request};
+use ringway_protocol::{LeaseId, QueueId, Rejection};
+
+use crate::batch::Batch;
+
+/// An encoded request that is sent many times; only its number changes.
+#[derive(Clone, Debug)]
+pub struct Template {
+    bytes: Vec<u8>,
+}
+
+impl Template {
+    /// Encodes `request` once.
+    pub fn new(request: &Request<'_>) -> Self {
+        let mut bytes = Vec::new();
+        request.encode(0, 0, &mut bytes);
+        Self { bytes }
+    }
+
+    /// Encodes a put of `batch` once.
+    pub fn put(queue: QueueId, batch: &Batch) -> Self {
+        let mut outbox = Outbox::default();
+        outbox.put(queue, batch, 0);
+        Self { bytes: outbox.bytes }
+    }
+}
+
+/// Requests that were asked for and not sent yet.
+///
+/// Invariant: `sent <= bytes.len()`; both are 0 when everything is sent.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outbox {
+    /// Appends any request.
+    pub fn request(&mut self, request: &Request<'_>, number: u32) {
+        request.encode(0, number, &mut self.bytes);
+    }
+
+    /// Appends a request that was encoded before: one copy, four bytes patched.
+    #[inline]
+    pub fn template(&mut self, template: &Template, number: u32) {
+        const NUMBER_AT: usize = HEADER_BYTES - 4;
+        let at = self.bytes.len() + NUMBER_AT;
+        self.bytes.extend_from_slice(&template.bytes);
+        self.bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+
+    /// Appends a put.
+    pub fn put(&mut self, queue: QueueId, batch: &Batch, number: u32) {
+        frame::write(&mut self.bytes, Header::request(Kind::Put, 0, number), |out| {
+            request::put_prefix(out, queue, batch.count());
+            out.extend_from_slice(batch.as_bytes());
+        });
+    }
+
+    /// Appends an acknowledgement of some ranges of a lease's messages.
+    #[inline]
+    pub fn ack(&mut self, queue: QueueId, lease: LeaseId, ranges: &[Range], number: u32) {
+        request::encode_settle(Kind::Ack, (queue, lease), ranges, (0, number), &mut self.bytes);
+    }
+
+    /// Appends the return of some ranges of a lease's messages.
+    pub fn nack(&mut self, queue: QueueId, lease: LeaseId, ranges: &[Range], number: u32) {
+        request::encode_settle(Kind::Nack, (queue, lease), ranges, (0, number), &mut self.bytes);
+    }
+
+    /// What is left to send.
+    #[inline]
+    pub fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// Takes note that the first `count` unsent bytes were sent.
+    #[inline]
+    pub fn advance(&mut self, count: usize) {
+        self.sent += count;
+        assert!(self.sent <= self.bytes.len(), "no more is sent than was asked for");
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        }
+    }
+
+    /// Whether everything is sent.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+/// Room for replies at first: some two thousand acknowledgements.
+const INBOX_BYTES: usize = 64 << 10;
+/// An inbox that is read full grows up to here, so that large frames are rarely cut in two.
+const INBOX_BYTES_GROWN: usize = 256 << 10;
+
+/// Bytes received, cut into frames where they lie.
+///
+/// Invariant: `consumed <= received <= bytes.len()`.
+#[derive(Debug)]
+pub struct Inbox {
+    bytes: Vec<u8>,
+    consumed: usize,
+    received: usize,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self { bytes: vec![0; INBOX_BYTES], consumed: 0, received: 0 }
+    }
+}
+
+impl Inbox {
+    /// Reads once from `source` and returns how many bytes came; 0 is the end of the stream.
+    ///
+    /// Call it when no whole frame is left. A frame that was cut in two moves to the front: each
+    /// byte is moved at most once.
+    pub fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        if self.consumed > 0 {
+            self.bytes.copy_within(self.consumed..self.received, 0);
+            self.received -= self.consumed;
+            self.consumed = 0;
+        }
+        if self.received == self.bytes.len() {
+            self.bytes.resize(self.bytes.len() * 2, 0);
+        }
+        let count = source.read(&mut self.bytes[self.received..])?;
+        self.received += count;
+        assert!(self.received <= self.bytes.len(), "a read stays within its buffer");
+        if self.received == self.bytes.len() && self.bytes.len() < INBOX_BYTES_GROWN {
+            self.bytes.resize(self.bytes.len() * 2, 0);
+        }
+        Ok(count)
+    }
+
+    /// The next whole frame, or `None` if more bytes are needed.
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, Rejection> {
+        match frame::split(&self.bytes[self.consumed..self.received], FRAME_BYTES_MAX)? {
+            Split::Frame(frame) => {
+                self.consumed += HEADER_BYTES + frame.body.len();
+                debug_assert!(self.consumed <= self.received);
+                Ok(Some(frame))
+            }
+            Split::NeedMore(_) => Ok(None),
+        }
+    }
+
+    /// Whether a whole frame is there.
+    pub fn has_frame(&self) -> Result<bool, Rejection> {
+        let bytes = &self.bytes[self.consumed..self.received];
+        Ok(matches!(frame::split(bytes, FRAME_BYTES_MAX)?, Split::Frame(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringway_protocol::reply;
+
+    /// A source that hands out at most `piece` bytes a read.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn frames_come_out_whole_whatever_the_size_of_the_reads() {
+        let bodies = [0, 1, 31, 4096, 70_000, 300_000, FRAME_BYTES_MAX, 5];
+        let mut bytes = Vec::new();
+        for (number, length) in bodies.iter().enumerate() {
+            let header = Header::reply(Kind::Echo, ringway_protocol::Code::Ok, 0, number as u32);
+            frame::write(&mut bytes, header, |out| out.resize(out.len() + length, number as u8));
+        }
+        for piece in [1usize, 7, 16, 17, 1000, 65_536, usize::MAX] {
+            let (mut inbox, mut source) = (Inbox::default(), Pieces(&bytes, piece));
+            let mut seen = Vec::new();
+            while inbox.fill(&mut source).unwrap() > 0 {
+                while let Some(frame) = inbox.next_frame().unwrap() {
+                    assert!(frame.body.iter().all(|byte| *byte == seen.len() as u8));
+                    assert_eq!(frame.header.request as usize, seen.len());
+                    seen.push(frame.body.len());
+                }
+            }
+            assert_eq!(seen, bodies, "in reads of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_refused_from_its_header() {
+        let mut inbox = Inbox::default();
+        let mut header = Header::reply(Kind::Echo, ringway_protocol::Code::Ok, 0, 1);
+        header.length = FRAME_BYTES_MAX as u32 + 1;
+        inbox.fill(&mut Pieces(&header.encode(), 16)).unwrap();
+        assert_eq!(inbox.next_frame().unwrap_err().code, ringway_protocol::Code::FrameTooLarge);
+        assert_eq!(inbox.bytes.len(), INBOX_BYTES, "nothing was allocated for it");
+    }
+
+    #[test]
+    fn a_template_is_the_request_with_another_number() {
+        let request = Request::Echo(b"hello");
+        let mut outbox = Outbox::default();
+        outbox.template(&Template::new(&request), 77);
+        outbox.template(&Template::new(&request), 78);
+        let mut expected = Vec::new();
+        request.encode(0, 77, &mut expected);
+        request.encode(0, 78, &mut expected);
+        assert_eq!(outbox.unsent(), expected);
+    }
+
+    #[test]
+    fn small_replies_in_the_steady_state_keep_the_buffers() {
+        let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
+        let mut replies = Vec::new();
+        for number in 0..64 {
+            reply::put(&mut replies, (0, number), 1, 1, ringway_protocol::Level::Memory);
+        }
+        let mut capacities = None;
+        for round in 0..100 {
+            for number in 0..64 {
+                outbox.request(&Request::Ping, number);
+            }
+            let count = outbox.unsent().len();
+            outbox.advance(count);
+            inbox.fill(&mut Pieces(&replies, usize::MAX)).unwrap();
+            while inbox.next_frame().unwrap().is_some() {}
+            let now = (inbox.bytes.capacity(), outbox.bytes.capacity());
+            assert!(round == 0 || capacities == Some(now));
+            capacities = Some(now);
+        }
+    }
+}

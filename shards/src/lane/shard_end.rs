@@ -1,0 +1,180 @@
+//! The shard's side of lanes, and of the commands that the process gives.
+
+use super::{LaneReply, LaneRequest};
+use crate::limits::{LANE_SLOTS, TAKE_BYTES_DEFAULT};
+use crate::machine::doorbell::Doorbell;
+use crate::path::perform::Performer;
+use crate::shard::Shard;
+use crate::world::World;
+use ringway_protocol::request::Take;
+use ringway_protocol::{QueueId, Records, Rejection};
+use rtrb::{Consumer, Producer, RingBuffer};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What the process around the shards tells one of them.
+#[derive(Debug)]
+pub enum Command {
+    /// A thread wants a lane.
+    Lane(LaneEnd),
+    /// No new connections, no puts.
+    Drain,
+    /// Close everything and end.
+    Stop,
+}
+
+/// The shard's ends of a lane's rings.
+#[derive(Debug)]
+pub struct LaneEnd {
+    from: Consumer<LaneRequest>,
+    to: Producer<LaneReply>,
+    bell: Arc<Doorbell>,
+    /// Replies with the change that they depend on, oldest first.
+    held: VecDeque<(u64, LaneReply)>,
+    left: bool,
+}
+
+impl LaneEnd {
+    pub(super) fn new(
+        from: Consumer<LaneRequest>,
+        to: Producer<LaneReply>,
+        bell: Arc<Doorbell>,
+    ) -> Self {
+        Self { from, to, bell, held: VecDeque::with_capacity(LANE_SLOTS), left: false }
+    }
+}
+
+impl Drop for LaneEnd {
+    fn drop(&mut self) {
+        // A thread that sleeps for an answer must see that none will come, so its ring goes before the bell.
+        let (gone, _) = RingBuffer::new(1);
+        drop(std::mem::replace(&mut self.to, gone));
+        self.bell.ring();
+    }
+}
+
+/// The lanes of a shard, and the ring that brings commands.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    lanes: Vec<LaneEnd>,
+    commands: Option<Consumer<Command>>,
+}
+
+impl Lanes {
+    /// Lanes to come through a ring of commands.
+    pub fn new(commands: Consumer<Command>) -> Self {
+        Self { lanes: Vec::new(), commands: Some(commands) }
+    }
+
+    /// Whether a lane or the process asks for something.
+    #[inline]
+    pub fn have_arrivals(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.from.is_empty() || !lane.held.is_empty())
+            || self.commands.as_ref().is_some_and(|commands| !commands.is_empty())
+    }
+}
+
+impl<W: World> Shard<W> {
+    /// Carries out what commands and lanes ask for.
+    #[inline]
+    pub(crate) fn serve_lanes(&mut self) {
+        if !self.lanes.have_arrivals() {
+            return;
+        }
+        while let Some(command) = self.lanes.commands.as_mut().and_then(|ring| ring.pop().ok()) {
+            self.worked(1);
+            match command {
+                Command::Lane(end) => self.lanes.lanes.push(end),
+                Command::Drain => self.drain(),
+                Command::Stop => self.stop(),
+            }
+        }
+        let Self { lanes, performer, .. } = self;
+        let mut served = 0;
+        for lane in &mut lanes.lanes {
+            for _ in 0..LANE_SLOTS {
+                let Ok(request) = lane.from.pop() else { break };
+                performer.stats().requests.add(1);
+                served += 1;
+                match perform(performer, request) {
+                    Some(reply) => lane.held.push_back((performer.journal.appended(), reply)),
+                    None => lane.left = true,
+                }
+            }
+        }
+        lanes.lanes.retain(|lane| !lane.left);
+        self.worked(served);
+    }
+
+    /// Answers lanes whose changes are committed by now.
+    #[inline]
+    pub(crate) fn reply_to_lanes(&mut self) {
+        let committed = self.performer.journal.committed();
+        for lane in &mut self.lanes.lanes {
+            if lane.held.is_empty() {
+                continue;
+            }
+            while let Some((_, reply)) =
+                lane.held.pop_front_if(|(position, _)| *position <= committed)
+            {
+                lane.to.push(reply).expect("a lane has no more requests than its rings have slots");
+            }
+            lane.bell.ring_if_parked();
+        }
+    }
+}
+
+/// Carries out one request; `None` if the lane leaves.
+#[inline]
+fn perform(performer: &mut Performer, request: LaneRequest) -> Option<LaneReply> {
+    Some(match request {
+        LaneRequest::Enqueue { queue, count, buffer } => {
+            let put = Records::parse(&buffer, count)
+                .and_then(|records| performer.enqueue(queue, records));
+            match put {
+                Ok(first_sequence) => LaneReply::Enqueued { first_sequence, buffer },
+                Err(why) => refuse(performer, why, buffer),
+            }
+        }
+        LaneRequest::Dequeue { queue, messages_max, buffer } => {
+            dequeue(performer, queue, messages_max, buffer)
+                .unwrap_or_else(|(why, buffer)| refuse(performer, why, buffer))
+        }
+        LaneRequest::Declare { name, options } => {
+            let declared = performer.store.declare(&name, options);
+            match declared {
+                Ok((queue, _)) => LaneReply::Declared(queue),
+                Err(why) => refuse(performer, why, Vec::new()),
+            }
+        }
+        LaneRequest::Leave => return None,
+    })
+}
+
+fn refuse(performer: &Performer, why: Rejection, buffer: Vec<u8>) -> LaneReply {
+    performer.stats().refused.add(1);
+    LaneReply::Refused { why, buffer }
+}
+
+fn dequeue(
+    performer: &mut Performer,
+    queue: QueueId,
+    messages_max: u32,
+    mut buffer: Vec<u8>,
+) -> Result<LaneReply, (Rejection, Vec<u8>)> {
+    let take = Take {
+        queue,
+        messages_max: messages_max.max(1),
+        bytes_max: TAKE_BYTES_DEFAULT as u32,
+        wait_ms: 0,
+        lease_ms: 0,
+        acknowledged: true,
+    };
+    match performer.dequeue(&take) {
+        Ok(taken) => {
+            taken.runs.drain(..).for_each(|run| buffer.extend_from_slice(&run.slice));
+            Ok(LaneReply::Dequeued { count: taken.count, buffer })
+        }
+        Err(why) => Err((why, buffer)),
+    }
+}

@@ -1,0 +1,251 @@
+//! The only file that knows glommio: threads that run one executor each, yielding, parking.
+//!
+//! A shard is one named thread, pinned to one CPU, with one glommio `LocalExecutor` on it. glommio
+//! keeps tasks, timers and files; the shard's sockets live on a raw ring of its own, and its turn
+//! task spins by itself before it parks here. Why this crate and which one: `docs/decisions/
+//! 0001-executor.md`.
+//!
+//! A panic on such a thread takes the process down before anything unwinds: half a plane must not
+//! go on serving, and unwinding would free buffers that the kernel still writes to.
+
+use super::affinity;
+use super::doorbell::Doorbell;
+use glommio::io::BufferedFile;
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
+use std::cell::Cell;
+use std::future::Future;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Memory that glommio registers for file I/O on an executor: the smallest it accepts, since the
+/// shards' data does not go through its rings.
+const FILE_IO_BYTES: usize = 64 * 1024;
+
+/// What one executor takes of the user's memlock limit: that memory is registered on three rings.
+pub const EXECUTOR_MEMLOCK_BYTES: usize = 3 * FILE_IO_BYTES;
+
+/// How long a task that is always runnable can keep glommio from its timers, files and other
+/// tasks. glommio's own default is 100 ms.
+pub const PREEMPT_INTERVAL: Duration = Duration::from_micros(200);
+
+/// Why an executor did not start, or did not end well.
+#[derive(Debug, Error)]
+pub enum ExecutorError {
+    /// The operating system refused a thread.
+    #[error("cannot start the thread '{name}': {source}; check the limit on processes (ulimit -u)")]
+    Thread {
+        /// The thread's name.
+        name: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The CPU does not exist or is outside the set that this process may use.
+    #[error("cannot pin '{name}' to CPU {cpu}: {source}; see what is allowed with taskset -cp $$")]
+    Pin {
+        /// The thread's name.
+        name: String,
+        /// The CPU asked for.
+        cpu: usize,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// glommio could not make its rings: locked memory, descriptors, or io_uring itself.
+    #[error("cannot start the executor of '{name}': {reason}")]
+    Start {
+        /// The thread's name.
+        name: String,
+        /// What glommio said.
+        reason: String,
+    },
+    /// The thread ended without a result; a panic would have ended the process first.
+    #[error("the thread '{name}' ended without a result")]
+    Lost {
+        /// The thread's name.
+        name: String,
+    },
+}
+
+/// A running executor thread; dropping it leaves the thread running.
+#[derive(Debug)]
+pub struct ExecutorHandle<T> {
+    name: String,
+    thread: JoinHandle<Option<T>>,
+}
+
+impl<T> ExecutorHandle<T> {
+    /// Waits until the thread's task has returned and its executor is gone.
+    ///
+    /// # Errors
+    /// [`ExecutorError::Lost`], which only a panic could cause, and that ends the process.
+    pub fn join(self) -> Result<T, ExecutorError> {
+        let name = self.name;
+        self.thread.join().ok().flatten().ok_or(ExecutorError::Lost { name })
+    }
+}
+
+/// Starts a thread called `name`, pinned to `cpu` unless that is `None`, with an executor that runs
+/// the one future of `make`. Returns when the executor stands, so that every reason why it cannot
+/// is an error here. Linux shows the first 15 bytes of the name.
+///
+/// # Errors
+/// See [`ExecutorError`]; nothing is left running then.
+pub fn spawn<Make, Task>(
+    name: &str,
+    cpu: Option<usize>,
+    make: Make,
+) -> Result<ExecutorHandle<Task::Output>, ExecutorError>
+where
+    Make: FnOnce() -> Task + Send + 'static,
+    Task: Future + 'static,
+    Task::Output: Send + 'static,
+{
+    abort_on_panic_of_executors();
+    let (started, outcome) = sync_channel(1);
+    let thread_name = name.to_owned();
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || run(&thread_name, cpu, &started, make))
+        .map_err(|source| ExecutorError::Thread { name: name.to_owned(), source })?;
+    let handle = ExecutorHandle { name: name.to_owned(), thread };
+    match outcome.recv() {
+        Ok(Ok(())) => Ok(handle),
+        Ok(Err(error)) => {
+            // The thread is on its way out; wait, so that its rings and locked memory are gone.
+            let _ = handle.join();
+            Err(error)
+        }
+        Err(_) => Err(ExecutorError::Lost { name: handle.name }),
+    }
+}
+
+fn run<Make, Task>(
+    name: &str,
+    cpu: Option<usize>,
+    started: &SyncSender<Result<(), ExecutorError>>,
+    make: Make,
+) -> Option<Task::Output>
+where
+    Make: FnOnce() -> Task,
+    Task: Future + 'static,
+{
+    IS_EXECUTOR.set(true);
+    let work = || {
+        // `spawn` waits for the outcome, so the other end of the channel is there.
+        let executor = match executor(name, cpu) {
+            Ok(executor) => executor,
+            Err(error) => return started.send(Err(error)).map(|()| None).unwrap_or(None),
+        };
+        let _ = started.send(Ok(()));
+        Some(executor.run(async move { make().await }))
+    };
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(output) => output,
+        // Only where the program has replaced our panic hook.
+        Err(_) => abort(),
+    }
+}
+
+fn executor(name: &str, cpu: Option<usize>) -> Result<LocalExecutor, ExecutorError> {
+    // We pin instead of glommio, which reads the whole topology from /sys for it and panics where
+    // there is none. It happens before the first allocation, for memory of the right NUMA node, and
+    // glommio's thread for blocking calls inherits it.
+    if let Some(cpu) = cpu {
+        affinity::pin_this_thread(cpu).map_err(|source| ExecutorError::Pin {
+            name: name.to_owned(),
+            cpu,
+            source,
+        })?;
+    }
+    LocalExecutorBuilder::new(Placement::Unbound)
+        .name(name)
+        .io_memory(FILE_IO_BYTES)
+        .preempt_timer(PREEMPT_INTERVAL)
+        .make()
+        .map_err(|error| ExecutorError::Start { name: name.to_owned(), reason: error.to_string() })
+}
+
+/// Gives way to glommio if it has something to do: its preempt timer has fired or one of its
+/// latency-sensitive requests has completed. Else it costs two loads.
+#[inline]
+pub async fn yield_if_needed() {
+    glommio::executor().yield_if_needed().await;
+}
+
+/// Where the turn task of a shard parks: it waits in glommio until the shard's doorbell is rung, by
+/// a caller or by the shard's own raw ring, whose completions signal the same eventfd.
+///
+/// Lives on one executor.
+#[derive(Debug)]
+pub struct ParkEvent {
+    event: BufferedFile,
+}
+
+impl ParkEvent {
+    /// Waits on the doorbell of this shard. Must be called on an executor.
+    ///
+    /// # Errors
+    /// When the process has no file descriptor left: glommio closes what it waits on, so it gets
+    /// a duplicate.
+    pub fn new(doorbell: &Doorbell) -> io::Result<Self> {
+        let duplicate = doorbell.as_fd().try_clone_to_owned()?;
+        // SAFETY: the descriptor is open, and its one owner hands it over.
+        let event = unsafe { BufferedFile::from_raw_fd(duplicate.into_raw_fd()) };
+        Ok(Self { event })
+    }
+
+    /// Parks the calling task until the doorbell is rung, and forgets all rings up to now. Returns
+    /// at once if it was rung since the last wait: the ring may have nothing to say any more, so
+    /// the caller looks at its work again and not at the count.
+    ///
+    /// # Errors
+    /// When glommio cannot read the eventfd, which leaves the shard deaf: end it.
+    pub async fn wait(&self) -> io::Result<()> {
+        let count = self.event.read_at(0, size_of::<u64>()).await.map_err(io::Error::from)?;
+        assert_eq!(count.len(), size_of::<u64>(), "an eventfd is read whole or not at all");
+        Ok(())
+    }
+
+    /// Gives the duplicate back at once; a drop leaves that to the executor's next pass.
+    ///
+    /// # Errors
+    /// When closing fails.
+    pub async fn close(self) -> io::Result<()> {
+        self.event.close().await.map_err(io::Error::from)
+    }
+}
+
+thread_local! {
+    static IS_EXECUTOR: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Adds to the process's panic hook, once: a panic on an executor thread is reported as ever, and
+/// then ends the process.
+fn abort_on_panic_of_executors() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            report(info);
+            if IS_EXECUTOR.get() {
+                abort();
+            }
+        }));
+    });
+}
+
+fn abort() -> ! {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("executor");
+    // Nothing to do about a closed stderr, and `eprintln!` would panic over it.
+    let _ = writeln!(
+        io::stderr(),
+        "ringway: '{name}' panicked; aborting, because the other shards must not serve without it"
+    );
+    std::process::abort()
+}

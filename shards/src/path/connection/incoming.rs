@@ -1,0 +1,197 @@
+//! Bytes in: what a receive completed with is fed to the inbox, served, or held while the connection is stalled.
+
+use crate::limits::{LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES};
+use crate::path::connection::closing::Watch;
+use crate::path::connection::{Phase, Receiving, Stall};
+use crate::path::decode::Flow;
+use crate::path::dispatch::Dispatcher;
+use crate::shard::Shard;
+use crate::world::{BufferId, BufferSize, Completion, Purpose, World};
+use ringway_protocol::Rejection;
+
+/// Bytes that a stalled connection may send us before its receive is cancelled.
+const HELD_BYTES_MAX: usize = 2 * LARGE_BUFFER_BYTES;
+/// Completions in a row that must speak for the other size of buffers before a connection moves.
+const MISFITS_MAX: u8 = 8;
+
+impl<W: World> Shard<W> {
+    /// Acts on receives that completed.
+    pub(crate) fn receive(&mut self) {
+        for index in 0..self.completions.len() {
+            let completion = self.completions[index];
+            if completion.token.purpose() == Some(Purpose::Receive) {
+                self.received(completion);
+            }
+        }
+    }
+
+    fn received(&mut self, completion: Completion) {
+        let slot = completion.token.slot();
+        let Some(connection) = self.connections.named(slot, completion.token.generation()) else {
+            // Late: the slot has a new owner or none. Only the buffer matters.
+            completion.buffer.into_iter().for_each(|buffer| self.world.give_back(buffer));
+            return;
+        };
+        if !completion.more {
+            // Whatever the result: the receive has ended and must be armed again exactly once.
+            connection.receiving = match connection.receiving {
+                Receiving::CancelAsked => Receiving::Paused,
+                _ => Receiving::Ended,
+            };
+            self.rearming.push(slot);
+        }
+        match (completion.result, completion.buffer) {
+            (1.., Some(buffer)) => {
+                self.take_in(slot, buffer, completion.result as usize);
+                self.world.give_back(buffer);
+            }
+            (0, buffer) => {
+                buffer.into_iter().for_each(|buffer| self.world.give_back(buffer));
+                self.end_of_peer(slot);
+            }
+            (result, buffer) => {
+                buffer.into_iter().for_each(|buffer| self.world.give_back(buffer));
+                match -result {
+                    libc::ENOBUFS => self.performer.stats().receive_buffers_empty.add(1),
+                    libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
+                    _ => self.close(slot),
+                }
+            }
+        }
+        self.close_if_quiet(slot);
+    }
+
+    /// Serves what arrived, or holds it for later.
+    fn take_in(&mut self, slot: u32, buffer: BufferId, length: usize) {
+        self.performer.stats().bytes_in.add(length as u64);
+        let peer = self.connections.peer(slot);
+        let Self { performer, handoffs, config, connections, world, spare_inboxes, .. } = self;
+        let mut dispatcher = Dispatcher { performer, handoffs, reception: &config.reception };
+        let connection = connections.at(slot).expect("the caller has found it");
+        if connection.phase >= Phase::Parting {
+            return;
+        }
+        let bytes = world.received(buffer, length);
+        if connection.stall.is_some() {
+            connection.inbox.hold(bytes, spare_inboxes);
+            let too_much = connection.inbox.len() > HELD_BYTES_MAX;
+            if too_much && connection.receiving == Receiving::Armed {
+                self.pause(slot);
+            }
+            return;
+        }
+        let mut inbox = std::mem::take(&mut connection.inbox);
+        let fed =
+            inbox.feed(bytes, spare_inboxes, |frame| dispatcher.dispatch(connection, peer, frame));
+        connection.inbox = inbox;
+        self.fit_buffers(slot, buffer.size, length);
+        self.after_serving(slot, fed);
+    }
+
+    /// Serves the frames that a stalled connection had to keep.
+    pub(crate) fn serve_kept(&mut self, slot: u32) {
+        let peer = self.connections.peer(slot);
+        let Self { performer, handoffs, config, connections, spare_inboxes, .. } = self;
+        let mut dispatcher = Dispatcher { performer, handoffs, reception: &config.reception };
+        let Some(connection) = connections.at(slot) else { return };
+        if connection.must_wait().is_some() {
+            return;
+        }
+        connection.stall = None;
+        let mut inbox = std::mem::take(&mut connection.inbox);
+        let served =
+            inbox.serve_kept(spare_inboxes, |frame| dispatcher.dispatch(connection, peer, frame));
+        connection.inbox = inbox;
+        if connection.stall.is_none() {
+            self.rearming.push(slot);
+        }
+        self.after_serving(slot, served);
+    }
+
+    fn after_serving(&mut self, slot: u32, flow: Result<Flow, Rejection>) {
+        match flow {
+            Ok(Flow::Close) => self.part(slot, None),
+            Err(why) => {
+                self.performer.stats().refused.add(1);
+                self.part(slot, Some(why));
+            }
+            Ok(_) => {}
+        }
+        let frame_ns = self.config.frame_ms * 1_000_000;
+        let Some(connection) = self.connections.at(slot) else { return };
+        if connection.end_seen && connection.stall.is_none() {
+            self.part(slot, None);
+        }
+        let Some(connection) = self.connections.at(slot) else { return };
+        if let Some(Stall::Handoff(_)) = connection.stall {
+            self.stalled.push(slot);
+        } else if !connection.inbox.is_empty() && !connection.frame_watched {
+            connection.frame_watched = true;
+            let frames = connection.frames;
+            self.watch(slot, Watch::Frame(frames), frame_ns);
+        }
+        self.has_outcome(slot);
+    }
+
+    /// Notes that the connection may have something to send.
+    pub(crate) fn has_outcome(&mut self, slot: u32) {
+        let appended = self.performer.journal.appended();
+        let Some(connection) = self.connections.at(slot) else { return };
+        if !connection.outbox.is_empty() {
+            connection.outbox_position = appended;
+        }
+        let flushed = connection.outbox.is_empty() && connection.held.is_empty();
+        if !connection.listed && (!flushed || connection.phase >= Phase::Parting) {
+            connection.listed = true;
+            self.replying.push(slot);
+        }
+    }
+
+    /// Moves a connection between the groups of buffers by what it is seen to send.
+    fn fit_buffers(&mut self, slot: u32, size: BufferSize, length: usize) {
+        let Some(connection) = self.connections.at(slot) else { return };
+        let misfit = match size {
+            BufferSize::Small => length == SMALL_BUFFER_BYTES,
+            BufferSize::Large => length < SMALL_BUFFER_BYTES,
+        };
+        connection.misfits = if misfit { connection.misfits + 1 } else { 0 };
+        if connection.misfits >= MISFITS_MAX {
+            connection.misfits = 0;
+            connection.buffer_size = match size {
+                BufferSize::Small => BufferSize::Large,
+                BufferSize::Large => BufferSize::Small,
+            };
+            if connection.receiving == Receiving::Armed {
+                self.pause(slot);
+            }
+        }
+    }
+
+    /// Asks for the end of a receive; data that was on its way is still taken in.
+    fn pause(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.at(slot) {
+            connection.receiving = Receiving::CancelAsked;
+            let target = self.connections.token(Purpose::Receive, slot);
+            self.world.cancel(target, self.connections.token(Purpose::Cancel, slot));
+        }
+    }
+
+    /// Arms receives that ended or were paused, of connections that can go on.
+    pub(crate) fn rearm(&mut self) {
+        for index in 0..self.rearming.len() {
+            let slot = self.rearming[index];
+            let Some(connection) = self.connections.at(slot) else { continue };
+            let idle = matches!(connection.receiving, Receiving::Ended | Receiving::Paused);
+            let wanted = connection.phase < Phase::Closing && !connection.end_seen;
+            if !idle || !wanted || connection.stall.is_some() {
+                continue;
+            }
+            connection.receiving = Receiving::Armed;
+            let size = connection.buffer_size;
+            let token = self.connections.token(Purpose::Receive, slot);
+            let connection = self.connections.at(slot).expect("it was there a moment ago");
+            self.world.receive(&connection.socket, token, size);
+        }
+        self.rearming.clear();
+    }
+}

@@ -1,0 +1,328 @@
+//! One peer: what it has sent, what it is owed, and how far its end has come.
+
+pub mod closing;
+mod incoming;
+
+use crate::limits::{OUTBOUND_BYTES_MAX, OUTBOUND_BYTES_RESUME, REQUESTS_IN_FLIGHT_MAX};
+use crate::path::decode::Inbox;
+use crate::world::{BufferSize, Outgoing, Purpose, Token};
+use ringway_protocol::{Code, Kind, Rejection, reply};
+use std::collections::VecDeque;
+
+/// How far a connection has come; it only moves down this list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Phase {
+    /// Nothing is served but a greeting.
+    Greeting,
+    /// Requests are served.
+    Ready,
+    /// No more requests: what it is owed is sent, what still arrives is dropped.
+    Parting,
+    /// Everything under way is being cancelled; the slot is freed after the last completion.
+    Closing,
+}
+
+/// The state of a connection's receive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receiving {
+    /// No receive is under way; one is to be armed unless the connection is stalled.
+    Ended,
+    /// The kernel is receiving.
+    Armed,
+    /// A cancel was asked for; late data is still taken in until the terminal completion.
+    CancelAsked,
+    /// Cancelled, to be armed again when the connection goes on.
+    Paused,
+}
+
+/// Why a connection's next frame has to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stall {
+    /// The peer does not read what it is owed.
+    Outbound,
+    /// Too many of its requests are not answered yet.
+    InFlight,
+    /// The ring to this shard is full.
+    Handoff(usize),
+}
+
+/// One peer.
+#[derive(Debug)]
+pub struct Connection<S> {
+    /// Where it came from.
+    pub socket: S,
+    /// How far it has come.
+    pub phase: Phase,
+    /// The state of its receive.
+    pub receiving: Receiving,
+    /// Which buffers it receives into.
+    pub buffer_size: BufferSize,
+    /// Completions in a row that speak for the other size of buffers.
+    pub misfits: u8,
+    /// Bytes that are not consumed yet.
+    pub inbox: Inbox,
+    /// Why the first frame in the inbox waits.
+    pub stall: Option<Stall>,
+    /// Frames served; tells a frame that was begun long ago from a busy peer.
+    pub frames: u64,
+    /// Whether a timer watches the frame that was begun.
+    pub frame_watched: bool,
+    /// Replies to send next.
+    pub outbox: Outgoing,
+    /// The change that the replies in the outbox depend on.
+    pub outbox_position: u64,
+    /// Replies whose changes are not committed yet, oldest first.
+    pub held: VecDeque<(u64, Outgoing)>,
+    /// Bytes being sent or held.
+    pub owed: usize,
+    /// Whether a send is under way: never two.
+    pub sending: bool,
+    /// Whether it stands in its shard's list of those with something to send.
+    pub listed: bool,
+    /// Its takes that wait on this shard.
+    pub waiting: u32,
+    /// Its requests that other shards have not answered.
+    pub elsewhere: u32,
+    /// Bytes of replies promised to its waiting takes and to takes elsewhere.
+    pub promised: usize,
+    /// Whether other shards may keep waiting takes of it.
+    pub waits_elsewhere: bool,
+    /// Whether the peer has said its last word.
+    pub end_seen: bool,
+    /// Whether ours has been said.
+    pub end_sent: bool,
+}
+
+impl<S> Connection<S> {
+    /// A peer that has not said anything yet.
+    pub fn new(socket: S) -> Self {
+        Self {
+            socket,
+            phase: Phase::Greeting,
+            receiving: Receiving::Ended,
+            buffer_size: BufferSize::Small,
+            misfits: 0,
+            inbox: Inbox::default(),
+            stall: None,
+            frames: 0,
+            frame_watched: false,
+            outbox: Outgoing::default(),
+            outbox_position: 0,
+            held: VecDeque::new(),
+            owed: 0,
+            sending: false,
+            listed: false,
+            waiting: 0,
+            elsewhere: 0,
+            promised: 0,
+            waits_elsewhere: false,
+            end_seen: false,
+            end_sent: false,
+        }
+    }
+
+    /// Whether the next frame has to wait for the peer to read, or for answers.
+    #[inline]
+    pub fn must_wait(&self) -> Option<Stall> {
+        let limit = match self.stall {
+            Some(Stall::Outbound) => OUTBOUND_BYTES_RESUME,
+            _ => OUTBOUND_BYTES_MAX,
+        };
+        if self.owed + self.outbox.len() >= limit {
+            Some(Stall::Outbound)
+        } else if self.waiting + self.elsewhere >= REQUESTS_IN_FLIGHT_MAX {
+            Some(Stall::InFlight)
+        } else {
+            None
+        }
+    }
+
+    /// Whether its next frame waits for something that the peer or an answer brings.
+    #[inline]
+    pub fn is_behind(&self) -> bool {
+        matches!(self.stall, Some(Stall::Outbound | Stall::InFlight))
+    }
+
+    /// Queues the server's last words; nothing is served after them.
+    pub fn part(&mut self, why: Option<Rejection>) {
+        if self.phase >= Phase::Parting {
+            return;
+        }
+        self.phase = Phase::Parting;
+        if let Some(why) = why {
+            debug_assert!(why.code != Code::Ok);
+            reply::refused(&mut self.outbox.bytes, Kind::Goodbye, (0, 0), why);
+        }
+    }
+
+    /// Whether everything that it is owed has been sent.
+    pub fn is_flushed(&self) -> bool {
+        !self.sending && self.outbox.is_empty() && self.held.is_empty()
+    }
+
+    /// Whether no operation is under way that could still complete.
+    pub fn is_quiet(&self) -> bool {
+        !self.sending && matches!(self.receiving, Receiving::Ended | Receiving::Paused)
+    }
+
+    /// Moves replies whose changes are committed to the front; returns what can be sent now.
+    ///
+    /// In memory every change is committed by now and the outbox itself is returned.
+    pub fn release(&mut self, committed: u64, spare: &mut Vec<Outgoing>) -> Option<Outgoing> {
+        if !self.outbox.is_empty() && (self.outbox_position > committed || !self.held.is_empty()) {
+            let outgoing = std::mem::replace(&mut self.outbox, spare.pop().unwrap_or_default());
+            self.owed += outgoing.len();
+            self.held.push_back((self.outbox_position, outgoing));
+        }
+        if let Some((position, _)) = self.held.front() {
+            if *position > committed {
+                return None;
+            }
+            let (_, outgoing) = self.held.pop_front().expect("the front was looked at");
+            self.owed -= outgoing.len();
+            return Some(outgoing);
+        }
+        (!self.outbox.is_empty())
+            .then(|| std::mem::replace(&mut self.outbox, spare.pop().unwrap_or_default()))
+    }
+}
+
+/// The connections of a shard, by slot; a generation tells successive owners of a slot apart.
+#[derive(Debug)]
+pub struct Connections<S> {
+    slots: Vec<Slot<S>>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slot<S> {
+    generation: u32,
+    connection: Option<Connection<S>>,
+}
+
+impl<S> Default for Connections<S> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<S> Connections<S> {
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes a connection on and returns its slot.
+    pub fn insert(&mut self, connection: Connection<S>) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, connection: None });
+            (self.slots.len() - 1) as u32
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.generation = (entry.generation + 1) & Token::GENERATION_MASK;
+        entry.connection = Some(connection);
+        slot
+    }
+
+    /// Frees a slot; completions that come later for it are late.
+    pub fn remove(&mut self, slot: u32) -> Option<Connection<S>> {
+        let connection = self.slots.get_mut(slot as usize)?.connection.take();
+        if connection.is_some() {
+            self.free.push(slot);
+        }
+        connection
+    }
+
+    /// The connection in a slot.
+    #[inline]
+    pub fn at(&mut self, slot: u32) -> Option<&mut Connection<S>> {
+        self.slots.get_mut(slot as usize)?.connection.as_mut()
+    }
+
+    /// The connection that a token belongs to, unless the slot has changed its owner.
+    #[inline]
+    pub fn named(&mut self, slot: u32, generation: u32) -> Option<&mut Connection<S>> {
+        let entry = self.slots.get_mut(slot as usize)?;
+        if entry.generation != generation {
+            return None;
+        }
+        entry.connection.as_mut()
+    }
+
+    /// The token for an operation of the connection in a slot.
+    #[inline]
+    pub fn token(&self, purpose: Purpose, slot: u32) -> Token {
+        Token::new(purpose, slot, self.slots[slot as usize].generation)
+    }
+
+    /// How other shards and waiting takes name the connection in a slot.
+    #[inline]
+    pub fn peer(&self, slot: u32) -> u64 {
+        u64::from(self.slots[slot as usize].generation) << 32 | u64::from(slot)
+    }
+
+    /// The slot and connection of a name made by [`Connections::peer`], if it is still there.
+    #[inline]
+    pub fn of_peer(&mut self, peer: u64) -> Option<(u32, &mut Connection<S>)> {
+        let slot = peer as u32;
+        self.named(slot, (peer >> 32) as u32).map(|connection| (slot, connection))
+    }
+
+    /// Every open slot.
+    pub fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        let open = |(_, slot): &(usize, &Slot<S>)| slot.connection.is_some();
+        self.slots.iter().enumerate().filter(open).map(|(index, _)| index as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_wait_for_their_commit_and_keep_their_order() {
+        let (mut connection, mut spare) = (Connection::new(()), Vec::new());
+        connection.outbox.bytes.extend_from_slice(b"first");
+        connection.outbox_position = 5;
+        assert!(connection.release(4, &mut spare).is_none(), "not committed yet");
+        connection.outbox.bytes.extend_from_slice(b"second");
+        connection.outbox_position = 9;
+        assert!(connection.release(4, &mut spare).is_none());
+        assert!(!connection.is_flushed());
+        let bytes = |outgoing: Option<Outgoing>| outgoing.map(|outgoing| outgoing.bytes);
+        assert_eq!(bytes(connection.release(5, &mut spare)), Some(b"first".to_vec()));
+        assert!(connection.release(8, &mut spare).is_none());
+        assert_eq!(bytes(connection.release(9, &mut spare)), Some(b"second".to_vec()));
+        assert_eq!(connection.owed, 0);
+        assert!(connection.is_flushed());
+    }
+
+    #[test]
+    fn a_slot_that_changed_its_owner_rejects_late_names() {
+        let mut connections = Connections::default();
+        let slot = connections.insert(Connection::new(1));
+        let (token, peer) = (connections.token(Purpose::Send, slot), connections.peer(slot));
+        assert!(connections.named(token.slot(), token.generation()).is_some());
+        connections.remove(slot);
+        assert_eq!(connections.insert(Connection::new(2)), slot, "the slot is reused");
+        assert!(connections.named(token.slot(), token.generation()).is_none());
+        assert!(connections.of_peer(peer).is_none());
+    }
+
+    #[test]
+    fn a_slow_reader_stops_at_the_limit_and_goes_on_at_half() {
+        let mut connection = Connection::new(());
+        connection.owed = OUTBOUND_BYTES_MAX;
+        connection.stall = connection.must_wait();
+        assert_eq!(connection.stall, Some(Stall::Outbound));
+        connection.owed = OUTBOUND_BYTES_MAX - 1;
+        assert_eq!(connection.must_wait(), Some(Stall::Outbound), "hysteresis");
+        connection.owed = OUTBOUND_BYTES_RESUME - 1;
+        assert_eq!(connection.must_wait(), None);
+    }
+}

@@ -1,0 +1,371 @@
+//! Batches to the owners of queues and back, over one ring for each ordered pair of shards.
+//!
+//! What travels is a buffer of whole entries, copied once out of the receive buffer, never a reference into
+//! another shard's memory. Each request comes back as one reply, unless its asker is gone. A buffer that arrives
+//! is kept by the receiver for its own next batch, so buffers circulate and none is allocated in the steady
+//! state. A ring that is full says so: the connection that caused it stops, nothing is dropped, nothing spins.
+//!
+//! An entry is 24 bytes and a frame:
+//! ```text
+//!  0      8       16         20      24
+//!  | peer | queue | released | zero  | header, body
+//!  | u64  | u64   | u32      | u32   | the reply's or the request's own bytes
+//! ```
+//! `peer` names the connection on the shard that asked. In replies, `queue` is the queue of a lease that must
+//! go back if the peer is gone, else 0; `released` is what the peer was promised and is now free of.
+
+mod arrivals;
+
+use crate::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
+use crate::path::journal::Journal;
+use crate::stats::ShardStats;
+use ringway_protocol::{Frame, HEADER_BYTES, Header, LeaseId, QueueId};
+use rtrb::{Consumer, Producer, RingBuffer};
+use std::collections::VecDeque;
+
+/// What travels from one shard to another.
+#[derive(Debug)]
+pub enum Handoff<S> {
+    /// A connection that the acceptor deals out.
+    Connection(S),
+    /// Entries that ask.
+    Requests(Vec<u8>),
+    /// Entries that answer.
+    Replies(Vec<u8>),
+    /// A peer of the sender is gone: its waiting takes must not take anything.
+    Gone(u64),
+    /// A delivery whose asker is gone: its messages become ready again.
+    Undelivered(QueueId, LeaseId),
+}
+
+/// Bytes before the frame of an entry.
+pub const ENTRY_BYTES: usize = 24;
+
+/// One entry of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The connection on the shard that asked.
+    pub peer: u64,
+    /// The queue of a delivered lease, in replies.
+    pub queue: u64,
+    /// Bytes that were promised to the peer and are settled by this reply.
+    pub released: u32,
+    /// The request or the reply.
+    pub frame: Frame<'a>,
+    /// The frame as it goes over the wire.
+    pub frame_bytes: &'a [u8],
+}
+
+/// Appends the 24 bytes of an entry; a frame must follow.
+#[inline]
+pub fn entry_prefix(out: &mut Vec<u8>, peer: u64, queue: u64, released: u32) {
+    let mut prefix = [0; ENTRY_BYTES];
+    prefix[..8].copy_from_slice(&peer.to_le_bytes());
+    prefix[8..16].copy_from_slice(&queue.to_le_bytes());
+    prefix[16..20].copy_from_slice(&released.to_le_bytes());
+    out.extend_from_slice(&prefix);
+}
+
+/// The entry at the front of a batch made by [`entry_prefix`], and what follows it.
+#[inline]
+pub fn first_entry(batch: &[u8]) -> Option<(Entry<'_>, &[u8])> {
+    let (prefix, rest) = batch.split_first_chunk::<ENTRY_BYTES>()?;
+    let word = |at: usize| u64::from_le_bytes(prefix[at..at + 8].try_into().expect("8 bytes"));
+    let header = Header::decode(rest.first_chunk::<HEADER_BYTES>().expect("an entry has a frame"));
+    let (frame_bytes, rest) = rest.split_at(HEADER_BYTES + header.length as usize);
+    let frame = Frame { header, body: &frame_bytes[HEADER_BYTES..] };
+    let (peer, queue, released) = (word(0), word(8), word(16) as u32);
+    Some((Entry { peer, queue, released, frame, frame_bytes }, rest))
+}
+
+/// The two ends, at one shard, of its rings to and from another.
+#[derive(Debug)]
+struct Link<S> {
+    to: Producer<Handoff<S>>,
+    from: Consumer<Handoff<S>>,
+    /// Requests that go out with the next batch.
+    requests: Vec<u8>,
+    /// Replies that go out with the next batch.
+    replies: Vec<u8>,
+    /// The change that the replies depend on.
+    replies_position: u64,
+    /// Everything else that goes out, after the batches.
+    signals: VecDeque<Handoff<S>>,
+    /// Whether something was pushed since the doorbell was last considered.
+    pushed: bool,
+}
+
+/// All rings of one shard.
+#[derive(Debug)]
+pub struct Handoffs<S> {
+    /// By shard; none to the shard itself.
+    links: Vec<Option<Link<S>>>,
+    /// Buffers that came with batches, for the next ones.
+    spare: Vec<Vec<u8>>,
+    /// Whether anything waits to be pushed.
+    unsent: bool,
+}
+
+impl<S> Handoffs<S> {
+    /// Makes the rings between `shards` shards and returns each shard's ends.
+    pub fn connect(shards: usize) -> Vec<Self> {
+        let mut ends: Vec<Vec<Option<Link<S>>>> =
+            (0..shards).map(|_| (0..shards).map(|_| None).collect()).collect();
+        let pairs = (0..shards).flat_map(|low| (low + 1..shards).map(move |high| (low, high)));
+        for (low, high) in pairs {
+            let (to_high, from_low) = RingBuffer::new(HANDOFF_SLOTS);
+            let (to_low, from_high) = RingBuffer::new(HANDOFF_SLOTS);
+            ends[low][high] = Some(Link::new(to_high, from_high));
+            ends[high][low] = Some(Link::new(to_low, from_low));
+        }
+        let with = |links| Self { links, spare: Vec::new(), unsent: false };
+        ends.into_iter().map(with).collect()
+    }
+
+    /// How many shards the plane has.
+    #[inline]
+    pub fn shards(&self) -> usize {
+        self.links.len()
+    }
+
+    fn link(&mut self, shard: usize) -> &mut Link<S> {
+        self.links[shard].as_mut().expect("a shard has no ring to itself")
+    }
+
+    /// Whether another request to that shard can be taken on now.
+    #[inline]
+    pub fn has_room(&mut self, shard: usize) -> bool {
+        let link = self.link(shard);
+        link.requests.len() < HANDOFF_BATCH_BYTES || !link.to.is_full()
+    }
+
+    /// Whether replies to that shard still find room; if not, its requests have to wait.
+    #[inline]
+    fn has_reply_room(&self, shard: usize) -> bool {
+        let link = self.links[shard].as_ref();
+        link.is_some_and(|link| link.replies.len() < HANDOFF_BATCH_BYTES)
+    }
+
+    /// Adds a request to the next batch. The caller has seen [`Handoffs::has_room`].
+    pub fn ask(&mut self, shard: usize, peer: u64, frame: Frame<'_>, stats: &ShardStats) {
+        if self.link(shard).requests.len() >= HANDOFF_BATCH_BYTES {
+            self.push_requests(shard, stats);
+        }
+        let batch = self.requests(shard);
+        entry_prefix(batch, peer, 0, 0);
+        batch.extend_from_slice(&frame.header.encode());
+        batch.extend_from_slice(frame.body);
+    }
+
+    fn requests(&mut self, shard: usize) -> &mut Vec<u8> {
+        self.unsent = true;
+        let link = self.links[shard].as_mut().expect("a shard has no ring to itself");
+        if link.requests.capacity() == 0 {
+            link.requests = self.spare.pop().unwrap_or_default();
+        }
+        &mut link.requests
+    }
+
+    /// The batch that replies to that shard are appended to, as entries; `position` is what they depend on.
+    pub fn replies(&mut self, shard: usize, position: u64) -> &mut Vec<u8> {
+        self.unsent = true;
+        let link = self.links[shard].as_mut().expect("a shard has no ring to itself");
+        if link.replies.capacity() == 0 {
+            link.replies = self.spare.pop().unwrap_or_default();
+        }
+        link.replies_position = position;
+        &mut link.replies
+    }
+
+    /// Queues something that is no batch.
+    pub fn signal(&mut self, shard: usize, signal: Handoff<S>) {
+        self.unsent = true;
+        self.link(shard).signals.push_back(signal);
+    }
+
+    /// Tells every other shard that a peer is gone.
+    pub fn tell_gone(&mut self, peer: u64) {
+        for shard in 0..self.links.len() {
+            if self.links[shard].is_some() {
+                self.signal(shard, Handoff::Gone(peer));
+            }
+        }
+    }
+
+    fn push_requests(&mut self, shard: usize, stats: &ShardStats) -> bool {
+        let link = self.link(shard);
+        if link.requests.is_empty() {
+            return true;
+        }
+        let batch = Handoff::Requests(std::mem::take(&mut link.requests));
+        match link.push(batch) {
+            Ok(()) => {
+                stats.handoffs_out.add(1);
+                true
+            }
+            Err(Handoff::Requests(batch)) => {
+                link.requests = batch;
+                false
+            }
+            Err(_) => unreachable!("a ring returns what it refused"),
+        }
+    }
+
+    /// Pushes what is ready to go; what finds no room, or waits for its commit, goes another time.
+    ///
+    /// Returns whether anything is left. `ring` is called for each shard that got something.
+    pub fn flush(&mut self, journal: &Journal, stats: &ShardStats, mut ring: impl FnMut(usize)) {
+        if !self.unsent {
+            return;
+        }
+        self.unsent = false;
+        for shard in 0..self.links.len() {
+            if self.links[shard].is_none() {
+                continue;
+            }
+            let mut done = self.push_requests(shard, stats);
+            let link = self.link(shard);
+            done &= link.push_replies(journal.committed(), stats);
+            while done && let Some(signal) = link.signals.pop_front() {
+                if let Err(signal) = link.push(signal) {
+                    link.signals.push_front(signal);
+                    done = false;
+                }
+            }
+            if std::mem::take(&mut link.pushed) {
+                ring(shard);
+            }
+            self.unsent |= !done;
+        }
+    }
+
+    /// Whether something waits for room or for its commit; a shard with such may not sleep.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        self.unsent
+    }
+
+    /// Whether another shard has handed something over.
+    #[inline]
+    pub fn has_arrivals(&self) -> bool {
+        self.links.iter().flatten().any(|link| !link.from.is_empty())
+    }
+
+    /// The next arrival from a shard, unless it asks for replies that would find no room.
+    #[inline]
+    pub fn next_arrival(&mut self, shard: usize) -> Option<Handoff<S>> {
+        let room = self.has_reply_room(shard);
+        let from = &mut self.links[shard].as_mut()?.from;
+        match from.peek() {
+            Ok(Handoff::Requests(_)) if !room => None,
+            Ok(_) => from.pop().ok(),
+            Err(_) => None,
+        }
+    }
+
+    /// Keeps the buffer of a batch that was served.
+    pub fn keep(&mut self, mut batch: Vec<u8>) {
+        if self.spare.len() < self.links.len() * HANDOFF_SLOTS {
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+}
+
+impl<S> Link<S> {
+    fn new(to: Producer<Handoff<S>>, from: Consumer<Handoff<S>>) -> Self {
+        let (requests, replies) = (Vec::new(), Vec::new());
+        let signals = VecDeque::new();
+        Self { to, from, requests, replies, replies_position: 0, signals, pushed: false }
+    }
+
+    fn push(&mut self, handoff: Handoff<S>) -> Result<(), Handoff<S>> {
+        match self.to.push(handoff) {
+            Ok(()) => {
+                self.pushed = true;
+                Ok(())
+            }
+            // A shard that has ended takes nothing any more, and nobody waits for it to.
+            Err(rtrb::PushError::Full(_)) if self.to.is_abandoned() => Ok(()),
+            Err(rtrb::PushError::Full(handoff)) => Err(handoff),
+        }
+    }
+
+    fn push_replies(&mut self, committed: u64, stats: &ShardStats) -> bool {
+        if self.replies.is_empty() {
+            return true;
+        }
+        if self.replies_position > committed {
+            return false;
+        }
+        let batch = Handoff::Replies(std::mem::take(&mut self.replies));
+        match self.push(batch) {
+            Ok(()) => {
+                stats.handoffs_out.add(1);
+                true
+            }
+            Err(Handoff::Replies(batch)) => {
+                self.replies = batch;
+                false
+            }
+            Err(_) => unreachable!("a ring returns what it refused"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringway_protocol::Kind;
+
+    fn frame(body: &[u8]) -> Frame<'_> {
+        let mut header = Header::request(Kind::Echo, 0, 9);
+        header.length = body.len() as u32;
+        Frame { header, body }
+    }
+
+    #[test]
+    fn a_full_ring_refuses_and_loses_nothing() {
+        let (stats, journal) = (ShardStats::default(), Journal::default());
+        let mut ends = Handoffs::<()>::connect(2);
+        let (mut other, mut own) = (ends.pop().expect("two"), ends.pop().expect("two"));
+        let body = vec![1; HANDOFF_BATCH_BYTES];
+        let mut asked = 0;
+        while own.has_room(1) {
+            own.ask(1, asked, frame(&body), &stats);
+            own.flush(&journal, &stats, |_| ());
+            asked += 1;
+        }
+        assert_eq!(asked as usize, HANDOFF_SLOTS + 1, "the ring, and the batch being filled");
+        assert!(own.has_unsent());
+        let mut seen = 0;
+        while seen < asked {
+            match other.next_arrival(0) {
+                Some(Handoff::Requests(batch)) => {
+                    let (entry, rest) = first_entry(&batch).expect("an entry");
+                    assert_eq!((entry.peer, entry.frame.body.len()), (seen, body.len()));
+                    assert!(rest.is_empty());
+                    other.keep(batch);
+                    seen += 1;
+                }
+                _ => own.flush(&journal, &stats, |shard| assert_eq!(shard, 1)),
+            }
+        }
+        assert!(!own.has_unsent());
+    }
+
+    #[test]
+    fn replies_wait_for_the_commit() {
+        let (stats, mut journal) = (ShardStats::default(), Journal::default());
+        let mut ends = Handoffs::<()>::connect(2);
+        let (mut other, mut own) = (ends.pop().expect("two"), ends.pop().expect("two"));
+        journal.append();
+        entry_prefix(own.replies(1, journal.appended()), 7, 0, 0);
+        own.replies(1, journal.appended()).extend_from_slice(&frame(b"").header.encode());
+        own.flush(&journal, &stats, |_| panic!("nothing may leave yet"));
+        assert!(own.has_unsent() && other.next_arrival(0).is_none());
+        journal.commit();
+        own.flush(&journal, &stats, |_| ());
+        assert!(matches!(other.next_arrival(0), Some(Handoff::Replies(_))));
+    }
+}

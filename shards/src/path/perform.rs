@@ -1,0 +1,378 @@
+//! A request is carried out on this shard's queues, and its outcome becomes a reply.
+
+use crate::limits::TAKE_BYTES_DEFAULT;
+use crate::path::journal::Journal;
+use crate::path::origin::Origin;
+use crate::path::queue::{Store, Taken};
+use crate::path::reply as write;
+use crate::stats::ShardStats;
+use crate::world::Outgoing;
+use ringway_protocol::limits::FRAME_BYTES_MAX;
+use ringway_protocol::reply::{self, ListEntry, QUEUE_COLUMNS, RangeVerdict};
+use ringway_protocol::request::{Settle, Take};
+use ringway_protocol::{Code, Frame, Header, Kind, Level, QueueId, Records, Rejection, Request};
+use std::sync::Arc;
+
+/// What one shard needs to carry out requests: its queues, their journal, its figures.
+pub struct Performer {
+    /// The shard.
+    pub shard: usize,
+    /// The queues that live here.
+    pub store: Store,
+    /// What replies wait for.
+    pub journal: Journal,
+    /// The figures of every shard; this one writes its own.
+    pub stats: Arc<[ShardStats]>,
+    /// The clock, read once a turn.
+    pub now_ns: u64,
+    /// Whether opening a queue that does not exist makes it.
+    pub auto_declare: bool,
+    /// Whether puts are refused because the plane is going down.
+    pub draining: bool,
+    taken: Taken,
+    verdicts: Vec<RangeVerdict>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Performed {
+    /// Its reply was written.
+    Answered,
+    /// Its reply was written and delivers a lease of this queue.
+    Delivered(QueueId),
+    /// It waits; so many bytes of replies are promised to its asker.
+    Waiting(usize),
+    /// It broke the protocol: the connection ends with these words.
+    Broken(Rejection),
+}
+
+/// Who asks, and what they may still be promised.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// Where the reply goes.
+    pub origin: Origin,
+    /// Bytes of replies that waiting takes may still promise.
+    pub wait_bytes: usize,
+    /// Whether long runs may be sent from their segments.
+    pub may_pin: bool,
+}
+
+impl Asker {
+    #[inline]
+    fn ids(&self) -> (u32, u32) {
+        (self.origin.stream, self.origin.request)
+    }
+}
+
+/// What a take promises its connection: the most bytes that its reply can have.
+#[inline]
+pub fn promised_bytes(take: &Take) -> usize {
+    match take.bytes_max as usize {
+        0 => TAKE_BYTES_DEFAULT,
+        bytes => bytes.min(FRAME_BYTES_MAX),
+    }
+}
+
+impl Performer {
+    /// A performer over empty queues.
+    pub fn new(shard: usize, store: Store, stats: Arc<[ShardStats]>, auto_declare: bool) -> Self {
+        Self {
+            shard,
+            store,
+            journal: Journal::default(),
+            stats,
+            now_ns: 0,
+            auto_declare,
+            draining: false,
+            taken: Taken::default(),
+            verdicts: Vec::new(),
+        }
+    }
+
+    /// This shard's own figures.
+    #[inline]
+    pub fn stats(&self) -> &ShardStats {
+        &self.stats[self.shard]
+    }
+
+    /// Carries a request out and writes its reply, unless it has to wait.
+    #[inline]
+    pub fn perform(&mut self, asker: Asker, frame: Frame<'_>, out: &mut Outgoing) -> Performed {
+        self.stats().requests.add(1);
+        let performed = match Request::decode(frame) {
+            Ok(Request::Put { queue, records }) => self.put(asker, queue, records, out),
+            Ok(Request::Take(take)) => self.take(asker, &take, out),
+            Ok(Request::Ack(settle)) => self.settle(asker, Kind::Ack, &settle, out),
+            Ok(Request::Nack(settle)) => self.settle(asker, Kind::Nack, &settle, out),
+            Ok(request) => self.rare(asker, request, out),
+            Err(rejection) => Err(rejection),
+        };
+        performed.unwrap_or_else(|why| {
+            self.refuse(asker, Kind::from_number(frame.header.kind), why, out)
+        })
+    }
+
+    /// Writes a refusal, or ends the connection where the code says so.
+    #[cold]
+    pub fn refuse(
+        &mut self,
+        asker: Asker,
+        kind: Option<Kind>,
+        why: Rejection,
+        out: &mut Outgoing,
+    ) -> Performed {
+        self.stats().refused.add(1);
+        match kind {
+            Some(kind) if !why.code.closes() => {
+                reply::refused(&mut out.bytes, kind, asker.ids(), why);
+                Performed::Answered
+            }
+            _ => Performed::Broken(why),
+        }
+    }
+
+    #[inline]
+    fn put(
+        &mut self,
+        asker: Asker,
+        queue: QueueId,
+        records: Records<'_>,
+        out: &mut Outgoing,
+    ) -> Result<Performed, Rejection> {
+        let first_sequence = self.enqueue(queue, records)?;
+        reply::put(&mut out.bytes, asker.ids(), first_sequence, records.count(), Level::Memory);
+        Ok(Performed::Answered)
+    }
+
+    /// Adds a batch to a queue of this shard; returns the sequence of its first message.
+    #[inline]
+    pub fn enqueue(&mut self, queue: QueueId, records: Records<'_>) -> Result<u64, Rejection> {
+        if self.draining {
+            return Err(Rejection::new(Code::Draining, "the server is going down"));
+        }
+        if records.unsupported_attribute().is_some() {
+            return Err(Rejection::new(
+                Code::Unsupported,
+                "a message asks for a key, delay, time to live, priority or deduplication, \
+                 which this version only has room for",
+            ));
+        }
+        let first_sequence = self.store.put(queue, records)?;
+        self.journal.append();
+        self.stats().puts.add(u64::from(records.count()));
+        Ok(first_sequence)
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        asker: Asker,
+        take: &Take,
+        out: &mut Outgoing,
+    ) -> Result<Performed, Rejection> {
+        self.store.take(take, self.now_ns, &mut self.taken)?;
+        if self.taken.count == 0 && take.wait_ms > 0 {
+            let promised = promised_bytes(take);
+            if promised > asker.wait_bytes {
+                return Err(Rejection::new(
+                    Code::TooManyWaits,
+                    "the waiting takes of this connection ask for more than 8 MiB together",
+                ));
+            }
+            self.store.wait(take, asker.origin, self.now_ns)?;
+            return Ok(Performed::Waiting(promised));
+        }
+        Ok(self.deliver(asker, take.queue, out))
+    }
+
+    /// Writes what was taken; runs with a lease are named so that they can be given back.
+    fn deliver(&mut self, asker: Asker, queue: QueueId, out: &mut Outgoing) -> Performed {
+        if self.taken.count > 0 {
+            self.journal.append();
+            self.stats().takes.add(u64::from(self.taken.count));
+        }
+        let leased = self.taken.lease.0 != 0;
+        write::delivery(out, asker.ids(), &mut self.taken, asker.may_pin);
+        if leased { Performed::Delivered(queue) } else { Performed::Answered }
+    }
+
+    /// Takes for good, for lanes; the runs are in `taken` until it is cleared.
+    pub fn dequeue(&mut self, take: &Take) -> Result<&mut Taken, Rejection> {
+        self.store.take(take, self.now_ns, &mut self.taken)?;
+        if self.taken.count > 0 {
+            self.journal.append();
+            self.stats().takes.add(u64::from(self.taken.count));
+        }
+        Ok(&mut self.taken)
+    }
+
+    #[inline]
+    fn settle(
+        &mut self,
+        asker: Asker,
+        kind: Kind,
+        settle: &Settle<'_>,
+        out: &mut Outgoing,
+    ) -> Result<Performed, Rejection> {
+        self.verdicts.clear();
+        let settlement = if kind == Kind::Ack {
+            self.store.ack(settle, &mut self.verdicts)?
+        } else {
+            self.store.nack(settle, &mut self.verdicts)?
+        };
+        if settlement.settled > 0 {
+            self.journal.append();
+            if kind == Kind::Ack {
+                self.stats().acks.add(u64::from(settlement.settled));
+            }
+        }
+        reply::settled(&mut out.bytes, kind, asker.ids(), settlement, &self.verdicts);
+        Ok(Performed::Answered)
+    }
+
+    /// The requests that are not a message's way.
+    #[cold]
+    fn rare(
+        &mut self,
+        asker: Asker,
+        request: Request<'_>,
+        out: &mut Outgoing,
+    ) -> Result<Performed, Rejection> {
+        let (kind, ids, out) = (request.kind(), asker.ids(), &mut out.bytes);
+        match request {
+            Request::Declare { name, options } => {
+                let (queue, created) = self.store.declare(name, options)?;
+                self.changed_queues();
+                reply::declared(out, ids, queue, created);
+            }
+            Request::Open { name } => {
+                let queue = match self.store.open(name) {
+                    Err(why) if why.code == Code::NoSuchQueue && self.auto_declare => {
+                        self.store.declare(name, None)?.0
+                    }
+                    opened => opened?,
+                };
+                self.changed_queues();
+                reply::number(out, kind, ids, queue.0);
+            }
+            Request::Purge { queue } => {
+                let removed = self.store.purge(queue)?;
+                self.journal.append();
+                reply::number(out, kind, ids, removed);
+            }
+            Request::Delete { queue } => {
+                let removed = self.store.delete(queue)?;
+                self.changed_queues();
+                reply::number(out, kind, ids, removed);
+            }
+            Request::Stat { queue } => self.stat(ids, queue, out)?,
+            Request::List { cursor, limit, prefix } => self.list(ids, (cursor, limit), prefix, out),
+            Request::Ping => {
+                ringway_protocol::frame::write(
+                    out,
+                    Header::reply(kind, Code::Ok, ids.0, ids.1),
+                    |_| (),
+                );
+            }
+            Request::Echo(body) => {
+                let mut header = Header::reply(kind, Code::Ok, ids.0, ids.1);
+                header.length = body.len() as u32;
+                out.extend_from_slice(&header.encode());
+                out.extend_from_slice(body);
+            }
+            Request::Greet(_) => return Err(Rejection::malformed("a second greeting")),
+            Request::Put { .. } | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
+                unreachable!("a message's way does not lead here")
+            }
+        }
+        Ok(Performed::Answered)
+    }
+
+    fn changed_queues(&mut self) {
+        self.journal.append();
+        self.stats().queues.set(self.store.queues() as u64);
+    }
+
+    fn stat(
+        &mut self,
+        ids: (u32, u32),
+        queue: Option<QueueId>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let header = Header::reply(Kind::Stat, Code::Ok, ids.0, ids.1);
+        let (columns, rows) = match queue {
+            Some(queue) => (QUEUE_COLUMNS.len(), vec![self.store.stat(queue)?.to_vec()]),
+            None => {
+                let rows = self.stats.iter().enumerate().map(|(shard, stats)| stats.row(shard));
+                (reply::SHARD_COLUMNS.len(), rows.collect())
+            }
+        };
+        ringway_protocol::frame::write(out, header, |out| {
+            reply::figures(out, columns, rows.into_iter());
+        });
+        Ok(())
+    }
+
+    /// A page of this shard's queues; the last one points at the next shard.
+    fn list(
+        &mut self,
+        ids: (u32, u32),
+        (cursor, limit): (u64, u32),
+        prefix: &str,
+        out: &mut Vec<u8>,
+    ) {
+        let header = Header::reply(Kind::List, Code::Ok, ids.0, ids.1);
+        ringway_protocol::frame::write(out, header, |out| {
+            let start = out.len();
+            out.extend_from_slice(&[0; 12]);
+            let mut count = 0u32;
+            let mut visit = |entry: ListEntry<'_>| {
+                entry.encode(out);
+                count += 1;
+            };
+            let next = self.store.list(cursor as u32, limit, prefix, &mut visit);
+            let next = match next {
+                Some(slot) => list_cursor(self.shard, slot),
+                None if self.shard + 1 < self.stats.len() => list_cursor(self.shard + 1, 0),
+                None => 0,
+            };
+            out[start..start + 8].copy_from_slice(&next.to_le_bytes());
+            out[start + 8..start + 12].copy_from_slice(&count.to_le_bytes());
+        });
+    }
+
+    /// Answers one waiting take, if one can be served or has waited long enough.
+    ///
+    /// `place` finds where its reply goes, or `None` if its asker is gone.
+    pub fn answer(&mut self) -> Option<(Origin, Take, Result<(), Rejection>)> {
+        let answer = self.store.next_answer(self.now_ns, &mut self.taken)?;
+        Some((answer.origin, answer.take, answer.outcome))
+    }
+
+    /// Writes the reply that [`Performer::answer`] decided on.
+    pub fn write_answer(
+        &mut self,
+        asker: Asker,
+        take: &Take,
+        outcome: Result<(), Rejection>,
+        out: &mut Outgoing,
+    ) -> Performed {
+        match outcome {
+            Ok(()) => self.deliver(asker, take.queue, out),
+            Err(why) => self.refuse(asker, Some(Kind::Take), why, out),
+        }
+    }
+
+    /// Gives back what [`Performer::answer`] took for an asker that is gone.
+    pub fn give_back_answer(&mut self, take: &Take) {
+        if self.taken.lease.0 != 0 {
+            self.store.release(take.queue, self.taken.lease);
+        }
+        self.taken.runs.clear();
+    }
+}
+
+/// The cursor of a listing: which shard, and where in it. 0 is the start of the first shard, and the end.
+pub fn list_cursor(shard: usize, slot: u32) -> u64 {
+    (shard as u64) << 32 | u64::from(slot)
+}

@@ -1,0 +1,205 @@
+//! The queues of a shard by name and by id: declare, open, list, delete.
+//!
+//! An id is a slot and how many queues the slot has held, so an id outlives its queue without ever naming
+//! another one.
+
+use std::collections::BTreeMap;
+
+use ringway_protocol::name::DEAD_LETTER_SUFFIX;
+use ringway_protocol::reply::ListEntry;
+use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection};
+
+use super::log::Log;
+use super::segments::NIL;
+use super::stat::Counters;
+use super::waits::WaitList;
+
+/// Slots that one call of a listing looks at, at most.
+const LISTED_PER_CALL_MAX: usize = 4096;
+
+pub(super) const NO_SUCH_QUEUE: Rejection =
+    Rejection::new(Code::NoSuchQueue, "no queue of this shard has that name or id");
+
+/// One queue. Invariant: see [`Queue::check`].
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub id: QueueId,
+    pub name: QueueName,
+    pub options: QueueOptions,
+    pub log: Log,
+    /// Messages under a lease.
+    pub leased: u64,
+    /// The first of its leases.
+    pub leases: u32,
+    pub waits: WaitList,
+    pub counters: Counters,
+    /// Its dead-letter queue, once one was needed; it may have been deleted since.
+    pub dead_letters: Option<QueueId>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    incarnation: u32,
+    queue: Option<Box<Queue>>,
+}
+
+/// Every queue of a shard.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    shard: u8,
+    defaults: QueueOptions,
+    queues_max: usize,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Ordered, so that names chosen to collide cost nothing.
+    names: BTreeMap<QueueName, u32>,
+}
+
+impl Catalog {
+    pub fn new(shard: u8, defaults: QueueOptions, queues_max: usize) -> Self {
+        let (slots, free, names) = Default::default();
+        Self { shard, defaults, queues_max, slots, free, names }
+    }
+
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Makes a queue, or finds it with the same options. `None` means the defaults, and fits any queue.
+    pub fn declare(
+        &mut self,
+        name: &str,
+        options: Option<QueueOptions>,
+    ) -> Result<(QueueId, bool), Rejection> {
+        let name = QueueName::new(name)?;
+        let options = options.map(|options| fit(&name, options)).transpose()?;
+        if let Some(slot) = self.names.get(&name) {
+            let queue = self.at(*slot);
+            if options.is_some_and(|options| options != queue.options) {
+                let sentence = "the queue exists with other options";
+                return Err(Rejection::new(Code::Conflict, sentence));
+            }
+            return Ok((queue.id, false));
+        }
+        let options = options.unwrap_or_else(|| without_dead_letters(&name, self.defaults));
+        Ok((self.create(name, options)?, true))
+    }
+
+    fn create(&mut self, name: QueueName, options: QueueOptions) -> Result<QueueId, Rejection> {
+        if self.len() == self.queues_max {
+            let sentence = "the shard has as many queues as it may have";
+            return Err(Rejection::new(Code::ResourceExhausted, sentence));
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let place = &mut self.slots[slot as usize];
+        place.incarnation += 1;
+        let id = QueueId::new(place.incarnation, self.shard, slot);
+        place.queue = Some(Box::new(Queue {
+            id,
+            name: name.clone(),
+            options,
+            log: Log::new(),
+            leased: 0,
+            leases: NIL,
+            waits: WaitList::EMPTY,
+            counters: Counters::default(),
+            dead_letters: None,
+        }));
+        self.names.insert(name, slot);
+        Ok(id)
+    }
+
+    pub fn open(&self, name: &str) -> Result<QueueId, Rejection> {
+        let name = QueueName::new(name)?;
+        self.names.get(&name).map(|slot| self.at(*slot).id).ok_or(NO_SUCH_QUEUE)
+    }
+
+    /// Visits queues from a slot on; says which slot comes next, `None` after the last.
+    pub fn list(
+        &self,
+        from_slot: u32,
+        limit: u32,
+        prefix: &str,
+        visit: &mut dyn FnMut(ListEntry<'_>),
+    ) -> Option<u32> {
+        let mut left = limit;
+        let from = from_slot as usize;
+        for (looked, slot) in self.slots.iter().skip(from).enumerate() {
+            if left == 0 || looked == LISTED_PER_CALL_MAX {
+                return Some((from + looked) as u32);
+            }
+            let Some(queue) = slot.queue.as_ref() else { continue };
+            if queue.name.as_str().starts_with(prefix) {
+                let (ready, leased) = (queue.log.ready(), queue.leased);
+                visit(ListEntry { queue: queue.id, ready, leased, name: queue.name.as_str() });
+                left -= 1;
+            }
+        }
+        None
+    }
+
+    /// Takes a queue out. Its slot is used again unless it has used up its incarnations.
+    pub fn remove(&mut self, id: QueueId) -> Result<Box<Queue>, Rejection> {
+        self.get(id)?;
+        let slot = &mut self.slots[id.slot()];
+        let queue = slot.queue.take().expect("the id was just found");
+        if slot.incarnation < u32::MAX {
+            self.free.push(id.slot() as u32);
+        }
+        self.names.remove(&queue.name);
+        Ok(queue)
+    }
+
+    #[inline]
+    pub fn get(&self, id: QueueId) -> Result<&Queue, Rejection> {
+        let queue = self.slots.get(id.slot()).and_then(|slot| slot.queue.as_deref());
+        queue.filter(|queue| queue.id == id).ok_or(NO_SUCH_QUEUE)
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, id: QueueId) -> Result<&mut Queue, Rejection> {
+        let queue = self.slots.get_mut(id.slot()).and_then(|slot| slot.queue.as_deref_mut());
+        queue.filter(|queue| queue.id == id).ok_or(NO_SUCH_QUEUE)
+    }
+
+    /// The queue in a slot that is known to hold one.
+    #[inline]
+    fn at(&self, slot: u32) -> &Queue {
+        self.slots[slot as usize].queue.as_deref().expect("a named slot has a queue")
+    }
+
+    #[inline]
+    pub fn at_mut(&mut self, slot: u32) -> &mut Queue {
+        self.slots[slot as usize].queue.as_deref_mut().expect("a slot in use has a queue")
+    }
+}
+
+/// Refuses options that a queue of this name cannot keep.
+fn fit(name: &QueueName, options: QueueOptions) -> Result<QueueOptions, Rejection> {
+    options.check()?;
+    if options.deliveries_max == 0 {
+        return Ok(options);
+    }
+    if name.is_dead_letter() {
+        return Err(Rejection::new(
+            Code::InvalidOption,
+            "a dead-letter queue has none of its own: deliveries_max must be 0",
+        ));
+    }
+    if name.as_str().len() + DEAD_LETTER_SUFFIX.len() > ringway_protocol::limits::NAME_BYTES_MAX {
+        return Err(Rejection::new(
+            Code::InvalidName,
+            "the name is too long for its dead-letter queue: shorten it or set deliveries_max to 0",
+        ));
+    }
+    Ok(options)
+}
+
+/// The defaults, without a limit of deliveries where there can be no dead-letter queue.
+fn without_dead_letters(name: &QueueName, defaults: QueueOptions) -> QueueOptions {
+    let unlimited = QueueOptions { deliveries_max: 0, ..defaults };
+    if fit(name, defaults).is_ok() { defaults } else { unlimited }
+}

@@ -1,0 +1,104 @@
+//! Messages that were delivered too often move to their queue's dead-letter queue, with the reason.
+//!
+//! The dead-letter queue is a plain queue of the same shard. A dead letter is the message's own record with headers in
+//! front of its attributes: `ringway-reason`, `ringway-deliveries`, `ringway-queue`, `ringway-sequence`, as
+//! text, as many as the limit on attributes leaves room for. If the dead-letter queue refuses it, the
+//! message is ready again and the refusal is counted.
+
+use ringway_protocol::limits::ATTRIBUTES_BYTES_MAX;
+use ringway_protocol::record::{RECORD_HEADER_BYTES, record_bytes};
+use ringway_protocol::{Attribute, QueueId, Records, Rejection};
+
+use super::Store;
+use super::log::Piece;
+
+impl Store {
+    /// Moves leased messages to the dead-letter queue, one by one; those it refuses become ready again.
+    #[cold]
+    pub(super) fn bury(&mut self, slot: u32, mut piece: Piece) {
+        let mut record = std::mem::take(&mut self.record);
+        let mut letter = std::mem::take(&mut self.letter);
+        while piece.count > 0 {
+            let bytes = self.segments[piece.segment].span(piece.offset, 1);
+            let message = piece.split_front(1, bytes);
+            record.clear();
+            let segment = &self.segments[message.segment];
+            record.extend_from_slice(segment.records(message.offset, message.bytes));
+            let queue = self.catalog.at_mut(slot);
+            write_letter(&record, queue.name.as_str(), &message, &mut letter);
+            let outcome = self.put_letter(slot, &letter);
+            let queue = self.catalog.at_mut(slot);
+            queue.leased -= 1;
+            self.leased -= 1;
+            match outcome {
+                Ok(()) => {
+                    queue.log.settle(&mut self.segments, &message);
+                    queue.counters.dead_lettered += 1;
+                }
+                Err(_) => {
+                    queue.log.give_back(message);
+                    self.ready += 1;
+                }
+            }
+        }
+        (self.record, self.letter) = (record, letter);
+    }
+
+    /// Puts a dead letter of the queue in `slot`. A refusal is counted where it happened.
+    fn put_letter(&mut self, slot: u32, letter: &[u8]) -> Result<(), Rejection> {
+        let queue = self.catalog.at_mut(slot);
+        let known = queue.dead_letters;
+        let name = queue.name.dead_letter();
+        let id = match known.filter(|id| self.catalog.get(*id).is_ok()) {
+            Some(id) => id,
+            None => {
+                self.declare_dead_letters(slot, name.as_ref().map_or("", |name| name.as_str()))?
+            }
+        };
+        let records = Records::parse(letter, 1).inspect_err(|_| {
+            debug_assert!(false, "a dead letter is a valid record");
+        })?;
+        self.put(id, records).map(|_| ())
+    }
+
+    fn declare_dead_letters(&mut self, slot: u32, name: &str) -> Result<QueueId, Rejection> {
+        let declared = self.catalog.declare(name, None);
+        let queue = self.catalog.at_mut(slot);
+        match declared {
+            Ok((id, _)) => {
+                queue.dead_letters = Some(id);
+                Ok(id)
+            }
+            Err(rejection) => {
+                queue.counters.refused += 1;
+                Err(rejection)
+            }
+        }
+    }
+}
+
+/// Writes a record again with headers in front of its attributes, as many as fit the limit.
+fn write_letter(record: &[u8], queue: &str, message: &Piece, letter: &mut Vec<u8>) {
+    debug_assert_eq!(record_bytes(record), record.len());
+    let own = usize::from(u16::from_le_bytes([record[4], record[5]]));
+    letter.clear();
+    letter.extend_from_slice(&record[..RECORD_HEADER_BYTES]);
+    let (deliveries, sequence) = (message.deliveries.to_string(), message.sequence.to_string());
+    for (name, value) in [
+        ("ringway-reason", "deliveries"),
+        ("ringway-deliveries", &deliveries),
+        ("ringway-queue", queue),
+        ("ringway-sequence", &sequence),
+    ] {
+        let before = letter.len();
+        Attribute::Header { name, value: value.as_bytes() }.encode(letter);
+        if letter.len() - RECORD_HEADER_BYTES + own > ATTRIBUTES_BYTES_MAX {
+            letter.truncate(before);
+        }
+    }
+    let attributes = letter.len() - RECORD_HEADER_BYTES + own;
+    letter.extend_from_slice(&record[RECORD_HEADER_BYTES..]);
+    let length = (letter.len() - RECORD_HEADER_BYTES) as u32;
+    letter[..4].copy_from_slice(&length.to_le_bytes());
+    letter[4..6].copy_from_slice(&(attributes as u16).to_le_bytes());
+}

@@ -1,0 +1,244 @@
+//! The leases of a shard: who holds which messages until when.
+//!
+//! A lease's id is its slot and the slot's generation, so a lease that ended and one that never was are told apart
+//! without remembering either. A generation is used once: a slot that has used all of them is retired, so that
+//! an old id never names a new lease.
+
+use ringway_protocol::LeaseId;
+
+use super::log::Piece;
+use super::segments::NIL;
+use crate::world::TimerId;
+
+/// Vectors of pieces, and of bits, that ended leases leave to later ones.
+const SPARES_MAX: usize = 256;
+
+/// One lease, or a free slot (then `queue` is `NIL` and `next` the next free slot).
+///
+/// Invariant: unsettled = messages whose bit is not set, and it is above 0 while the lease lives.
+#[derive(Debug)]
+pub(super) struct Lease {
+    generation: u32,
+    /// The slot of its queue.
+    pub queue: u32,
+    pub timer: Option<TimerId>,
+    pub messages: u32,
+    pub unsettled: u32,
+    first: Piece,
+    more: Vec<Piece>,
+    /// A bit for each message, set when it is settled: the first 64, or all of them if there are more.
+    settled: u64,
+    settled_many: Vec<u64>,
+    /// Neighbours in the list of the queue's leases.
+    previous: u32,
+    next: u32,
+}
+
+impl Lease {
+    /// The pieces in the order of delivery.
+    #[inline]
+    pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    #[inline]
+    pub fn pieces_len(&self) -> usize {
+        1 + self.more.len()
+    }
+
+    #[inline]
+    pub fn piece(&self, index: usize) -> Piece {
+        if index == 0 { self.first } else { self.more[index - 1] }
+    }
+
+    fn bits(&mut self) -> &mut [u64] {
+        if self.messages <= 64 {
+            std::slice::from_mut(&mut self.settled)
+        } else {
+            &mut self.settled_many
+        }
+    }
+
+    /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it settled.
+    pub fn claim(&mut self, first: u32, count: u32, mut visit: impl FnMut(u32, u32, bool)) {
+        debug_assert!(count > 0 && first + count <= self.messages);
+        let (mut at, end) = (first, first + count);
+        let mut newly = 0;
+        let bits = self.bits();
+        let mut stretch = (first, false);
+        while at < end {
+            let word = bits[at as usize / 64] >> (at % 64);
+            let was_settled = word & 1 == 1;
+            let alike = if was_settled { word.trailing_ones() } else { word.trailing_zeros() };
+            let length = alike.min(64 - at % 64).min(end - at);
+            if was_settled != stretch.1 {
+                if at > stretch.0 {
+                    visit(stretch.0, at - stretch.0, stretch.1);
+                }
+                stretch = (at, was_settled);
+            }
+            if !was_settled {
+                let mask = if length == 64 { u64::MAX } else { ((1 << length) - 1) << (at % 64) };
+                bits[at as usize / 64] |= mask;
+                newly += length;
+            }
+            at += length;
+        }
+        visit(stretch.0, end - stretch.0, stretch.1);
+        self.unsettled -= newly;
+    }
+}
+
+/// What a lease's id names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Found {
+    /// A lease of this queue, in this slot.
+    Live(u32),
+    /// A lease that has ended.
+    Stale,
+    /// No lease that ever was, or another queue's.
+    Unknown,
+}
+
+/// Every lease of a shard.
+#[derive(Debug)]
+pub(super) struct Leases {
+    slots: Vec<Lease>,
+    free: u32,
+    active: usize,
+    active_max: usize,
+    spare_pieces: Vec<Vec<Piece>>,
+    spare_bits: Vec<Vec<u64>>,
+}
+
+impl Leases {
+    pub fn new(active_max: usize) -> Self {
+        let (spare_pieces, spare_bits) = Default::default();
+        Self { slots: Vec::new(), free: NIL, active: 0, active_max, spare_pieces, spare_bits }
+    }
+
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.active == self.active_max
+    }
+
+    /// Makes a lease of at least one piece and puts it in front of its queue's list.
+    #[inline]
+    pub fn grant(
+        &mut self,
+        queue: u32,
+        list: &mut u32,
+        pieces: &[Piece],
+        messages: u32,
+    ) -> LeaseId {
+        let slot = if self.free == NIL { self.create(pieces[0]) } else { self.free };
+        let next = *list;
+        if next != NIL {
+            self[next].previous = slot;
+        }
+        *list = slot;
+        let lease = &mut self.slots[slot as usize];
+        self.free = lease.next;
+        self.active += 1;
+        lease.generation += 1;
+        lease.queue = queue;
+        (lease.messages, lease.unsettled) = (messages, messages);
+        (lease.previous, lease.next) = (NIL, next);
+        lease.first = pieces[0];
+        lease.settled = 0;
+        if pieces.len() > 1 {
+            lease.more = self.spare_pieces.pop().unwrap_or_default();
+            lease.more.extend_from_slice(&pieces[1..]);
+        }
+        if messages > 64 {
+            lease.settled_many = self.spare_bits.pop().unwrap_or_default();
+            lease.settled_many.resize((messages as usize).div_ceil(64), 0);
+        }
+        LeaseId::new(lease.generation, slot)
+    }
+
+    #[cold]
+    fn create(&mut self, piece: Piece) -> u32 {
+        self.slots.push(Lease {
+            generation: 0,
+            queue: NIL,
+            timer: None,
+            messages: 0,
+            unsettled: 0,
+            first: piece,
+            more: Vec::new(),
+            settled: 0,
+            settled_many: Vec::new(),
+            previous: NIL,
+            next: NIL,
+        });
+        (self.slots.len() - 1) as u32
+    }
+
+    /// What an id names for a queue.
+    #[inline]
+    pub fn find(&self, queue: u32, id: LeaseId) -> Found {
+        let Some(lease) = self.slots.get(id.slot() as usize) else {
+            return Found::Unknown;
+        };
+        if id.generation() == lease.generation && lease.queue == queue {
+            return Found::Live(id.slot());
+        }
+        let ended = lease.queue == NIL || id.generation() < lease.generation;
+        match id.generation() {
+            0 => Found::Unknown,
+            generation if ended && generation <= lease.generation => Found::Stale,
+            _ => Found::Unknown,
+        }
+    }
+
+    /// Ends a lease: its id is stale from now on. The caller has disarmed its timer.
+    #[inline]
+    pub fn end(&mut self, slot: u32, list: &mut u32) {
+        let Lease { previous, next, .. } = self[slot];
+        match previous {
+            NIL => *list = next,
+            previous => self[previous].next = next,
+        }
+        if next != NIL {
+            self[next].previous = previous;
+        }
+        let lease = &mut self.slots[slot as usize];
+        lease.queue = NIL;
+        if !lease.more.is_empty() {
+            keep(&mut self.spare_pieces, std::mem::take(&mut lease.more));
+        }
+        if !lease.settled_many.is_empty() {
+            keep(&mut self.spare_bits, std::mem::take(&mut lease.settled_many));
+        }
+        self.active -= 1;
+        if lease.generation < u32::MAX {
+            lease.next = self.free;
+            self.free = slot;
+        }
+    }
+}
+
+/// Keeps an emptied vector's memory for a later lease, up to a limit.
+fn keep<T>(spares: &mut Vec<Vec<T>>, mut spare: Vec<T>) {
+    if spares.len() < SPARES_MAX {
+        spare.clear();
+        spares.push(spare);
+    }
+}
+
+impl std::ops::Index<u32> for Leases {
+    type Output = Lease;
+
+    #[inline]
+    fn index(&self, slot: u32) -> &Lease {
+        &self.slots[slot as usize]
+    }
+}
+
+impl std::ops::IndexMut<u32> for Leases {
+    #[inline]
+    fn index_mut(&mut self, slot: u32) -> &mut Lease {
+        &mut self.slots[slot as usize]
+    }
+}

@@ -1,0 +1,253 @@
+//! What becomes of leased messages: acknowledged, given back, run out, released, moved to the dead letters.
+//!
+//! A settlement that names a whole lease of which nothing is settled yet takes the short way. Every other one
+//! claims its ranges in the lease's bits first, which yields the verdicts, and then finds the claimed messages in
+//! one walk over the lease's pieces, however the ranges were ordered.
+
+use ringway_protocol::reply::{RangeVerdict, Settlement, Verdict};
+use ringway_protocol::request::Settle;
+use ringway_protocol::{LeaseId, QueueId, Rejection};
+
+use super::Store;
+use super::lease::{Found, Lease};
+use super::log::Piece;
+use super::segments::Segments;
+
+/// What to do with messages whose lease, or whose place in it, ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// They are done.
+    Acknowledged,
+    /// Ready again, this delivery counted; or a dead letter.
+    GivenBack,
+    /// Ready again as if this delivery had never been.
+    Undelivered,
+    /// Gone with their queue.
+    Deleted,
+}
+
+impl Store {
+    /// Settles messages of a lease as done. `verdicts` is left empty if all of them were settled by this.
+    #[inline]
+    pub fn ack(
+        &mut self,
+        settle: &Settle<'_>,
+        verdicts: &mut Vec<RangeVerdict>,
+    ) -> Result<Settlement, Rejection> {
+        let settlement = self.settle(settle, verdicts, End::Acknowledged)?;
+        self.catalog.get_mut(settle.queue)?.counters.acks += u64::from(settlement.settled);
+        self.check(settle.queue);
+        Ok(settlement)
+    }
+
+    /// Gives messages of a lease back. `verdicts` is left empty if all of them were settled by this.
+    pub fn nack(
+        &mut self,
+        settle: &Settle<'_>,
+        verdicts: &mut Vec<RangeVerdict>,
+    ) -> Result<Settlement, Rejection> {
+        let settlement = self.settle(settle, verdicts, End::GivenBack)?;
+        self.catalog.get_mut(settle.queue)?.counters.nacks += u64::from(settlement.settled);
+        self.check(settle.queue);
+        self.offer(settle.queue);
+        Ok(settlement)
+    }
+
+    /// Takes back a delivery that never reached its asker: its messages are ready again, first in line, and the
+    /// delivery does not count. Does nothing if the lease has ended.
+    pub fn release(&mut self, queue: QueueId, lease: LeaseId) {
+        if let Found::Live(lease) = self.leases.find(queue.slot() as u32, lease)
+            && self.catalog.get(queue).is_ok()
+        {
+            self.end_lease(lease, End::Undelivered);
+            self.offer(queue);
+        }
+    }
+
+    #[inline]
+    fn settle(
+        &mut self,
+        settle: &Settle<'_>,
+        verdicts: &mut Vec<RangeVerdict>,
+        end: End,
+    ) -> Result<Settlement, Rejection> {
+        verdicts.clear();
+        self.catalog.get(settle.queue)?;
+        let slot = match self.leases.find(settle.queue.slot() as u32, settle.lease) {
+            Found::Live(slot) => slot,
+            Found::Stale => return Ok(refuse_all(settle, verdicts, Verdict::Stale)),
+            Found::Unknown => return Ok(refuse_all(settle, verdicts, Verdict::Unknown)),
+        };
+        let lease = &self.leases[slot];
+        let messages = lease.messages;
+        let whole = settle.ranges.len() == 1
+            && settle.ranges.iter().all(|range| (range.first, range.count) == (0, messages));
+        if whole && lease.unsettled == messages {
+            self.end_lease(slot, end);
+            return Ok(Settlement { settled: messages, ..Settlement::default() });
+        }
+        Ok(self.settle_ranges(slot, settle, verdicts, end))
+    }
+
+    /// Settles some messages of a lease, and ends it after the last.
+    fn settle_ranges(
+        &mut self,
+        slot: u32,
+        settle: &Settle<'_>,
+        verdicts: &mut Vec<RangeVerdict>,
+        end: End,
+    ) -> Settlement {
+        let mut settlement = Settlement::default();
+        let lease = &mut self.leases[slot];
+        self.claimed.clear();
+        for range in settle.ranges.iter() {
+            let known = range.count.min(lease.messages.saturating_sub(range.first));
+            if known > 0 {
+                lease.claim(range.first, known, |first, count, was_settled| {
+                    let verdict = if was_settled { Verdict::Stale } else { Verdict::Settled };
+                    verdicts.push(RangeVerdict { first, count, verdict });
+                    if was_settled {
+                        settlement.stale = settlement.stale.saturating_add(count);
+                    } else {
+                        settlement.settled += count;
+                        self.claimed.push((first, count));
+                    }
+                });
+            }
+            if known < range.count {
+                let (first, count) = (range.first + known, range.count - known);
+                verdicts.push(RangeVerdict { first, count, verdict: Verdict::Unknown });
+                settlement.unknown = settlement.unknown.saturating_add(count);
+            }
+        }
+        if settlement.stale == 0 && settlement.unknown == 0 {
+            verdicts.clear();
+        }
+        self.claimed.sort_unstable();
+        let mut ending = std::mem::take(&mut self.ending);
+        find(&self.leases[slot], &self.segments, &self.claimed, &mut ending);
+        let (queue, over) = (self.leases[slot].queue, self.leases[slot].unsettled == 0);
+        if over {
+            self.close_lease(slot);
+        }
+        for piece in ending.drain(..) {
+            self.end_piece(queue, piece, end);
+        }
+        self.ending = ending;
+        settlement
+    }
+
+    /// Ends a lease: what of it is not settled yet meets its end.
+    #[inline]
+    pub(super) fn end_lease(&mut self, slot: u32, end: End) {
+        let lease = &mut self.leases[slot];
+        let queue = lease.queue;
+        if lease.unsettled == lease.messages && lease.pieces_len() == 1 {
+            let piece = lease.piece(0);
+            self.close_lease(slot);
+            return self.end_piece(queue, piece, end);
+        }
+        let mut ending = std::mem::take(&mut self.ending);
+        if lease.unsettled == lease.messages {
+            ending.extend(lease.pieces());
+        } else {
+            self.claimed.clear();
+            lease.claim(0, lease.messages, |first, count, was_settled| {
+                if !was_settled {
+                    self.claimed.push((first, count));
+                }
+            });
+            find(&self.leases[slot], &self.segments, &self.claimed, &mut ending);
+        }
+        self.close_lease(slot);
+        for piece in ending.drain(..) {
+            self.end_piece(queue, piece, end);
+        }
+        self.ending = ending;
+    }
+
+    #[inline]
+    fn close_lease(&mut self, slot: u32) {
+        let lease = &mut self.leases[slot];
+        let queue = lease.queue;
+        if let Some(timer) = lease.timer.take() {
+            self.wheel.disarm(timer);
+        }
+        self.leases.end(slot, &mut self.catalog.at_mut(queue).leases);
+    }
+
+    /// Ends messages that are leased and in no lease any more.
+    #[inline]
+    fn end_piece(&mut self, slot: u32, mut piece: Piece, end: End) {
+        let queue = self.catalog.at_mut(slot);
+        let count = u64::from(piece.count);
+        let limit = queue.options.deliveries_max;
+        match end {
+            End::GivenBack if limit > 0 && piece.deliveries >= limit => {
+                return self.bury(slot, piece);
+            }
+            End::Acknowledged | End::Deleted => queue.log.settle(&mut self.segments, &piece),
+            End::GivenBack | End::Undelivered => {
+                piece.deliveries -= u32::from(end == End::Undelivered);
+                queue.log.give_back(piece);
+                self.ready += count;
+            }
+        }
+        queue.leased -= count;
+        self.leased -= count;
+    }
+
+    #[inline]
+    fn check(&self, queue: QueueId) {
+        if let Ok(queue) = self.catalog.get(queue) {
+            queue.check();
+        }
+    }
+}
+
+/// Answers for a lease that has no messages to settle.
+fn refuse_all(
+    settle: &Settle<'_>,
+    verdicts: &mut Vec<RangeVerdict>,
+    verdict: Verdict,
+) -> Settlement {
+    let mut count = 0_u32;
+    for range in settle.ranges.iter() {
+        count = count.saturating_add(range.count);
+        verdicts.push(RangeVerdict { first: range.first, count: range.count, verdict });
+    }
+    match verdict {
+        Verdict::Stale => Settlement { stale: count, ..Settlement::default() },
+        _ => Settlement { unknown: count, ..Settlement::default() },
+    }
+}
+
+/// Finds the messages of ascending, separate ranges of a lease: pieces of their own.
+fn find(lease: &Lease, segments: &Segments, claimed: &[(u32, u32)], found: &mut Vec<Piece>) {
+    debug_assert!(found.is_empty());
+    let mut pieces = lease.pieces();
+    let (mut piece, mut base) = (pieces.next().expect("a lease has a piece"), 0);
+    let mut known = (piece.sequence, piece.offset);
+    for (mut first, mut count) in claimed.iter().copied() {
+        while count > 0 {
+            if first >= base + piece.count {
+                base += piece.count;
+                piece = pieces.next().expect("the range was checked against the lease");
+                known = (piece.sequence, piece.offset);
+                continue;
+            }
+            let segment = &segments[piece.segment];
+            let here = count.min(base + piece.count - first);
+            let sequence = piece.sequence + u64::from(first - base);
+            let (offset, bytes) = if here == piece.count {
+                (piece.offset, piece.bytes)
+            } else {
+                let offset = segment.seek(known, sequence);
+                (offset, segment.span(offset, here))
+            };
+            found.push(Piece { sequence, offset, bytes, count: here, ..*piece });
+            known = (sequence + u64::from(here), offset + bytes);
+            (first, count) = (first + here, count - here);
+        }
+    }
+}

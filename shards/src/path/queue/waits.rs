@@ -1,0 +1,264 @@
+//! Takes that wait for messages: served in turn, or answered when their time is up or their queue is gone.
+//!
+//! A waiting take is in the list of its queue until it is answered; then, unless it was served, in the list of
+//! answers that are due. It is also in the list of its asker, so that one that is gone takes nothing. Every
+//! list is made of links between slots, so nothing here depends on how many wait.
+
+use std::collections::HashMap;
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::hash::BuildHasherDefault;
+
+use ringway_protocol::request::Take;
+use ringway_protocol::{Code, QueueId, Rejection};
+
+use super::catalog::NO_SUCH_QUEUE;
+use super::segments::NIL;
+use super::take::{check, deadline_ns};
+use super::{Answer, Store, Taken, Timer};
+use crate::path::origin::Origin;
+use crate::world::TimerId;
+
+/// What a waiting take waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Free,
+    Messages,
+    /// The answer that nothing came.
+    TimedOut,
+    /// The answer that the queue was deleted.
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    take: Take,
+    origin: Origin,
+    state: State,
+    timer: Option<TimerId>,
+    /// Neighbours in the list of the queue or of the answers due; of a free slot, `next` is the next free one.
+    previous: u32,
+    next: u32,
+    /// Neighbours in the list of the asker.
+    asker_previous: u32,
+    asker_next: u32,
+}
+
+/// Waiting takes in turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WaitList {
+    first: u32,
+    last: u32,
+    pub count: u32,
+    /// Messages that they ask for at most, together.
+    pub wanted: u64,
+    /// Whether the queue is among those that can serve.
+    offered: bool,
+}
+
+impl WaitList {
+    pub const EMPTY: WaitList =
+        WaitList { first: NIL, last: NIL, count: 0, wanted: 0, offered: false };
+
+    fn append(&mut self, slots: &mut [Wait], slot: u32) {
+        let last = std::mem::replace(&mut self.last, slot);
+        let wait = &mut slots[slot as usize];
+        (wait.previous, wait.next) = (last, NIL);
+        self.count += 1;
+        self.wanted += u64::from(wait.take.messages_max);
+        match last {
+            NIL => self.first = slot,
+            last => slots[last as usize].next = slot,
+        }
+    }
+
+    fn unlink(&mut self, slots: &mut [Wait], slot: u32) {
+        let Wait { previous, next, take, .. } = slots[slot as usize];
+        self.count -= 1;
+        self.wanted -= u64::from(take.messages_max);
+        match previous {
+            NIL => self.first = next,
+            previous => slots[previous as usize].next = next,
+        }
+        match next {
+            NIL => self.last = previous,
+            next => slots[next as usize].previous = previous,
+        }
+    }
+}
+
+/// Every waiting take of a shard.
+#[derive(Debug)]
+pub(super) struct Waits {
+    slots: Vec<Wait>,
+    free: u32,
+    active: usize,
+    active_max: usize,
+    due: WaitList,
+    /// The first waiting take of each asker. Fixed keys: nothing here may differ from run to run.
+    askers: HashMap<(u8, u64), u32, BuildHasherDefault<DefaultHasher>>,
+}
+
+impl Waits {
+    pub fn new(active_max: usize) -> Self {
+        let (slots, askers) = Default::default();
+        Self { slots, free: NIL, active: 0, active_max, due: WaitList::EMPTY, askers }
+    }
+
+    fn create(&mut self, take: Take, origin: Origin) -> u32 {
+        let asker = self.askers.entry((origin.shard, origin.peer));
+        let slot = if self.free == NIL { self.slots.len() as u32 } else { self.free };
+        let asker_next = match asker {
+            Entry::Occupied(mut first) => first.insert(slot),
+            Entry::Vacant(none) => {
+                none.insert(slot);
+                NIL
+            }
+        };
+        let wait = Wait {
+            take,
+            origin,
+            state: State::Messages,
+            timer: None,
+            previous: NIL,
+            next: NIL,
+            asker_previous: NIL,
+            asker_next,
+        };
+        match self.slots.get_mut(slot as usize) {
+            Some(free) => self.free = std::mem::replace(free, wait).next,
+            None => self.slots.push(wait),
+        }
+        if asker_next != NIL {
+            self.slots[asker_next as usize].asker_previous = slot;
+        }
+        self.active += 1;
+        slot
+    }
+
+    /// Forgets a waiting take that is in no list but its asker's.
+    fn remove(&mut self, slot: u32) {
+        let Wait { origin, asker_previous, asker_next, .. } = self.slots[slot as usize];
+        match (asker_previous, asker_next) {
+            (NIL, NIL) => drop(self.askers.remove(&(origin.shard, origin.peer))),
+            (NIL, next) => drop(self.askers.insert((origin.shard, origin.peer), next)),
+            (previous, next) => self.slots[previous as usize].asker_next = next,
+        }
+        if asker_next != NIL {
+            self.slots[asker_next as usize].asker_previous = asker_previous;
+        }
+        let wait = &mut self.slots[slot as usize];
+        (wait.state, wait.next) = (State::Free, self.free);
+        self.free = slot;
+        self.active -= 1;
+    }
+}
+
+impl Store {
+    /// Lets a take wait that found nothing, until messages come or `wait_ms` is over.
+    pub fn wait(&mut self, take: &Take, origin: Origin, now_ns: u64) -> Result<(), Rejection> {
+        let queue = self.catalog.get_mut(take.queue)?;
+        check(take, queue)?;
+        if self.waits.active == self.waits.active_max {
+            let sentence = "the shard has as many waiting takes as it may have";
+            return Err(Rejection::new(Code::ResourceExhausted, sentence));
+        }
+        let slot = self.waits.create(*take, origin);
+        let timer = self.wheel.arm(deadline_ns(now_ns, take.wait_ms), Timer::Wait(slot));
+        self.waits.slots[slot as usize].timer = Some(timer);
+        queue.waits.append(&mut self.waits.slots, slot);
+        self.offer(take.queue);
+        Ok(())
+    }
+
+    /// The next waiting take that has its answer: served in turn, timed out, or refused. Asks each queue that
+    /// can serve in turn.
+    pub fn next_answer(&mut self, now_ns: u64, taken: &mut Taken) -> Option<Answer> {
+        if self.waits.active == 0 {
+            return None;
+        }
+        if self.waits.due.first != NIL {
+            let slot = self.waits.due.first;
+            taken.clear();
+            self.waits.due.unlink(&mut self.waits.slots, slot);
+            let Wait { take, origin, state, .. } = self.waits.slots[slot as usize];
+            self.waits.remove(slot);
+            let refused = state == State::Refused;
+            return Some(Answer {
+                origin,
+                take,
+                outcome: if refused { Err(NO_SUCH_QUEUE) } else { Ok(()) },
+            });
+        }
+        while let Some(id) = self.offers.pop_front() {
+            let Ok(queue) = self.catalog.get_mut(id) else { continue };
+            queue.waits.offered = false;
+            if queue.waits.count == 0 || queue.log.ready() == 0 {
+                continue;
+            }
+            let slot = queue.waits.first;
+            let Wait { take, origin, .. } = self.waits.slots[slot as usize];
+            self.end_wait(slot);
+            self.waits.remove(slot);
+            taken.clear();
+            let outcome = self.deliver(&take, take.messages_max, now_ns, taken);
+            self.offer(id);
+            return Some(Answer { origin, take, outcome });
+        }
+        None
+    }
+
+    /// Drops the waiting takes of an asker that is gone, and the answers that it was due.
+    pub fn forget(&mut self, shard: u8, peer: u64) {
+        while let Some(slot) = self.waits.askers.get(&(shard, peer)).copied() {
+            match self.waits.slots[slot as usize].state {
+                State::Messages => self.end_wait(slot),
+                _ => self.waits.due.unlink(&mut self.waits.slots, slot),
+            }
+            self.waits.remove(slot);
+        }
+    }
+
+    /// Notes that a queue may have something for its waiting takes.
+    #[inline]
+    pub(super) fn offer(&mut self, id: QueueId) {
+        if let Ok(queue) = self.catalog.get_mut(id)
+            && queue.waits.count > 0
+            && !queue.waits.offered
+            && queue.log.ready() > 0
+        {
+            queue.waits.offered = true;
+            self.offers.push_back(id);
+        }
+    }
+
+    /// The time of a waiting take is up: its answer is due.
+    pub(super) fn time_out(&mut self, slot: u32) {
+        self.waits.slots[slot as usize].timer = None;
+        self.end_wait(slot);
+        self.waits.slots[slot as usize].state = State::TimedOut;
+        self.waits.due.append(&mut self.waits.slots, slot);
+    }
+
+    /// The queue of these waiting takes is deleted: their answers are due.
+    pub(super) fn refuse_waits(&mut self, queue: QueueId) {
+        while let Ok(found) = self.catalog.get(queue)
+            && found.waits.first != NIL
+        {
+            let slot = found.waits.first;
+            self.end_wait(slot);
+            self.waits.slots[slot as usize].state = State::Refused;
+            self.waits.due.append(&mut self.waits.slots, slot);
+        }
+    }
+
+    /// Takes a waiting take out of its queue's list, and its timer out of the wheel.
+    fn end_wait(&mut self, slot: u32) {
+        let wait = &mut self.waits.slots[slot as usize];
+        let timer = wait.timer.take();
+        let queue = self.catalog.at_mut(wait.take.queue.slot() as u32);
+        queue.waits.unlink(&mut self.waits.slots, slot);
+        if let Some(timer) = timer {
+            self.wheel.disarm(timer);
+        }
+    }
+}

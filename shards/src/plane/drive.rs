@@ -1,0 +1,120 @@
+//! The one task of a shard's executor: turn, spin for a while, sleep.
+
+use crate::lane::Command;
+use crate::machine::doorbell::Doorbell;
+use crate::machine::executor::{ParkEvent, yield_if_needed};
+use crate::machine::linux::{LinuxConfig, LinuxWorld, StartError};
+use crate::machine::listeners::Listener;
+use crate::path::handoff::Handoffs;
+use crate::shard::{Life, Shard, ShardConfig, Turn};
+use crate::stats::ShardStats;
+use crate::world::World;
+use rtrb::Consumer;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+/// What a shard's thread gets to start from.
+pub struct ShardStart<S> {
+    pub config: ShardConfig,
+    pub linux: LinuxConfig,
+    pub handoffs: Handoffs<S>,
+    pub listeners: Vec<Listener>,
+    pub doorbells: Vec<Arc<Doorbell>>,
+    pub stats: Arc<[ShardStats]>,
+    pub spin_ns: u64,
+}
+
+/// Looks at the clock once in so many looks for work while spinning.
+const LOOKS_PER_CLOCK: u32 = 32;
+/// Turns between two readings of the thread's CPU time, which is a system call.
+const TURNS_PER_CPU_READING: u32 = 4096;
+
+/// Drives one shard until it has stopped; returns what its queues still held.
+///
+/// This is the only place of the data plane with an `.await`, and nothing is borrowed over it.
+pub async fn drive(
+    start: ShardStart<<LinuxWorld as World>::Socket>,
+    commands: Consumer<Command>,
+    ready: SyncSender<Result<(), StartError>>,
+) -> Vec<(String, u64)> {
+    let number = start.config.shard;
+    let doorbell = start.doorbells[number].clone();
+    let world = LinuxWorld::new(&start.linux, number, start.doorbells, start.listeners);
+    let (world, event) = match (world, ParkEvent::new(&doorbell)) {
+        (Ok(world), Ok(event)) => (world, event),
+        (Err(error), _) => return refuse(&ready, error),
+        (_, Err(error)) => return refuse(&ready, StartError::Doorbell(error)),
+    };
+    let mut shard = Shard::new(start.config, world, start.handoffs, start.stats);
+    shard.listen_to(commands);
+    let mut turns_until_reading = 0;
+    // The process waits for this; if it is gone, the shard stops with its first command.
+    let _ = ready.send(Ok(()));
+    while shard.life() < Life::Stopped {
+        let turn = shard.turn();
+        if turns_until_reading == 0 {
+            turns_until_reading = TURNS_PER_CPU_READING;
+            read_cpu_time(&mut shard);
+        }
+        turns_until_reading -= 1;
+        if turn == Turn::Idle && !spin(&mut shard, start.spin_ns) {
+            read_cpu_time(&mut shard);
+            park(&mut shard, &doorbell, &event).await;
+        }
+        yield_if_needed().await;
+    }
+    left_over(&mut shard)
+}
+
+fn refuse(ready: &SyncSender<Result<(), StartError>>, error: StartError) -> Vec<(String, u64)> {
+    let _ = ready.send(Err(error));
+    Vec::new()
+}
+
+/// Looks for work for a while; `true` as soon as there is some.
+fn spin(shard: &mut Shard<LinuxWorld>, spin_ns: u64) -> bool {
+    let started_ns = shard.world().now_ns();
+    loop {
+        for _ in 0..LOOKS_PER_CLOCK {
+            if shard.has_work() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        let now_ns = shard.world().now_ns();
+        if now_ns - started_ns >= spin_ns || shard.next_deadline().is_some_and(|at| at <= now_ns) {
+            return shard.next_deadline().is_some_and(|at| at <= now_ns);
+        }
+    }
+}
+
+/// Sleeps until the doorbell is rung, a request completes or the next deadline comes.
+async fn park(shard: &mut Shard<LinuxWorld>, doorbell: &Doorbell, event: &ParkEvent) {
+    // Announce first, look again second: see `machine/parked.rs` for why none of the two can be lost.
+    doorbell.prepare_to_park();
+    let deadline = shard.next_deadline();
+    if !shard.has_work() && shard.world().prepare_to_park(deadline) {
+        shard.stats().parks.add(1);
+        event.wait().await.expect("a shard that cannot hear its doorbell must end");
+        shard.world().unpark();
+    }
+    doorbell.unpark();
+}
+
+fn read_cpu_time(shard: &mut Shard<LinuxWorld>) {
+    let cpu_ns = shard.world().cpu_ns();
+    shard.stats().cpu_ns.set(cpu_ns);
+}
+
+fn left_over(shard: &mut Shard<LinuxWorld>) -> Vec<(String, u64)> {
+    let mut left = Vec::new();
+    let mut from = Some(0);
+    while let Some(slot) = from {
+        from = shard.store().list(slot, 1024, "", &mut |entry| {
+            if entry.ready + entry.leased > 0 {
+                left.push((entry.name.to_owned(), entry.ready + entry.leased));
+            }
+        });
+    }
+    left
+}

@@ -1,0 +1,277 @@
+//! One shard and its loop: everything that one core owns.
+//!
+//! [`Shard::turn`] is synchronous. It reads the clock once and runs every stage on whatever has gathered, in the
+//! order of a message's way. Who calls it decides when to spin and when to sleep: `plane` on Linux, a scheduler in
+//! the simulator.
+
+use crate::lane::{Command, Lanes};
+use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
+use crate::path::accept::Listeners;
+use crate::path::connection::closing::ConnectionTimer;
+use crate::path::connection::{Connections, Stall};
+use crate::path::dispatch::Reception;
+use crate::path::handoff::Handoffs;
+use crate::path::perform::Performer;
+use crate::path::queue::{Store, StoreConfig};
+use crate::stats::ShardStats;
+use crate::world::{Completion, Outgoing, Wheel, World};
+use ringway_protocol::{Code, QueueOptions, Rejection};
+use rtrb::Consumer;
+use std::sync::Arc;
+
+/// What a shard is told once.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// Its number, from 0.
+    pub shard: usize,
+    /// The world's listeners that it accepts on.
+    pub listeners: Vec<u32>,
+    /// The one of them whose connections are dealt out to all shards, if it is the one to deal.
+    pub shared_listener: Option<u32>,
+    /// Most connections of this shard.
+    pub connections_max: usize,
+    /// What greetings are checked against and answered with.
+    pub reception: Reception,
+    /// Options of queues that are declared without any.
+    pub defaults: QueueOptions,
+    /// Whether opening a queue that does not exist makes it.
+    pub auto_declare: bool,
+    /// Milliseconds within which a greeting must arrive.
+    pub greeting_ms: u64,
+    /// Milliseconds within which a frame that was begun must end.
+    pub frame_ms: u64,
+}
+
+/// Whether a turn found anything to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// It did something: more may follow at once.
+    Worked,
+    /// It found nothing.
+    Idle,
+}
+
+/// How far the end of a shard has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Life {
+    /// It serves.
+    Serving,
+    /// No new connections, no puts; takes and acknowledgements are served.
+    Draining,
+    /// Its connections are being closed.
+    Stopping,
+    /// Nothing is under way any more.
+    Stopped,
+}
+
+/// One core's executor's only task drives one of these.
+pub struct Shard<W: World> {
+    pub(crate) world: W,
+    pub(crate) config: ShardConfig,
+    pub(crate) life: Life,
+    pub(crate) completions: Vec<Completion>,
+    pub(crate) listeners: Listeners,
+    pub(crate) connections: Connections<W::Socket>,
+    pub(crate) timers: Wheel<ConnectionTimer>,
+    pub(crate) performer: Performer,
+    pub(crate) handoffs: Handoffs<W::Socket>,
+    pub(crate) lanes: Lanes,
+    /// Slots with something to send.
+    pub(crate) replying: Vec<u32>,
+    /// Slots whose receive has ended and is to be armed again at the end of the turn.
+    pub(crate) rearming: Vec<u32>,
+    /// Slots whose next frame waits for a ring to another shard.
+    pub(crate) stalled: Vec<u32>,
+    /// Memory for inboxes and outboxes of connections that have something in them.
+    pub(crate) spare_inboxes: Vec<Vec<u8>>,
+    pub(crate) spare_outboxes: Vec<Outgoing>,
+    work: usize,
+}
+
+impl<W: World> Shard<W> {
+    /// A shard without connections or queues. `handoffs` are its ends of the rings between the shards.
+    pub fn new(
+        config: ShardConfig,
+        world: W,
+        handoffs: Handoffs<W::Socket>,
+        stats: Arc<[ShardStats]>,
+    ) -> Self {
+        let store = Store::new(StoreConfig {
+            shard: config.shard as u8,
+            defaults: config.defaults,
+            queues_max: crate::limits::QUEUES_MAX,
+            leases_max: crate::limits::LEASES_MAX,
+            waits_max: crate::limits::WAITS_MAX,
+        });
+        let performer = Performer::new(config.shard, store, stats, config.auto_declare);
+        let mut shard = Self {
+            world,
+            life: Life::Serving,
+            completions: Vec::with_capacity(COMPLETIONS_PER_TURN_MAX),
+            listeners: Listeners::new(&config.listeners),
+            connections: Connections::default(),
+            timers: Wheel::new(),
+            performer,
+            handoffs,
+            lanes: Lanes::default(),
+            replying: Vec::new(),
+            rearming: Vec::new(),
+            stalled: Vec::new(),
+            spare_inboxes: Vec::new(),
+            spare_outboxes: Vec::new(),
+            work: 0,
+            config,
+        };
+        shard.performer.now_ns = shard.world.now_ns();
+        shard
+    }
+
+    /// One pass over all stages, in the order of a message's way.
+    pub fn turn(&mut self) -> Turn {
+        self.performer.now_ns = self.world.now_ns();
+        self.work = 0;
+        self.reap(); //           completions are recorded
+        self.accept(); //         listening sockets become connections, here or on another shard
+        self.receive(); //        bytes become frames, frames outcomes or handoffs
+        self.take_arrivals(); //  what other shards handed over
+        self.serve_lanes(); //    what threads of this process ask for
+        self.expire(); //         leases, waits and deadlines that have run out
+        self.answer(); //         waiting takes that can be answered now
+        self.resume(); //         connections whose obstacle is gone
+        self.performer.journal.commit(); // the mark that replies wait for
+        self.reply(); //          one send a connection
+        self.reply_to_lanes(); // one answer a batch
+        self.hand_over(); //      batches to other shards, doorbells
+        self.rearm(); //          receives that ended are armed again
+        self.world.submit(); //   everything asked for goes to the kernel, once
+        self.performer.stats().turns.add(1);
+        self.performer.stats().messages.set(self.messages());
+        if self.has_ended() {
+            self.life = Life::Stopped;
+        }
+        if self.work > 0 { Turn::Worked } else { Turn::Idle }
+    }
+
+    /// Says that a stage did something in this turn.
+    #[inline]
+    pub(crate) fn worked(&mut self, count: usize) {
+        self.work += count;
+    }
+
+    fn reap(&mut self) {
+        self.completions.clear();
+        if self.world.pending() {
+            self.world.reap(&mut self.completions);
+            self.worked(self.completions.len());
+        }
+    }
+
+    fn expire(&mut self) {
+        let now_ns = self.performer.now_ns;
+        self.performer.store.expire(now_ns);
+        let mut budget = TIMERS_PER_TURN_MAX;
+        while let Some(timer) = self.timers.expire(now_ns, &mut budget) {
+            self.worked(1);
+            self.timer_fired(timer);
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let Self { handoffs, performer, world, .. } = self;
+        handoffs.flush(&performer.journal, performer.stats(), |shard| world.ring_doorbell(shard));
+    }
+
+    /// Retries connections that stopped because a ring to another shard was full.
+    fn resume(&mut self) {
+        for _ in 0..self.stalled.len() {
+            let slot = self.stalled.swap_remove(0);
+            let stall = self.connections.at(slot).and_then(|connection| connection.stall);
+            match stall {
+                Some(Stall::Handoff(shard)) if !self.handoffs.has_room(shard) => {
+                    self.stalled.push(slot);
+                }
+                Some(Stall::Handoff(_)) => {
+                    self.worked(1);
+                    self.serve_kept(slot);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a turn would find something: looked at while spinning and before sleeping.
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        self.world.pending()
+            || self.handoffs.has_arrivals()
+            || self.handoffs.has_unsent()
+            || self.lanes.have_arrivals()
+    }
+
+    /// When the next timer runs out, on the world's clock.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let deadlines = [
+            self.performer.store.next_deadline(),
+            self.timers.next_deadline(),
+            self.listeners.retry_at(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Messages that would be lost if the shard stopped now.
+    pub fn messages(&self) -> u64 {
+        self.performer.store.ready() + self.performer.store.leased()
+    }
+
+    /// No new connections and no puts from now on; takes and acknowledgements are served.
+    pub fn drain(&mut self) {
+        if self.life == Life::Serving {
+            self.life = Life::Draining;
+            self.performer.draining = true;
+            self.stop_accepting();
+        }
+    }
+
+    /// Parts with every connection; the shard has stopped when the last is closed.
+    pub fn stop(&mut self) {
+        self.drain();
+        self.life = self.life.max(Life::Stopping);
+        let slots: Vec<u32> = self.connections.slots().collect();
+        for slot in slots {
+            self.part(slot, Some(Rejection::new(Code::Draining, "the server is going down")));
+        }
+    }
+
+    /// Whether the shard was told to stop and nothing is under way any more.
+    fn has_ended(&self) -> bool {
+        self.life == Life::Stopping
+            && self.connections.is_empty()
+            && !self.listeners.any_armed()
+            && !self.handoffs.has_unsent()
+    }
+
+    /// Takes lanes and commands from this ring from now on.
+    pub fn listen_to(&mut self, commands: Consumer<Command>) {
+        self.lanes = Lanes::new(commands);
+    }
+
+    /// How far the shard's end has come.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// The world, for those who drive the shard.
+    pub fn world(&mut self) -> &mut W {
+        &mut self.world
+    }
+
+    /// The shard's own figures.
+    pub fn stats(&self) -> &ShardStats {
+        self.performer.stats()
+    }
+
+    /// The queues, for tests that look inside.
+    pub fn store(&mut self) -> &mut Store {
+        &mut self.performer.store
+    }
+}
