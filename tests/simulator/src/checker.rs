@@ -71,6 +71,8 @@ struct Connection {
     ended: bool,
     /// The last sequence that this connection saw delivered for the first time, of each queue.
     last_first: HashMap<u64, u64>,
+    /// Sequences of each queue that it saw for the first time after later ones.
+    steps_back: HashMap<u64, Vec<u64>>,
 }
 
 struct Outstanding {

@@ -33,9 +33,9 @@ struct Arguments {
 
 fn canary(word: &str) -> Result<Canary, String> {
     Canary::from_word(word).ok_or_else(|| {
-        let known = Canary::ALL.iter().map(|canary| {
-            format!("\n  {:16} {}", canary.as_str(), canary.meaning())
-        });
+        let known = Canary::ALL
+            .iter()
+            .map(|canary| format!("\n  {:16} {}", canary.as_str(), canary.meaning()));
         format!("unknown; the planted bugs are:{}", known.collect::<String>())
     })
 }

@@ -24,6 +24,9 @@ pub(crate) use kernel::{Posted, Work};
 /// Connections that wait at a listener until somebody accepts them.
 const BACKLOG_MAX: usize = 16;
 
+/// Bytes that a pipe holds once the world has calmed down.
+const CALM_PIPE_BYTES: usize = 1 << 20;
+
 /// Everything outside the shards.
 pub struct Network {
     clock_ns: u64,
@@ -58,6 +61,8 @@ enum ServerEnd {
     Named,
     /// Some shard owns the socket. The other half of the count is in the socket.
     Open(Arc<()>),
+    /// A shard has asked for its close.
+    Closing,
     Closed,
 }
 
@@ -114,8 +119,12 @@ impl Network {
         self.canary
     }
 
-    /// Lets nothing go wrong from now on.
+    /// Lets nothing go wrong from now on, and widens every pipe: what is owed is to arrive soon.
     pub fn calm(&mut self) {
+        for connection in &mut self.connections {
+            connection.to_server.widen(CALM_PIPE_BYTES);
+            connection.to_client.widen(CALM_PIPE_BYTES);
+        }
         self.faults = self.faults.calm();
         if let Some(canary) = self.canary {
             canary.provoke(&mut self.faults);
@@ -286,6 +295,14 @@ impl Network {
         self.connections.iter_mut().for_each(|connection| connection.excused = true);
     }
 
+    /// The listeners are closed: who still waits there is sent away.
+    pub fn close_listeners(&mut self) {
+        for number in self.listeners.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>() {
+            self.connections[number].server = ServerEnd::Closed;
+            self.break_connection(number);
+        }
+    }
+
     /// The client closes: what it wrote still arrives, then the end.
     pub fn close(&mut self, number: usize) {
         let due_ns = self.due_ns();
@@ -304,10 +321,20 @@ impl Network {
         self.break_connection(number);
     }
 
-    /// How many server ends are open, or still wait to be accepted.
-    pub fn open_sockets(&self) -> usize {
-        let open = |connection: &&Connection| !matches!(connection.server, ServerEnd::Closed);
-        self.connections.iter().filter(open).count()
+    /// The server ends that are open, or still wait to be accepted.
+    pub fn open_sockets(&self) -> Vec<String> {
+        let describe = |(number, connection): (usize, &Connection)| {
+            let state = match connection.server {
+                ServerEnd::Waiting => "waits to be accepted",
+                ServerEnd::Named => "was accepted and not asked for",
+                ServerEnd::Open(_) => "is open",
+                ServerEnd::Closing => "is about to be closed",
+                ServerEnd::Closed => return None,
+            };
+            let client = if connection.client_open { "there" } else { "gone" };
+            Some(format!("connection {number} {state}, its client is {client}"))
+        };
+        self.connections.iter().enumerate().filter_map(describe).collect()
     }
 
     fn break_connection(&mut self, number: usize) {

@@ -38,8 +38,11 @@ enum Sleep {
 
 /// A plane, its clients and what lies between them.
 pub struct Scheduler {
+    /// Everything outside the shards.
     pub network: Rc<RefCell<Network>>,
+    /// The shards.
     pub shards: ShardsUnderTest,
+    /// What clients saw.
     pub checker: Checker,
     sleep: Vec<Sleep>,
     starved_until_ns: Vec<u64>,
@@ -61,7 +64,9 @@ impl Scheduler {
     ) -> Self {
         let workers = chance.between(1, 8);
         let vandals = if chance.once_in(2) { chance.between(1, 3) } else { 0 };
-        let worker = |_| Worker::new(chance.fork(), plans.clone(), shards);
+        let faults = network.borrow().faults().clone();
+        let narrowest = faults.buffers[0].1.min(faults.pipe_bytes);
+        let worker = |_| Worker::new(chance.fork(), plans.clone(), (shards, narrowest));
         let workers = (0..workers).map(worker).collect();
         let vandals = (0..vandals).map(|_| Vandal::new(chance.fork(), shards + 1)).collect();
         Self {
@@ -131,21 +136,18 @@ impl Scheduler {
                 this.workers.iter_mut().for_each(|worker| worker.leave(outside));
                 this.sweeper.leave(outside);
             });
-            self.settle("every socket is closed", |this| {
-                let open = this.network.borrow().open_sockets();
-                if open == 0 { Vec::new() } else { vec![format!("{open} sockets are open")] }
-            })?;
+            self.settle("every socket is closed", |this| this.network.borrow().open_sockets())?;
         }
         self.network.borrow_mut().excuse_all();
         self.shards.stop();
         self.sleep.fill(Sleep::Awake);
         self.settle("every shard has stopped", |this| {
-            let open = this.network.borrow().open_sockets();
-            let stopped = this.shards.have_stopped();
-            if stopped && open == 0 {
-                Vec::new()
+            let mut network = this.network.borrow_mut();
+            if this.shards.have_stopped() {
+                network.close_listeners();
+                network.open_sockets()
             } else {
-                vec![format!("{open} sockets are open, all stopped: {stopped}")]
+                vec![format!("a shard has not stopped; {:?}", network.open_sockets())]
             }
         })?;
         (0..shards).for_each(|shard| self.network.borrow().assert_nothing_held(shard));
@@ -153,11 +155,7 @@ impl Scheduler {
     }
 
     /// Lets everything move until `open` finds nothing any more.
-    fn settle(
-        &mut self,
-        what: &str,
-        open: impl Fn(&Self) -> Vec<String>,
-    ) -> Result<(), String> {
+    fn settle(&mut self, what: &str, open: impl Fn(&Self) -> Vec<String>) -> Result<(), String> {
         let mut quiet = 0;
         for _ in 0..CALM_ROUNDS_MAX {
             if open(self).is_empty() {

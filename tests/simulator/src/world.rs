@@ -136,7 +136,7 @@ impl World for SimWorld {
             // The socket is leaked, as by a shard that loses track of a slot.
             return std::mem::forget(socket);
         }
-        network.close_socket(socket.number);
+        network.ask_close(self.shard, socket.number);
     }
 
     fn submit(&mut self) {

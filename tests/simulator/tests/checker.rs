@@ -239,6 +239,16 @@ fn order_is_kept_for_each_producer_and_each_consumer() {
         3 c2#1 take-for-good q1 max 2
         4 c2#1 got lease 0 for 0ms: 4/1=8 5/1=7
 
+        good: what could not be brought to its taker is first in line again, and was not counted
+        0 c1#1 put q1: 7 8
+        1 c1#1 stored 0 x2
+        2 c3#1 take q1 max 1
+        3 c2#1 take-for-good q1 max 1
+        4 c2#1 got lease 0 for 0ms: 1/1=8
+        5 c3 gone
+        6 c2#2 take-for-good q1 max 1
+        7 c2#2 got lease 0 for 0ms: 0/1=7
+
         good: what comes a second time comes first in line
         0 c1#1 put q1: 7 8
         1 c1#1 stored 0 x2
@@ -276,6 +286,28 @@ fn a_stale_acknowledgement_settles_nothing() {
         23 c2#2 settled: stale 0+1
         24 c3#2 ack q1 lease 6: 0+1
         25 c3#2 settled
+
+        good: a nack whose answer is read after the message was delivered again and acknowledged
+        0 c1#1 put q1: 7
+        1 c1#1 stored 0 x1
+        2 c2#1 take q1 max 1
+        3 c2#1 got lease 5 for 10ms: 0/1=7
+        4 c2#2 nack q1 lease 5: 0+1
+        5 c3#1 take q1 max 1
+        6 c3#1 got lease 6 for 10ms: 0/2=7
+        7 c3#2 ack q1 lease 6: 0+1
+        8 c3#2 settled
+        9 c2#2 settled
+
+        stale: given back after it was acknowledged
+        0 c1#1 put q1: 7
+        1 c1#1 stored 0 x1
+        2 c2#1 take q1 max 1
+        3 c2#1 got lease 5 for 10ms: 0/1=7
+        4 c2#2 ack q1 lease 5: 0+1
+        5 c2#2 settled
+        6 c2#3 nack q1 lease 5: 0+1
+        7 c2#3 settled
 
         stale: the same delivery settled twice
         0 c1#1 put q1: 7 8

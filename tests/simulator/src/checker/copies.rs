@@ -81,19 +81,17 @@ impl Checker {
     }
 
     /// On one connection, what comes for the first time comes in the order of its queue.
+    ///
+    /// A delivery that could not be brought to its taker is not counted and is first in line again: each take whose
+    /// reply nobody saw allows one step back. How many there were is known at the end.
     fn first_in_order(&mut self, connection: u64, queue: u64, taken: Taken) {
         if taken.deliveries != 1 {
             return;
         }
-        let last = &mut self.connections.entry(connection).or_default().last_first;
-        let before = last.insert(queue, taken.sequence);
+        let from = self.connections.entry(connection).or_default();
+        let before = from.last_first.insert(queue, taken.sequence);
         if before.is_some_and(|before| before >= taken.sequence) {
-            let Taken { sequence, .. } = taken;
-            let sentence = format!(
-                "connection {connection} first saw sequence {sequence} of queue {queue:#x} after \
-                 {before:?}"
-            );
-            self.violation(Verdict::Order, sentence);
+            from.steps_back.entry(queue).or_default().push(taken.sequence);
         }
     }
 
@@ -159,12 +157,14 @@ impl Checker {
         let how = if nack { Settled::Nacked } else { Settled::Acked };
         for (copy, delivery) in self.named(lease, &settled) {
             let Copy { queue, sequence, ref mut deliveries, .. } = self.copies[copy];
-            let now = deliveries[delivery].count;
-            let again = deliveries.iter().any(Delivery::is_acked);
-            let before = deliveries[delivery].settled.replace((how, asked_ns));
-            if again || before.is_some() {
+            let delivery = &mut deliveries[delivery];
+            // Whether another delivery was settled shows at the end: replies are read in any order.
+            if let Some(before) = delivery.settled.replace((how, asked_ns)) {
+                let now = delivery.count;
                 let sentence = format!(
-                    "sequence {sequence} of queue {queue:#x} was settled again (delivery {now})"
+                    "delivery {now} of sequence {sequence} of queue {queue:#x} was settled by \
+                     {before:?} and by {:?}",
+                    (how, asked_ns)
                 );
                 self.violation(Verdict::Stale, sentence);
             }

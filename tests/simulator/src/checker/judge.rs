@@ -9,6 +9,7 @@ impl Checker {
     pub fn finish(mut self) -> Violations {
         self.unanswered();
         self.stored_in_order();
+        self.first_seen_in_order();
         for index in 0..self.copies.len() {
             self.copies[index].deliveries.sort_by_key(|delivery| delivery.count);
             self.redeliveries(index);
@@ -63,6 +64,25 @@ impl Checker {
             }
         }
         for sentence in violations {
+            self.violation(Verdict::Order, sentence);
+        }
+    }
+
+    /// What a connection saw for the first time it saw in the order of its queue.
+    fn first_seen_in_order(&mut self) {
+        let mut steps = Vec::new();
+        for (number, connection) in &self.connections {
+            for (queue, sequences) in &connection.steps_back {
+                if sequences.len() as u64 > self.queues[queue].takes_unseen {
+                    steps.push((*number, *queue, sequences.clone()));
+                }
+            }
+        }
+        steps.sort();
+        for (connection, queue, sequences) in steps {
+            let sentence = format!(
+                "connection {connection} first saw {sequences:?} of queue {queue:#x} after later ones"
+            );
             self.violation(Verdict::Order, sentence);
         }
     }

@@ -73,8 +73,9 @@ impl Sweeper {
         format!("sweeping {}: {:?}, {waits:?}", self.plans[self.at].name, self.next)
     }
 
-    /// Parts in order.
+    /// Parts in order, and does not come back.
     pub fn leave(&mut self, outside: &mut Outside<'_>) {
+        self.next = Next::Nothing;
         if let Some(mut peer) = self.peer.take() {
             peer.close(outside);
         }
@@ -82,10 +83,10 @@ impl Sweeper {
 
     /// Writes, reads, and asks when nothing is outstanding.
     pub fn step(&mut self, outside: &mut Outside<'_>) {
-        let Some(mut peer) = self.peer.take().or_else(|| Peer::connect(self.listener, outside))
-        else {
-            return;
-        };
+        if self.peer.is_none() && self.next != Next::Nothing {
+            self.peer = Peer::connect(self.listener, outside);
+        }
+        let Some(mut peer) = self.peer.take() else { return };
         peer.write(&mut self.chance, outside);
         let mut arrivals = Vec::new();
         let standing = peer.read(&mut self.chance, outside, &mut arrivals);

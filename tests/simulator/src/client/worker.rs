@@ -58,16 +58,23 @@ struct Held {
 }
 
 impl Worker {
-    /// A client of so many shards.
-    pub fn new(mut chance: Chance, plans: Rc<[QueuePlan]>, shards: usize) -> Self {
+    /// A client of so many shards, over a way whose narrowest place holds so many bytes.
+    pub fn new(
+        mut chance: Chance,
+        plans: Rc<[QueuePlan]>,
+        (shards, narrowest): (usize, usize),
+    ) -> Self {
+        // Through a narrow place little gets in the steps of a run.
+        let batches: &[usize] = if narrowest < 1000 { &[1, 3, 8] } else { &[1, 4, 64, 256] };
+        let fillers: &[usize] = if narrowest < 1000 { &[8, 100] } else { &[8, 100, 2000, 60_000] };
         let mut rate = |largest: usize| {
             if chance.once_in(2) { Rate::NEVER } else { Rate(chance.magnitude(largest) as u32) }
         };
         let (closes, aborts, stops_reading) = (rate(4_000), rate(4_000), rate(20_000));
         let conduct = Conduct {
             requests_in_flight_max: chance.magnitude(64),
-            batch_max: chance.pick(&[1, 4, 64, 256]),
-            filler_bytes_max: chance.pick(&[8, 100, 2000, 60_000]),
+            batch_max: chance.pick(batches),
+            filler_bytes_max: chance.pick(fillers),
             asks: Rate(chance.between(50_000, 700_000) as u32),
             closes,
             aborts,

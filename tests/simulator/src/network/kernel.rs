@@ -34,6 +34,7 @@ pub(super) enum Ask {
     Start(Token),
     Cancel { target: Token, token: Token },
     CancelAll { connection: usize, token: Token },
+    Close { connection: usize },
 }
 
 /// What an operation does.
@@ -108,13 +109,9 @@ impl Kernel {
 
     /// An operation on a connection that is under way, if there is one.
     pub fn uses(&self, connection: usize) -> Option<Token> {
-        let asked = self.asked.iter().find_map(|ask| match ask {
-            Ask::CancelAll { connection: other, token } if *other == connection => Some(*token),
-            _ => None,
-        });
-        let operations = self.operations.iter();
-        let mut of_it = operations.filter(|operation| operation.is_on(connection));
-        of_it.next().map(|operation| operation.token).or(asked)
+        let mut operations = self.operations.iter();
+        let of_it = operations.find(|operation| operation.is_on(connection));
+        of_it.map(|operation| operation.token)
     }
 
     pub(super) fn group(&mut self, size: BufferSize) -> &mut Buffers {
@@ -201,6 +198,7 @@ impl Network {
                 }
                 Ask::Cancel { target, token } => self.cancel_one(shard, target, token),
                 Ask::CancelAll { connection, token } => self.cancel_all(shard, connection, token),
+                Ask::Close { connection } => self.close_server_end(connection),
             }
         }
     }
@@ -267,10 +265,13 @@ impl Network {
         held
     }
 
-    pub(crate) fn close_socket(&mut self, number: usize) {
+    /// Closes a socket at the next submit, after what was asked for before.
+    pub(crate) fn ask_close(&mut self, shard: usize, number: usize) {
         let open = matches!(self.connections[number].server, ServerEnd::Open(_));
         assert!(open, "connection {number} was closed twice");
-        self.close_server_end(number);
+        self.assert_unused(number);
+        self.connections[number].server = ServerEnd::Closing;
+        self.kernels[shard].asked.push(Ask::Close { connection: number });
     }
 
     /// Says the server's end of a connection.

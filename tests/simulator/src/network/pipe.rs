@@ -35,6 +35,11 @@ impl Pipe {
         self.capacity - self.travelling_bytes - self.arrived.len()
     }
 
+    /// Makes room for more.
+    pub fn widen(&mut self, capacity: usize) {
+        self.capacity = self.capacity.max(capacity);
+    }
+
     /// Puts bytes on their way. There must be space for them.
     pub fn write(&mut self, bytes: &[u8], due_ns: u64) {
         assert!(self.end_due_ns.is_none(), "nothing is written after the end of a pipe");
