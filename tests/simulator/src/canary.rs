@@ -43,7 +43,7 @@ canaries! {
     DoorbellLost = "doorbell-lost", "a parked shard is not woken";
     DeadlineIgnored = "deadline-ignored", "a parked shard sleeps past its next timer";
     LeaseForgotten = "lease-forgotten", "leases never run out: the shard's clock stands still";
-    LeaseCutShort = "lease-cut-short", "leases run out too early: the shard's clock leaps ahead";
+    LeaseCutShort = "lease-cut-short", "leases run out too early: the shard's clock runs fast";
     StaleSettles = "stale-settles", "an acknowledgement that came too late is reported as settled";
     Phantom = "phantom", "a delivered message is not what was sent";
     ReplyTwice = "reply-twice", "a request is answered twice";

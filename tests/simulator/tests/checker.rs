@@ -299,7 +299,7 @@ fn a_stale_acknowledgement_settles_nothing() {
         8 c3#2 settled
         9 c2#2 settled
 
-        stale: given back after it was acknowledged
+        lost stale: given back after it was acknowledged
         0 c1#1 put q1: 7
         1 c1#1 stored 0 x1
         2 c2#1 take q1 max 1

@@ -43,8 +43,7 @@ impl Vandal {
                 0 => return peer.close(outside),
                 1 => return peer.abort(outside),
                 _ => {
-                    let junk = self.junk();
-                    peer.spoil(&junk, outside);
+                    peer.spoil(&junk(&mut self.chance), outside);
                 }
             }
         }
@@ -53,18 +52,18 @@ impl Vandal {
             self.peer = Some(peer);
         }
     }
+}
 
-    /// Bytes that are no request.
-    fn junk(&mut self) -> Vec<u8> {
-        match self.chance.below(4) {
-            // A header that announces 4 GiB.
-            0 => [&[0xff; 4][..], &[4, 0, 0, 0], &[0; 8]].concat(),
-            // A kind that nobody knows.
-            1 => [&[0; 4][..], &[99, 0, 0, 0], &[0; 8]].concat(),
-            // A put whose body ends in the middle of its first field.
-            2 => [&[3, 0, 0, 0][..], &[4, 0, 0, 0], &[0; 8], &[1; 3]].concat(),
-            // Anything.
-            _ => (0..self.chance.magnitude(200)).map(|_| self.chance.below(256) as u8).collect(),
-        }
+/// Bytes that are no request.
+pub fn junk(chance: &mut Chance) -> Vec<u8> {
+    match chance.below(4) {
+        // A header that announces 4 GiB.
+        0 => [&[0xff; 4][..], &[4, 0, 0, 0], &[0; 8]].concat(),
+        // A kind that nobody knows.
+        1 => [&[0; 4][..], &[99, 0, 0, 0], &[0; 8]].concat(),
+        // A put whose body ends in the middle of its first field.
+        2 => [&[3, 0, 0, 0][..], &[4, 0, 0, 0], &[0; 8], &[1; 3]].concat(),
+        // Anything.
+        _ => (0..chance.magnitude(200)).map(|_| chance.below(256) as u8).collect(),
     }
 }

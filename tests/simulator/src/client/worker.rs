@@ -10,6 +10,7 @@ use ringway_protocol::{Code, QueueId, Reply};
 use super::Outside;
 use super::peer::{Arrival, Asked, Peer, Standing};
 use super::queues::QueuePlan;
+use super::vandal::junk;
 use crate::chance::{Chance, Rate};
 
 /// Puts of unknown outcome that a client remembers to try again.
@@ -28,6 +29,7 @@ struct Conduct {
     /// How often it does what a client should not.
     closes: Rate,
     aborts: Rate,
+    spoils: Rate,
     stops_reading: Rate,
     /// Whether it connects to a shard's own listener; any shard if there are several.
     shard_aware: bool,
@@ -71,13 +73,16 @@ impl Worker {
             if chance.once_in(2) { Rate::NEVER } else { Rate(chance.magnitude(largest) as u32) }
         };
         let (closes, aborts, stops_reading) = (rate(4_000), rate(4_000), rate(20_000));
+        let spoils = rate(3_000);
         let conduct = Conduct {
-            requests_in_flight_max: chance.magnitude(64),
+            // More than the server takes on at once, now and then.
+            requests_in_flight_max: chance.pick(&[1, 4, 16, 64, 1500]),
             batch_max: chance.pick(batches),
             filler_bytes_max: chance.pick(fillers),
             asks: Rate(chance.between(50_000, 700_000) as u32),
             closes,
             aborts,
+            spoils,
             stops_reading,
             shard_aware: chance.once_in(2),
         };
@@ -145,7 +150,10 @@ impl Worker {
                     && peer.outstanding() < self.conduct.requests_in_flight_max
                     && self.chance.happens(self.conduct.asks)
                 {
-                    self.ask(&mut peer, outside);
+                    let most = self.conduct.requests_in_flight_max;
+                    // A deep pipeline is filled in bursts: steps are few.
+                    let burst = if most > 100 { self.chance.magnitude(most / 4) } else { 1 };
+                    (0..burst).for_each(|_| self.ask(&mut peer, outside));
                 }
                 self.peer = Some(peer);
             }
@@ -165,7 +173,10 @@ impl Worker {
 
     /// Parts, in order or not, or stops reading for a while. Says whether the connection is gone.
     fn misbehaves(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) -> bool {
-        let Conduct { closes, aborts, stops_reading, .. } = self.conduct;
+        let Conduct { closes, aborts, spoils, stops_reading, .. } = self.conduct;
+        if self.chance.happens(spoils) {
+            peer.spoil(&junk(&mut self.chance), outside);
+        }
         if self.chance.happens(stops_reading) {
             let pause_ns = self.chance.between(1, 20_000_000);
             self.reads_from_ns = outside.network.now_ns() + pause_ns;
