@@ -25,6 +25,9 @@ const QUIET_ROUNDS: u32 = 3;
 /// Rounds within which what must happen in a calm world has happened.
 const CALM_ROUNDS_MAX: u32 = 50_000;
 
+/// Things left open that a failure names.
+const OPEN_SHOWN_MAX: usize = 20;
+
 /// A shard between two turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Sleep {
@@ -113,17 +116,12 @@ impl Scheduler {
 
     /// Runs the calm world until every request is answered.
     pub fn settle_requests(&mut self) -> Result<(), String> {
-        self.settle("every request is answered", |this| {
-            let waiting = this.workers.iter().filter(|worker| !worker.is_done());
-            waiting.flat_map(Worker::waiting).collect()
-        })
+        self.settle("every request is answered", |this| this.workers.iter().all(Worker::is_done))
     }
 
     /// Runs the calm world until the sweeper has emptied every queue.
     pub fn sweep(&mut self) -> Result<(), String> {
-        self.settle("every queue is empty", |this| {
-            if this.sweeper.is_done() { Vec::new() } else { vec![this.sweeper.waiting()] }
-        })
+        self.settle("every queue is empty", |this| this.sweeper.is_done())
     }
 
     /// Everybody parts; sometimes the plane goes down first. Runs until nothing is left under way.
@@ -136,29 +134,29 @@ impl Scheduler {
                 this.workers.iter_mut().for_each(|worker| worker.leave(outside));
                 this.sweeper.leave(outside);
             });
-            self.settle("every socket is closed", |this| this.network.borrow().open_sockets())?;
+            self.settle("every socket is closed", |this| {
+                this.network.borrow().open_sockets().is_empty()
+            })?;
         }
         self.network.borrow_mut().excuse_all();
         self.shards.stop();
         self.sleep.fill(Sleep::Awake);
         self.settle("every shard has stopped", |this| {
-            let mut network = this.network.borrow_mut();
-            if this.shards.have_stopped() {
-                network.close_listeners();
-                network.open_sockets()
-            } else {
-                vec![format!("a shard has not stopped; {:?}", network.open_sockets())]
+            let stopped = this.shards.have_stopped();
+            if stopped {
+                this.network.borrow_mut().close_listeners();
             }
+            stopped && this.network.borrow().open_sockets().is_empty()
         })?;
         (0..shards).for_each(|shard| self.network.borrow().assert_nothing_held(shard));
         Ok(())
     }
 
-    /// Lets everything move until `open` finds nothing any more.
-    fn settle(&mut self, what: &str, open: impl Fn(&Self) -> Vec<String>) -> Result<(), String> {
+    /// Lets everything move until it is `done`.
+    fn settle(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<(), String> {
         let mut quiet = 0;
         for _ in 0..CALM_ROUNDS_MAX {
-            if open(self).is_empty() {
+            if done(self) {
                 return Ok(());
             }
             let before = self.network.borrow().trace().events();
@@ -168,8 +166,12 @@ impl Scheduler {
             let by_ns = if quiet > QUIET_ROUNDS { self.quiet_ns() } else { 1_000 };
             self.network.borrow_mut().advance(by_ns);
         }
-        let open = open(self).join("; ");
-        Err(format!("it never came about that {what}: {open}; shards: {:?}", self.sleep))
+        let mut open: Vec<String> = self.workers.iter().flat_map(Worker::waiting).collect();
+        open.push(self.sweeper.waiting());
+        open.extend(self.network.borrow().open_sockets());
+        open.truncate(OPEN_SHOWN_MAX);
+        let (open, sleep) = (open.join("; "), &self.sleep);
+        Err(format!("it never came about that {what}: {open}; shards: {sleep:?}"))
     }
 
     /// Everything gets on once.

@@ -15,6 +15,9 @@ use crate::network::Read;
 /// Longest piece that a client writes or reads at once.
 const PIECE_BYTES_MAX: usize = 8 << 10;
 
+/// Pieces that are read in one go, at most.
+const PIECES_MAX: usize = 32;
+
 /// A client's end of one connection.
 #[derive(Debug)]
 pub struct Peer {
@@ -22,7 +25,9 @@ pub struct Peer {
     pub connection: usize,
     /// The checker's number of it.
     name: u64,
+    /// Bytes to write; the first `written` of them are.
     outbox: Vec<u8>,
+    written: usize,
     inbox: Vec<u8>,
     next_request: u32,
     outstanding: BTreeMap<(u32, u32), Asked>,
@@ -83,6 +88,7 @@ impl Peer {
             connection,
             name: *outside.connections,
             outbox: Vec::new(),
+            written: 0,
             inbox: Vec::new(),
             next_request: 0,
             outstanding: BTreeMap::new(),
@@ -107,9 +113,9 @@ impl Peer {
         self.outstanding.iter().map(of_it).collect()
     }
 
-    /// Whether everything asked has been written.
-    pub fn is_flushed(&self) -> bool {
-        self.outbox.is_empty()
+    /// Bytes that are still to be written.
+    pub fn unwritten(&self) -> usize {
+        self.outbox.len() - self.written
     }
 
     /// Asks for something on a stream: `write` appends the frame under the name that it is given.
@@ -138,13 +144,30 @@ impl Peer {
 
     /// Writes a piece of what is to be written, of any length.
     pub fn write(&mut self, chance: &mut Chance, outside: &mut Outside<'_>) {
-        if self.outbox.is_empty() {
+        let rest = &self.outbox[self.written..];
+        if rest.is_empty() {
+            self.outbox.clear();
+            self.written = 0;
             return;
         }
-        let most = self.outbox.len().min(PIECE_BYTES_MAX);
+        let most = rest.len().min(PIECE_BYTES_MAX);
         let length = if chance.once_in(2) { most } else { chance.magnitude(most) };
-        let written = outside.network.write(self.connection, &self.outbox[..length]);
-        self.outbox.drain(..written);
+        self.written += outside.network.write(self.connection, &rest[..length]);
+    }
+
+    /// Reads pieces until there is nothing more, or many were read: how a client in a calm world reads.
+    pub fn read_much(
+        &mut self,
+        chance: &mut Chance,
+        outside: &mut Outside<'_>,
+        arrivals: &mut Vec<Arrival>,
+    ) -> Standing {
+        for _ in 0..PIECES_MAX {
+            if self.read(chance, outside, arrivals) == Standing::Gone {
+                return Standing::Gone;
+            }
+        }
+        Standing::Alive
     }
 
     /// Reads a piece and takes the replies that it completes.
@@ -225,7 +248,8 @@ impl Peer {
                 }
             }
         }
-        self.inbox = inbox[consumed..].to_vec();
+        self.inbox = inbox;
+        self.inbox.drain(..consumed);
     }
 
     fn take_reply(

@@ -89,7 +89,7 @@ impl Sweeper {
         let Some(mut peer) = self.peer.take() else { return };
         peer.write(&mut self.chance, outside);
         let mut arrivals = Vec::new();
-        let standing = peer.read(&mut self.chance, outside, &mut arrivals);
+        let standing = peer.read_much(&mut self.chance, outside, &mut arrivals);
         arrivals.iter().for_each(|arrival| self.learn(arrival, outside));
         if standing == Standing::Gone {
             return;

@@ -18,6 +18,9 @@ const UNSURE_MAX: usize = 16;
 /// Leases that a client keeps in mind.
 const LEASES_MAX: usize = 16;
 
+/// Bytes that a client wants to write before it asks for no more.
+const UNWRITTEN_BYTES_MAX: usize = 256 << 10;
+
 /// How a client behaves; drawn once for each.
 #[derive(Clone, Debug)]
 struct Conduct {
@@ -140,6 +143,8 @@ impl Worker {
         let mut arrivals = Vec::new();
         let standing = if now_ns < self.reads_from_ns {
             Standing::Alive
+        } else if self.calm {
+            peer.read_much(&mut self.chance, outside, &mut arrivals)
         } else {
             peer.read(&mut self.chance, outside, &mut arrivals)
         };
@@ -147,6 +152,7 @@ impl Worker {
         match standing {
             Standing::Alive => {
                 if !self.calm
+                    && peer.unwritten() < UNWRITTEN_BYTES_MAX
                     && peer.outstanding() < self.conduct.requests_in_flight_max
                     && self.chance.happens(self.conduct.asks)
                 {
