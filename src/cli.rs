@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::serve;
+use crate::{doctor, queue, serve};
 
 /// What follows the list of commands in `--help`.
 const AFTER_HELP: &str = "\
@@ -29,12 +29,18 @@ struct Cli {
 enum Command {
     /// Serve queues until SIGTERM or Ctrl-C, then drain
     Serve(serve::ServeArguments),
+    /// Declare queues, put, take and acknowledge messages, by hand and from scripts
+    Queue(queue::QueueArguments),
+    /// Say what this host allows, what is slow or blocked, and what mends it
+    Doctor(doctor::DoctorArguments),
 }
 
 /// Reads the command line and does what it says. Wrong usage ends here, with code 2.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Queue(arguments) => queue::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ringway_protocol::limits::{SHARDS_MAX, TOKEN_BYTES_MAX};
 use ringway_protocol::options::{FullPolicy, QueueOptions};
+use ringway_shards::machine::linux::ReceiveMode;
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -40,8 +41,9 @@ pub struct Config {
     /// What a queue has that is declared without options.
     pub queue: QueueOptions,
     pub port_file: Option<PathBuf>,
-    pub allow_known_bad_kernel: bool,
-    pub single_shot: bool,
+    pub accept_known_bad_kernel: bool,
+    /// A way of receiving to be used instead of the best one that works.
+    pub receive: Option<ReceiveMode>,
     pub log: log::LevelFilter,
 }
 
@@ -66,8 +68,8 @@ impl Config {
             heartbeat: timeout("heartbeat", settings.heartbeat)?,
             queue: queue(settings)?,
             port_file: settings.port_file.clone(),
-            allow_known_bad_kernel: settings.allow_known_bad_kernel,
-            single_shot: settings.single_shot,
+            accept_known_bad_kernel: settings.accept_known_bad_kernel,
+            receive: receive(&settings.receive)?,
             log: log_level(&settings.log)?,
         })
     }
@@ -221,6 +223,19 @@ fn queue(settings: &Settings) -> Result<QueueOptions, Failure> {
     Ok(options)
 }
 
+fn receive(text: &str) -> Result<Option<ReceiveMode>, Failure> {
+    match text {
+        "auto" => Ok(None),
+        "multishot" => Ok(Some(ReceiveMode::Multishot)),
+        "single-shot" => Ok(Some(ReceiveMode::SingleShot)),
+        "readiness" => Ok(Some(ReceiveMode::Readiness)),
+        _ => Err(Failure::usage(
+            format!("receive: '{text}' is no way of receiving"),
+            "write auto, multishot, single-shot or readiness",
+        )),
+    }
+}
+
 fn log_level(text: &str) -> Result<log::LevelFilter, Failure> {
     text.parse().map_err(|_| {
         Failure::usage(
@@ -277,6 +292,7 @@ mod tests {
             ("queue_when_full", "queue_when_full = 'hold'"),
             ("messages_max", "queue_messages_max = 0"),
             ("lease", "queue_lease = '13h'"),
+            ("receive", "receive = 'fast'"),
             ("log", "log = 'loud'"),
         ] {
             let failure = config(file).expect_err(file);

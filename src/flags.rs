@@ -121,16 +121,15 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", env = "RINGWAY_PORT_FILE")]
     port_file: Option<PathBuf>,
 
-    /// Serve on a kernel that is known to mix up receive buffers
-    #[arg(long, env = "RINGWAY_ALLOW_KNOWN_BAD_KERNEL", value_name = "BOOL",
+    /// Serve on a kernel that is too old, or known to hand one receive buffer to two sockets
+    #[arg(long, env = "RINGWAY_ACCEPT_KNOWN_BAD_KERNEL", value_name = "BOOL",
         value_parser = switch(), num_args = 0..=1, require_equals = true,
         default_missing_value = "true")]
-    allow_known_bad_kernel: Option<bool>,
+    accept_known_bad_kernel: Option<bool>,
 
-    /// Receive one buffer a request, as on kernels without multishot receives
-    #[arg(long, env = "RINGWAY_SINGLE_SHOT", value_name = "BOOL", value_parser = switch(),
-        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    single_shot: Option<bool>,
+    /// How to receive: auto, multishot, single-shot or readiness [default: auto]
+    #[arg(long, value_name = "WAY", env = "RINGWAY_RECEIVE")]
+    receive: Option<String>,
 
     /// Log lines on stderr from this level on: off, error, warn, info, debug, trace [default: warn]
     #[arg(long, value_name = "LEVEL", env = "RINGWAY_LOG")]

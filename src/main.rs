@@ -2,8 +2,10 @@
 
 mod cli;
 mod config;
+mod doctor;
 mod failure;
 mod flags;
+mod queue;
 mod serve;
 mod settings;
 mod signals;

@@ -43,8 +43,8 @@ pub struct Settings {
     pub queue_deliveries_max: u32,
     pub queue_when_full: String,
     pub port_file: Option<PathBuf>,
-    pub allow_known_bad_kernel: bool,
-    pub single_shot: bool,
+    pub accept_known_bad_kernel: bool,
+    pub receive: String,
     pub log: String,
 }
 
@@ -75,8 +75,8 @@ impl Default for Settings {
             queue_deliveries_max: queue.deliveries_max,
             queue_when_full: queue.full_policy.as_str().to_owned(),
             port_file: None,
-            allow_known_bad_kernel: false,
-            single_shot: false,
+            accept_known_bad_kernel: false,
+            receive: "auto".to_owned(),
             log: "warn".to_owned(),
         }
     }
