@@ -31,13 +31,13 @@ pub struct Config {
     /// What clients must give; empty for nothing.
     pub token: Vec<u8>,
     pub auto_declare: bool,
-    pub spin: Duration,
+    pub spin: Span,
     pub drain: Duration,
     pub strict_drain: bool,
     pub connections_max: usize,
-    pub greeting_timeout: Duration,
-    pub frame_timeout: Duration,
-    pub heartbeat: Duration,
+    pub greeting_timeout: Span,
+    pub frame_timeout: Span,
+    pub heartbeat: Span,
     /// What a queue has that is declared without options.
     pub queue: QueueOptions,
     pub port_file: Option<PathBuf>,
@@ -60,7 +60,7 @@ impl Config {
             token: token(settings)?,
             auto_declare: settings.auto_declare,
             spin: within("spin", settings.spin, Span::of_ns(0), Span::of_ms(100))?,
-            drain: within("drain", settings.drain, Span::of_ns(0), Span::of_ms(24 * 3_600_000))?,
+            drain: within("drain", settings.drain, Span::of_ns(0), Span::of_ms(24 * 3_600_000))?.0,
             strict_drain: settings.strict_drain,
             connections_max: connections_max(settings.connections_max)?,
             greeting_timeout: timeout("greeting_timeout", settings.greeting_timeout)?,
@@ -181,13 +181,13 @@ fn connections_max(count: u64) -> Result<usize, Failure> {
 }
 
 /// Times that a peer gets: none so short that a healthy one fails, none longer than an hour.
-fn timeout(name: &str, span: Span) -> Result<Duration, Failure> {
+fn timeout(name: &str, span: Span) -> Result<Span, Failure> {
     within(name, span, Span::of_ms(10), Span::of_ms(3_600_000))
 }
 
-fn within(name: &str, span: Span, least: Span, most: Span) -> Result<Duration, Failure> {
+fn within(name: &str, span: Span, least: Span, most: Span) -> Result<Span, Failure> {
     if (least..=most).contains(&span) {
-        return Ok(span.0);
+        return Ok(span);
     }
     Err(Failure::usage(
         format!("{name}: {span} is out of range"),

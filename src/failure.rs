@@ -34,11 +34,6 @@ impl Failure {
         Self { code: 1, text: String::new() }
     }
 
-    /// The exit code.
-    pub fn code(&self) -> u8 {
-        self.code
-    }
-
     fn new(code: u8, sentence: impl Display, remedy: impl Display) -> Self {
         Self { code, text: format!("{sentence}; {remedy}") }
     }
