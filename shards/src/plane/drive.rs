@@ -2,7 +2,7 @@
 
 use crate::lane::Command;
 use crate::machine::doorbell::Doorbell;
-use crate::machine::executor::{ParkEvent, yield_if_needed};
+use crate::machine::executor::ParkEvent;
 use crate::machine::linux::{LinuxConfig, LinuxWorld, StartError};
 use crate::machine::listeners::Listener;
 use crate::path::handoff::Handoffs;
@@ -40,7 +40,7 @@ pub async fn drive(
     let number = start.config.shard;
     let doorbell = start.doorbells[number].clone();
     let world = LinuxWorld::new(&start.linux, number, start.doorbells, start.listeners);
-    let (world, event) = match (world, ParkEvent::new(&doorbell)) {
+    let (world, event) = match (world, ParkEvent::new(doorbell.clone())) {
         (Ok(world), Ok(event)) => (world, event),
         (Err(error), _) => return refuse(&ready, error),
         (_, Err(error)) => return refuse(&ready, StartError::Doorbell(error)),
@@ -61,7 +61,8 @@ pub async fn drive(
             read_cpu_time(&mut shard);
             park(&mut shard, &doorbell, &event).await;
         }
-        yield_if_needed().await;
+        let now_ns = shard.world().now_ns();
+        event.yield_if_due(now_ns).await.expect("a shard that cannot hear its doorbell must end");
     }
     left_over(&mut shard)
 }
