@@ -2,4 +2,5 @@
 
 pub mod floors;
 pub mod queue_figures;
+pub mod load;
 pub mod suite;

@@ -139,6 +139,14 @@ impl Ring {
     /// Hands the queued entries over and brings deferred completions out, without waiting: one
     /// system call. Panics where going on could lose a completion.
     pub fn enter(&mut self) -> Entered {
+        self.try_enter().unwrap_or_else(|error| give_up(&error))
+    }
+
+    /// As [`enter`](Self::enter), for who can do without the ring.
+    ///
+    /// # Errors
+    /// Where `enter` panics.
+    pub fn try_enter(&mut self) -> io::Result<Entered> {
         self.submissions.sync();
         let queued = self.submissions.len() as u32;
         let flags = EnterFlags::GETEVENTS.bits();
@@ -157,8 +165,17 @@ impl Ring {
         self.submissions.sync();
         match result {
             Err(error) if error.raw_os_error() == Some(libc::ETIME) => Entered::Taken,
-            result => meaning(result),
+            result => meaning(result).unwrap_or_else(|error| give_up(&error)),
         }
+    }
+
+    /// Which operations the kernel knows.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub fn operations(&self) -> io::Result<io_uring::Probe> {
+        let mut probe = io_uring::Probe::new();
+        self.submitter.register_probe(&mut probe).map(|()| probe)
     }
 
     /// The oldest completion. Its place is free for the kernel after [`Self::taken`].
@@ -277,20 +294,26 @@ fn build(submission_entries: u32, completion_entries: u32) -> io::Result<IoUring
     }
 }
 
-fn meaning(result: io::Result<usize>) -> Entered {
+fn meaning(result: io::Result<usize>) -> io::Result<Entered> {
     let error = match result {
-        Ok(_) => return Entered::Taken,
+        Ok(_) => return Ok(Entered::Taken),
         Err(error) => error,
     };
     match error.raw_os_error() {
-        Some(libc::EINTR) => Entered::Interrupted,
-        Some(libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => Entered::ReapFirst,
-        Some(libc::EBADR) => panic!(
+        Some(libc::EINTR) => Ok(Entered::Interrupted),
+        Some(libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => Ok(Entered::ReapFirst),
+        _ => Err(error),
+    }
+}
+
+fn give_up(error: &io::Error) -> ! {
+    if error.raw_os_error() == Some(libc::EBADR) {
+        panic!(
             "the kernel has dropped a completion for want of memory (EBADR): this shard no longer \
              knows which operations are under way and must not go on"
-        ),
-        _ => panic!("io_uring_enter failed in a way that is not understood: {error}"),
+        );
     }
+    panic!("io_uring_enter failed in a way that cannot be survived: {error}");
 }
 
 #[cfg(test)]
@@ -324,14 +347,13 @@ mod tests {
     #[test]
     fn errors_of_enter_have_a_meaning_each() {
         let of = |errno| meaning(Err(io::Error::from_raw_os_error(errno)));
-        assert_eq!(meaning(Ok(3)), Entered::Taken);
-        assert_eq!(of(libc::EINTR), Entered::Interrupted);
+        assert_eq!(meaning(Ok(3)).ok(), Some(Entered::Taken));
+        assert_eq!(of(libc::EINTR).ok(), Some(Entered::Interrupted));
         for errno in [libc::EBUSY, libc::EAGAIN, libc::ENOMEM] {
-            assert_eq!(of(errno), Entered::ReapFirst);
+            assert_eq!(of(errno).ok(), Some(Entered::ReapFirst));
         }
         for errno in [libc::EBADR, libc::EBADF, libc::EFAULT, libc::EEXIST, libc::EINVAL] {
-            let outcome = std::panic::catch_unwind(|| of(errno));
-            assert!(outcome.is_err(), "errno {errno} must not be survived");
+            assert!(of(errno).is_err(), "errno {errno} must not be survived");
         }
     }
 
