@@ -7,7 +7,7 @@
 use ringway_protocol::LeaseId;
 
 use super::piece::Piece;
-use super::segments::NIL;
+use super::segment::NIL;
 use crate::world::TimerId;
 
 /// Vectors of pieces, and of bits, that ended leases leave to later ones.

@@ -16,7 +16,8 @@ use std::collections::binary_heap::PeekMut;
 
 use super::held::List;
 use super::piece::{Piece, walk};
-use super::segments::{NIL, Place, Segments};
+use super::segment::{NIL, Place};
+use super::segments::Segments;
 use crate::limits::SEGMENT_BYTES;
 
 /// Pieces that the heap keeps room for when it is empty; beyond this it gives memory back.
