@@ -1,4 +1,5 @@
-//! What queues do with memory: none is allocated in the steady state, and none changes that a send refers to.
+//! What queues do with memory: none is allocated in the steady state, and none changes that a send
+//! refers to.
 
 mod support;
 
@@ -42,7 +43,8 @@ fn pins(
     (taken.lease, pins)
 }
 
-/// Pins the first messages of a queue of several segments, lets something happen to it, and looks again.
+/// Pins the first messages of a queue of several segments, lets something happen to it, and looks
+/// again.
 fn check_pins(options: QueueOptions, happen: impl FnOnce(&mut Store, QueueId, LeaseId)) {
     let mut store = store();
     let (queue, _) = store.declare("q", Some(options)).unwrap();
@@ -126,7 +128,8 @@ fn memory_goes_back_once_no_send_refers_to_it() {
     assert_eq!(held(&store), 0);
 }
 
-/// One of everything that a shard does all day: batches, single messages, partial settlements, give-backs, waits.
+/// One of everything that a shard does all day: batches, single messages, partial settlements,
+/// give-backs, waits.
 fn day(store: &mut Store, queue: QueueId, requests: &Requests<'_>, taken: &mut Taken, hour: u64) {
     let mut verdicts = Vec::with_capacity(16);
     let Requests { one, many, whole, parts, rest } = requests;

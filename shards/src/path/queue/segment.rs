@@ -1,7 +1,8 @@
 //! One segment: memory that records are appended to, and which of its messages are gone.
 //!
-//! A segment belongs to one queue at a time and holds messages that follow each other. Offsets are where records were
-//! put; when a segment is compacted its records move, and `locate` says where to. Runs that were together stay so.
+//! A segment belongs to one queue at a time and holds messages that follow each other. Offsets are
+//! where records were put; when a segment is compacted its records move, and `locate` says where
+//! to. Runs that were together stay so.
 
 use super::piece::walk;
 use crate::world::{PinnedSlice, SegmentMemory};
@@ -33,7 +34,8 @@ struct Moved {
 /// Messages between two marks, at least.
 const MARK_MESSAGES: u32 = 32;
 
-/// How many messages end at a byte: a take jumps from mark to mark instead of reading every record's length.
+/// How many messages end at a byte: a take jumps from mark to mark instead of reading every
+/// record's length.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     messages: u32,

@@ -73,7 +73,8 @@ impl Segments {
         }
     }
 
-    /// Takes back a segment of a queue that is deleted: memory that a send refers to is freed after that send.
+    /// Takes back a segment of a queue that is deleted: memory that a send refers to is freed after
+    /// that send.
     pub fn abandon(&mut self, slot: u32) {
         if !self[slot].is_pinned() {
             return self.give_back(slot);
