@@ -208,6 +208,11 @@ impl<W: World> Shard<W> {
             || self.lanes.have_arrivals()
     }
 
+    /// The monotonic clock as this turn read it.
+    pub fn now_ns(&self) -> u64 {
+        self.performer.now_ns
+    }
+
     /// When the next timer runs out, on the world's clock.
     pub fn next_deadline(&self) -> Option<u64> {
         let deadlines = [

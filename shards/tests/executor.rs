@@ -62,7 +62,7 @@ fn a_doorbell_wakes_a_parked_executor_that_uses_no_cpu() {
     let wakes = Arc::new(AtomicU64::new(0));
     let (owner_bell, owner_wakes) = (Arc::clone(&doorbell), Arc::clone(&wakes));
     let handle = spawn("shard-0", None, move || async move {
-        let event = ParkEvent::new(Arc::clone(&owner_bell)).expect("a descriptor is left");
+        let event = ParkEvent::new(&owner_bell).expect("a descriptor is left");
         let from_ns = clock::thread_cpu_ns();
         for _ in 0..5 {
             owner_bell.prepare_to_park();
@@ -100,7 +100,7 @@ fn timers_fire_while_a_task_never_rests() {
             started.elapsed()
         });
         let (doorbell, timer) = (Arc::new(Doorbell::new().expect("one left")), timer.detach());
-        let event = ParkEvent::new(doorbell).expect("a descriptor is left");
+        let event = ParkEvent::new(&doorbell).expect("a descriptor is left");
         let started = Instant::now();
         while started.elapsed() < 10 * nap {
             event.yield_if_due(clock::monotonic_ns()).await.expect("the eventfd is readable");
@@ -134,7 +134,7 @@ fn a_busy_task_keeps_running_where_its_cpu_is_contended() {
     });
     let handle = spawn("shard-0", Some(cpu), move || async move {
         let doorbell = Arc::new(Doorbell::new().expect("a descriptor is left"));
-        let event = ParkEvent::new(doorbell).expect("a descriptor is left");
+        let event = ParkEvent::new(&doorbell).expect("a descriptor is left");
         while !task_stop.load(Ordering::Relaxed) {
             // A clock of whole seconds makes a pass due each turn: tens of thousands a second.
             let turn = task_turns.fetch_add(1, Ordering::Relaxed) + 1;
@@ -224,7 +224,7 @@ fn executors_leave_nothing_behind() {
         let doorbell = Arc::new(Doorbell::new().expect("a descriptor is left"));
         let owner_bell = Arc::clone(&doorbell);
         let handle = spawn("shard-0", None, move || async move {
-            let event = ParkEvent::new(Arc::clone(&owner_bell)).expect("a descriptor is left");
+            let event = ParkEvent::new(&owner_bell).expect("a descriptor is left");
             event.wait().await.expect("the eventfd is readable");
             event.close().await.expect("it was open");
         });

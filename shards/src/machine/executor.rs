@@ -15,6 +15,7 @@
 
 use super::affinity;
 use super::doorbell::Doorbell;
+use crate::limits::PASS_NS;
 use glommio::io::BufferedFile;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 use std::cell::Cell;
@@ -36,21 +37,17 @@ const FILE_IO_BYTES: usize = 64 * 1024;
 const RING_DEPTH: usize = 64;
 
 /// What one executor takes of the user's memlock limit: the file memory, registered on three rings,
-/// and the rings themselves, which kernels from 6.14 on count too. Measured: 221 KiB.
+/// and the rings themselves, which newer kernels count too. Measured on Linux 6.18: 221 KiB.
 pub const EXECUTOR_MEMLOCK_BYTES: usize = 3 * FILE_IO_BYTES + 32 * 1024;
-
-/// How often a busy turn task lets glommio look at its timers, files and other tasks. One such pass
-/// costs about 5 us, so this takes 1 % of the core.
-pub const PASS_INTERVAL: Duration = Duration::from_micros(500);
 
 /// glommio parks for good, work or no work, when this timer fires between its arming and the first
 /// task after it: a matter of microseconds, but the thread may lose its CPU there. At 200 us it
 /// happened within seconds on a busy host; at a second it needs a second without CPU.
 const PREEMPT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longest that such a sleep can last: a timer of ours is always armed. Four wake-ups a second cost
-/// an idle shard about 0.01 % of a core.
-const HEARTBEAT: Duration = Duration::from_millis(250);
+/// Longest that such a sleep can last: a timer of ours is always armed. A wake-up costs an idle shard
+/// 50 to 100 us, which is at most 0.01 % of a core.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Memory of closed rings comes back to the user's memlock limit milliseconds late (measured: 11 ms
 /// at most), so a start that finds too little waits this long for it.
@@ -231,11 +228,11 @@ impl ParkEvent {
     /// # Errors
     /// When the process has no file descriptor left: glommio closes what it waits on, so it gets
     /// a duplicate.
-    pub fn new(doorbell: Arc<Doorbell>) -> io::Result<Self> {
+    pub fn new(doorbell: &Arc<Doorbell>) -> io::Result<Self> {
         let duplicate = doorbell.as_fd().try_clone_to_owned()?;
         // SAFETY: the descriptor is open, and its one owner hands it over.
         let event = unsafe { BufferedFile::from_raw_fd(duplicate.into_raw_fd()) };
-        Ok(Self { doorbell, event, pass_due_ns: Cell::new(0) })
+        Ok(Self { doorbell: Arc::clone(doorbell), event, pass_due_ns: Cell::new(0) })
     }
 
     /// Parks the calling task until the doorbell is rung, and forgets all rings up to now. Returns
@@ -263,7 +260,7 @@ impl ParkEvent {
         if now_ns < self.pass_due_ns.get() && !glommio::executor().need_preempt() {
             return Ok(());
         }
-        self.pass_due_ns.set(now_ns + PASS_INTERVAL.as_nanos() as u64);
+        self.pass_due_ns.set(now_ns + PASS_NS);
         self.doorbell.ring();
         self.wait().await
     }

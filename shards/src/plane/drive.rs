@@ -28,6 +28,8 @@ pub struct ShardStart<S> {
 const LOOKS_PER_CLOCK: u32 = 32;
 /// Turns between two readings of the thread's CPU time, which is a system call.
 const TURNS_PER_CPU_READING: u32 = 4096;
+/// Why a failure to wait for the doorbell is fatal.
+const DEAF: &str = "a shard that cannot hear its doorbell must end";
 
 /// Drives one shard until it has stopped; returns what its queues still held.
 ///
@@ -40,7 +42,7 @@ pub async fn drive(
     let number = start.config.shard;
     let doorbell = start.doorbells[number].clone();
     let world = LinuxWorld::new(&start.linux, number, start.doorbells, start.listeners);
-    let (world, event) = match (world, ParkEvent::new(doorbell.clone())) {
+    let (world, event) = match (world, ParkEvent::new(&doorbell)) {
         (Ok(world), Ok(event)) => (world, event),
         (Err(error), _) => return refuse(&ready, error),
         (_, Err(error)) => return refuse(&ready, StartError::Doorbell(error)),
@@ -50,8 +52,11 @@ pub async fn drive(
     let mut turns_until_reading = 0;
     // The process waits for this; if it is gone, the shard stops with its first command.
     let _ = ready.send(Ok(()));
-    while shard.life() < Life::Stopped {
+    loop {
         let turn = shard.turn();
+        if shard.life() == Life::Stopped {
+            break left_over(&mut shard);
+        }
         if turns_until_reading == 0 {
             turns_until_reading = TURNS_PER_CPU_READING;
             read_cpu_time(&mut shard);
@@ -61,10 +66,8 @@ pub async fn drive(
             read_cpu_time(&mut shard);
             park(&mut shard, &doorbell, &event).await;
         }
-        let now_ns = shard.world().now_ns();
-        event.yield_if_due(now_ns).await.expect("a shard that cannot hear its doorbell must end");
+        event.yield_if_due(shard.now_ns()).await.expect(DEAF);
     }
-    left_over(&mut shard)
 }
 
 fn refuse(ready: &SyncSender<Result<(), StartError>>, error: StartError) -> Vec<(String, u64)> {
@@ -96,7 +99,7 @@ async fn park(shard: &mut Shard<LinuxWorld>, doorbell: &Doorbell, event: &ParkEv
     let deadline = shard.next_deadline();
     if !shard.has_work() && shard.world().prepare_to_park(deadline) {
         shard.stats().parks.add(1);
-        event.wait().await.expect("a shard that cannot hear its doorbell must end");
+        event.wait().await.expect(DEAF);
         shard.world().unpark();
     }
     doorbell.unpark();
