@@ -4,12 +4,13 @@
 //!   passed segments            cursor            tail
 //!   [##.#..] [..###.]   [###...|fresh] [fresh] [fresh|room]
 //! ```
-//! A cursor moves over the segments. What lies behind it is leased, gone, or was given back; pieces given
-//! back wait in a heap by sequence and are always before the cursor, so they are first in line.
+//! A cursor moves over the segments. What lies behind it is leased, gone, or was given back; pieces
+//! given back wait in a heap by sequence and are always before the cursor, so they are first in
+//! line.
 //!
-//! Held bytes are the capacity of every segment that the queue keeps, those in limbo included: a slow reader's
-//! sends are paid for by the queue that they read from. Records of a lease or of a piece given back cost memory
-//! of their own that is not counted.
+//! Held bytes are the capacity of every segment that the queue keeps, those in limbo included: a
+//! slow reader's sends are paid for by the queue that they read from. Records of a lease or of a
+//! piece given back cost memory of their own that is not counted.
 
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
@@ -22,8 +23,8 @@ use crate::limits::SEGMENT_BYTES;
 /// Pieces that the heap keeps room for when it is empty; beyond this it gives memory back.
 const RETURNED_KEPT: usize = 4096;
 
-/// Invariant: live = messages leased + ready; live_bytes <= held_bytes; every piece given back is before
-/// the cursor; cursor <= next_sequence.
+/// Invariant: live = messages leased + ready; live_bytes <= held_bytes; every piece given back is
+/// before the cursor; cursor <= next_sequence.
 #[derive(Debug)]
 pub(super) struct Log {
     cursor_segment: u32,
@@ -112,7 +113,8 @@ impl Log {
         }
     }
 
-    /// Takes the oldest ready messages of one segment out, within both limits, but at least one if `one` says so.
+    /// Takes the oldest ready messages of one segment out, within both limits, but at least one if
+    /// `one` says so.
     #[inline]
     pub fn next_piece(
         &mut self,

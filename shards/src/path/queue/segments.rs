@@ -1,7 +1,8 @@
-//! The segments of a shard: blocks of memory that records are appended to, and the pool that recycles them.
+//! The segments of a shard: blocks of memory that records are appended to, and the pool that
+//! recycles them.
 //!
-//! A segment belongs to one queue at a time and holds messages that follow each other. It knows which of them are
-//! gone, and is recycled when all are, unless a send still refers to it.
+//! A segment belongs to one queue at a time and holds messages that follow each other. It knows
+//! which of them are gone, and is recycled when all are, unless a send still refers to it.
 //!
 //! ```text
 //!   open -> Fresh -> Passed <-> Sparse      Fresh: the cursor is in it or before it
@@ -302,7 +303,8 @@ impl Segments {
         }
     }
 
-    /// Takes back a segment of a queue that is deleted: memory that a send refers to is freed after that send.
+    /// Takes back a segment of a queue that is deleted: memory that a send refers to is freed after
+    /// that send.
     pub fn abandon(&mut self, slot: u32) {
         if !self[slot].is_pinned() {
             return self.give_back(slot);
