@@ -84,8 +84,8 @@ impl Faults {
         }
     }
 
-    /// The same sizes with nothing going wrong any more: how a run ends.
-    pub fn calm(&self) -> Self {
+    /// A world in which nothing goes wrong, with plenty of everything.
+    pub fn none() -> Self {
         let never = Rate::NEVER;
         Self {
             short_send: never,
@@ -102,7 +102,23 @@ impl Faults {
             short_reap: never,
             starved_shard: never,
             stall: never,
-            ..self.clone()
+            single_shot: false,
+            delay_ns_max: 1_000,
+            doorbell_ns_max: 1_000,
+            pipe_bytes: 64 << 10,
+            buffers: [(64, 4 << 10), (8, 64 << 10)],
+        }
+    }
+
+    /// The same sizes with nothing going wrong any more: how a run ends.
+    pub fn calm(&self) -> Self {
+        Self {
+            single_shot: self.single_shot,
+            delay_ns_max: self.delay_ns_max,
+            doorbell_ns_max: self.doorbell_ns_max,
+            pipe_bytes: self.pipe_bytes,
+            buffers: self.buffers,
+            ..Self::none()
         }
     }
 }

@@ -346,7 +346,3 @@ impl Network {
         self.note("reset of connection", number);
     }
 }
-
-#[cfg(test)]
-#[path = "network/tests.rs"]
-mod tests;
