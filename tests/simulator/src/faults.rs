@@ -48,8 +48,11 @@ pub struct Faults {
 impl Faults {
     /// Draws a world.
     pub fn draw(chance: &mut Chance) -> Self {
-        let mut rate = |largest: usize| {
-            if chance.once_in(2) { Rate::NEVER } else { Rate(chance.magnitude(largest) as u32) }
+        // Half of the worlds are free of a fault, a quarter have it now and then, a quarter have it often.
+        let mut rate = |largest: u32| match chance.below(4) {
+            0 | 1 => Rate::NEVER,
+            2 => Rate(chance.magnitude(largest as usize) as u32),
+            _ => Rate(chance.between(u64::from(largest / 4), u64::from(largest)) as u32),
         };
         let (short_send, soft_send_error) = (rate(500_000), rate(100_000));
         let (partial_receive, multishot_ends) = (rate(900_000), rate(500_000));
