@@ -15,7 +15,8 @@ pub const SMALL_BUFFER_BYTES: usize = 4 << 10;
 pub const SMALL_BUFFERS: u16 = 512;
 /// Bytes of a large receive buffer: two batches of 256 messages of 100 bytes fit.
 pub const LARGE_BUFFER_BYTES: usize = 64 << 10;
-/// Large receive buffers of a shard. Few, because each pass over them evicts the cache. A power of two.
+/// Large receive buffers of a shard. Few, because each pass over them evicts the cache. A power of
+/// two.
 pub const LARGE_BUFFERS: u16 = 16;
 
 /// Bytes that glommio may register for file I/O on each executor; the shard does none through it.
@@ -69,8 +70,9 @@ pub const SEGMENT_POOL_BYTES_MAX: usize = 64 << 20;
 
 /// Nanoseconds that an idle shard spins before it parks.
 pub const SPIN_NS_DEFAULT: u64 = 50_000;
-/// Nanoseconds after which glommio's other tasks get the core.
-pub const PREEMPT_NS: u64 = 250_000;
+/// Nanoseconds after which a busy shard lets glommio's timers, files and other tasks have the core:
+/// such a pass takes about 5 us.
+pub const PASS_NS: u64 = 500_000;
 /// Nanoseconds until an accept is tried again that failed for want of descriptors or memory.
 pub const ACCEPT_BACKOFF_NS: u64 = 50_000_000;
 

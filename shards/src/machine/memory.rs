@@ -1,7 +1,9 @@
-//! Memory of segments: appended to by one owner, read and sent from by many, freed after the last of them.
+//! Memory of segments: appended to by one owner, read and sent from by many, freed after the last
+//! of them.
 //!
-//! Every byte below the length is immutable until the memory is cleared, and it is cleared only when no slice
-//! of it is held anywhere. So a slice handed to the kernel stays true however the queue moves on.
+//! Every byte below the length is immutable until the memory is cleared, and it is cleared only
+//! when no slice of it is held anywhere. So a slice handed to the kernel stays true however the
+//! queue moves on.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -73,8 +75,8 @@ impl SegmentMemory {
         if bytes.len() > self.capacity() - start {
             return None;
         }
-        // SAFETY: `start + bytes.len() <= capacity`, `bytes` cannot overlap memory past the length, which no
-        // slice refers to, and `&mut self` is the only appender.
+        // SAFETY: `start + bytes.len() <= capacity`, `bytes` cannot overlap memory past the length,
+        // which no slice refers to, and `&mut self` is the only appender.
         unsafe {
             let to = self.block.memory.as_ptr().add(start);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
@@ -130,7 +132,8 @@ impl Deref for PinnedSlice {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: checked against the length in `pin`; bytes below it do not change while this pin exists.
+        // SAFETY: checked against the length in `pin`; bytes below it do not change while this pin
+        // exists.
         unsafe {
             std::slice::from_raw_parts(self.block.memory.as_ptr().add(self.start), self.length)
         }
@@ -140,5 +143,93 @@ impl Deref for PinnedSlice {
 impl std::fmt::Debug for PinnedSlice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "pin of {} bytes at {}", self.length, self.start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_appended_whole_or_not_at_all() {
+        let mut memory = SegmentMemory::new(10);
+        assert_eq!((memory.append(b"abcd"), memory.append(b"efgh")), (Some(0), Some(4)));
+        assert_eq!(memory.append(b"ijk"), None);
+        assert_eq!((memory.len(), memory.as_slice()), (8, &b"abcdefgh"[..]));
+        assert_eq!((memory.append(b""), memory.append(b"ij")), (Some(8), Some(8)));
+        assert_eq!((memory.append(b"k"), memory.append(b"")), (None, Some(10)));
+        assert_eq!((memory.capacity(), memory.as_slice()), (10, &b"abcdefghij"[..]));
+    }
+
+    #[test]
+    fn a_pin_reads_the_same_while_more_is_appended() {
+        let mut memory = SegmentMemory::new(64);
+        memory.append(b"first");
+        let pins: Vec<_> = (0..=5).map(|start| memory.pin(start, 5 - start)).collect();
+        let clone = pins[1].clone();
+        while memory.append(b"more").is_some() {
+            assert_eq!(&pins[0][..], b"first");
+            assert_eq!((&clone[..], pins[5].len()), (&b"irst"[..], 0));
+        }
+        assert!(memory.is_pinned());
+        drop((pins, clone));
+        assert!(!memory.is_pinned());
+    }
+
+    #[test]
+    fn a_pin_outlives_its_segment() {
+        let mut memory = SegmentMemory::new(16);
+        memory.append(b"outlives");
+        let pin = memory.pin(3, 5);
+        drop(memory);
+        assert_eq!(&pin[..], b"lives");
+    }
+
+    #[test]
+    fn cleared_memory_starts_again() {
+        let mut memory = SegmentMemory::new(4);
+        memory.append(b"abcd");
+        drop(memory.pin(0, 4));
+        memory.clear();
+        assert!(memory.is_empty() && memory.as_slice().is_empty());
+        assert_eq!((memory.append(b"xy"), memory.as_slice()), (Some(0), &b"xy"[..]));
+    }
+
+    #[test]
+    #[should_panic(expected = "a pinned segment is never cleared")]
+    fn pinned_memory_is_not_cleared() {
+        let mut memory = SegmentMemory::new(4);
+        memory.append(b"abcd");
+        let _pin = memory.pin(0, 1);
+        memory.clear();
+    }
+
+    #[test]
+    #[should_panic(expected = "a pin within the segment")]
+    fn a_pin_stays_within_what_was_appended() {
+        let mut memory = SegmentMemory::new(16);
+        memory.append(b"abcd");
+        let _pin = memory.pin(2, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "a pin within the segment")]
+    fn a_pin_cannot_wrap_around() {
+        let mut memory = SegmentMemory::new(16);
+        memory.append(b"abcd");
+        let _pin = memory.pin(1, usize::MAX);
+    }
+
+    #[test]
+    #[should_panic(expected = "at least one byte")]
+    fn a_segment_is_not_empty() {
+        let _memory = SegmentMemory::new(0);
+    }
+
+    #[test]
+    fn memory_is_aligned_to_cache_lines() {
+        let mut memory = SegmentMemory::new(100);
+        memory.append(b"x");
+        assert_eq!(memory.as_slice().as_ptr() as usize % ALIGNMENT, 0);
     }
 }

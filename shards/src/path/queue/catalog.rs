@@ -1,7 +1,7 @@
 //! The queues of a shard by name and by id: declare, open, list, delete.
 //!
-//! An id is a slot and how many queues the slot has held, so an id outlives its queue without ever naming
-//! another one.
+//! An id is a slot and how many queues the slot has held, so an id outlives its queue without ever
+//! naming another one.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +35,8 @@ pub(super) struct Queue {
     pub counters: Counters,
     /// Its dead-letter queue, once one was needed; it may have been deleted since.
     pub dead_letters: Option<QueueId>,
+    /// Whether it is among the queues that wait for sends to end.
+    pub lingering: bool,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +67,8 @@ impl Catalog {
         self.names.len()
     }
 
-    /// Makes a queue, or finds it with the same options. `None` means the defaults, and fits any queue.
+    /// Makes a queue, or finds it with the same options. `None` means the defaults, and fits any
+    /// queue.
     pub fn declare(
         &mut self,
         name: &str,
@@ -107,6 +110,7 @@ impl Catalog {
             waits: WaitList::EMPTY,
             counters: Counters::default(),
             dead_letters: None,
+            lingering: false,
         }));
         self.names.insert(name, slot);
         Ok(id)

@@ -1,12 +1,12 @@
 //! The leases of a shard: who holds which messages until when.
 //!
-//! A lease's id is its slot and the slot's generation, so a lease that ended and one that never was are told apart
-//! without remembering either. A generation is used once: a slot that has used all of them is retired, so that
-//! an old id never names a new lease.
+//! A lease's id is its slot and the slot's generation, so a lease that ended and one that never was
+//! are told apart without remembering either. A generation is used once: a slot that has used all
+//! of them is retired, so that an old id never names a new lease.
 
 use ringway_protocol::LeaseId;
 
-use super::log::Piece;
+use super::piece::Piece;
 use super::segments::NIL;
 use crate::world::TimerId;
 
@@ -26,7 +26,8 @@ pub(super) struct Lease {
     pub unsettled: u32,
     first: Piece,
     more: Vec<Piece>,
-    /// A bit for each message, set when it is settled: the first 64, or all of them if there are more.
+    /// A bit for each message, set when it is settled: the first 64, or all of them if there are
+    /// more.
     settled: u64,
     settled_many: Vec<u64>,
     /// Neighbours in the list of the queue's leases.
@@ -59,7 +60,8 @@ impl Lease {
         }
     }
 
-    /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it settled.
+    /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it
+    /// settled.
     pub fn claim(&mut self, first: u32, count: u32, mut visit: impl FnMut(u32, u32, bool)) {
         debug_assert!(count > 0 && first + count <= self.messages);
         let (mut at, end) = (first, first + count);

@@ -1,7 +1,8 @@
-//! The segments of a shard: blocks of memory that records are appended to, and the pool that recycles them.
+//! The segments of a shard: blocks of memory that records are appended to, and the pool that
+//! recycles them.
 //!
-//! A segment belongs to one queue at a time and holds messages that follow each other. It knows which of them are
-//! gone, and is recycled when all are, unless a send still refers to it.
+//! A segment belongs to one queue at a time and holds messages that follow each other. It knows
+//! which of them are gone, and is recycled when all are, unless a send still refers to it.
 //!
 //! ```text
 //!   open -> Fresh -> Passed <-> Sparse      Fresh: the cursor is in it or before it
@@ -11,7 +12,7 @@
 //!           Limbo -> free or given back
 //! ```
 
-use super::log::walk;
+use super::piece::walk;
 use crate::limits::{SEGMENT_BYTES, SEGMENT_POOL_BYTES_MAX};
 use crate::world::{PinnedSlice, SegmentMemory};
 
@@ -302,7 +303,8 @@ impl Segments {
         }
     }
 
-    /// Takes back a segment of a queue that is deleted: memory that a send refers to is freed after that send.
+    /// Takes back a segment of a queue that is deleted: memory that a send refers to is freed after
+    /// that send.
     pub fn abandon(&mut self, slot: u32) {
         if !self[slot].is_pinned() {
             return self.give_back(slot);

@@ -7,7 +7,8 @@ use ringway_protocol::request::Take;
 use ringway_protocol::{Code, Rejection};
 
 use super::catalog::Queue;
-use super::log::{Log, Piece};
+use super::log::Log;
+use super::piece::Piece;
 use super::segments::Segments;
 use super::{Store, Taken, TakenRun, Timer};
 use crate::limits::{RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
@@ -23,8 +24,8 @@ pub(super) fn deadline_ns(now_ns: u64, ms: u32) -> u64 {
 }
 
 impl Store {
-    /// Takes ready messages, oldest first; `taken.count` is 0 if there are none. Those that waiting takes
-    /// need are left to them.
+    /// Takes ready messages, oldest first; `taken.count` is 0 if there are none. Those that waiting
+    /// takes need are left to them.
     #[inline]
     pub fn take(&mut self, take: &Take, now_ns: u64, taken: &mut Taken) -> Result<(), Rejection> {
         taken.clear();
@@ -70,6 +71,7 @@ impl Store {
             for piece in &self.pieces {
                 queue.log.settle(&mut self.segments, piece);
             }
+            queue.linger(&mut self.lingering);
         } else {
             queue.leased += u64::from(count);
             self.leased += u64::from(count);
@@ -103,7 +105,8 @@ pub(super) fn check(take: &Take, queue: &Queue) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Moves the oldest ready messages into `pieces`; says how many they are and how many were delivered before.
+/// Moves the oldest ready messages into `pieces`; says how many they are and how many were
+/// delivered before.
 #[inline]
 fn collect(
     log: &mut Log,
