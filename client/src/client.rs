@@ -7,7 +7,9 @@ use ringway_protocol::greeting::Welcome;
 use ringway_protocol::limits::{FRAME_BYTES_MAX, LIST_ENTRIES_MAX};
 use ringway_protocol::reply::{QUEUE_COLUMNS, SHARD_COLUMNS, Settlement};
 use ringway_protocol::request::{Range, Take};
-use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection, Reply, Request};
+use ringway_protocol::{
+    Code, LeaseId, QueueId, QueueName, QueueOptions, Rejection, Reply, Request,
+};
 
 use crate::batch::{Batch, Placed, Taken};
 use crate::error::Error;
@@ -162,23 +164,49 @@ impl Client {
 
     /// Acknowledges ranges of a delivery. Repeating it is harmless: the messages count as stale.
     pub fn ack(&mut self, taken: &Taken, ranges: &[Range]) -> Result<Settlement, Error> {
-        self.settle(Kind::Ack, taken, ranges)
+        self.settle(Kind::Ack, taken.queue, taken.lease, ranges)
     }
 
     /// Gives ranges of a delivery back: they become ready at once.
     pub fn nack(&mut self, taken: &Taken, ranges: &[Range]) -> Result<Settlement, Error> {
-        self.settle(Kind::Nack, taken, ranges)
+        self.settle(Kind::Nack, taken.queue, taken.lease, ranges)
     }
 
-    fn settle(&mut self, kind: Kind, taken: &Taken, ranges: &[Range]) -> Result<Settlement, Error> {
+    /// Like [`Client::ack`], for a lease that another connection or program took.
+    pub fn ack_lease(
+        &mut self,
+        queue: QueueId,
+        lease: LeaseId,
+        ranges: &[Range],
+    ) -> Result<Settlement, Error> {
+        self.settle(Kind::Ack, queue, lease, ranges)
+    }
+
+    /// Like [`Client::nack`], for a lease that another connection or program took.
+    pub fn nack_lease(
+        &mut self,
+        queue: QueueId,
+        lease: LeaseId,
+        ranges: &[Range],
+    ) -> Result<Settlement, Error> {
+        self.settle(Kind::Nack, queue, lease, ranges)
+    }
+
+    fn settle(
+        &mut self,
+        kind: Kind,
+        queue: QueueId,
+        lease: LeaseId,
+        ranges: &[Range],
+    ) -> Result<Settlement, Error> {
         if ranges.is_empty() {
             return Err(invalid(Code::Malformed, "an acknowledgement names at least one range"));
         }
         self.link.usable()?;
         let number = self.next_number();
         match kind {
-            Kind::Ack => self.link.outbox.ack(taken.queue, taken.lease, ranges, number),
-            _ => self.link.outbox.nack(taken.queue, taken.lease, ranges, number),
+            Kind::Ack => self.link.outbox.ack(queue, lease, ranges, number),
+            _ => self.link.outbox.nack(queue, lease, ranges, number),
         }
         self.link.exchange(kind, number, self.reply_timeout, |reply| match reply {
             Reply::Settled(settlement, _) => Some(settlement),

@@ -114,11 +114,13 @@ pub struct Inbox {
     bytes: Vec<u8>,
     consumed: usize,
     received: usize,
+    /// Whether the last read filled the buffer.
+    cut_short: bool,
 }
 
 impl Default for Inbox {
     fn default() -> Self {
-        Self { bytes: vec![0; INBOX_BYTES], consumed: 0, received: 0 }
+        Self { bytes: vec![0; INBOX_BYTES], consumed: 0, received: 0, cut_short: false }
     }
 }
 
@@ -139,10 +141,17 @@ impl Inbox {
         let count = source.read(&mut self.bytes[self.received..])?;
         self.received += count;
         assert!(self.received <= self.bytes.len(), "a read stays within its buffer");
-        if self.received == self.bytes.len() && self.bytes.len() < INBOX_BYTES_GROWN {
+        self.cut_short = self.received == self.bytes.len();
+        if self.cut_short && self.bytes.len() < INBOX_BYTES_GROWN {
             self.bytes.resize(self.bytes.len() * 2, 0);
         }
         Ok(count)
+    }
+
+    /// Whether the last read took all that there was: it left room in the buffer.
+    #[inline]
+    pub fn drained(&self) -> bool {
+        !self.cut_short
     }
 
     /// The next whole frame, or `None` if more bytes are needed.

@@ -34,7 +34,11 @@ pub enum Error {
         sentence: String,
     },
     /// The server said why, then closed. The connection is unusable.
-    #[error("the server closed the connection: {sentence} (code {}: {})", *code as u16, code.remedy())]
+    #[error(
+        "the server closed the connection: {sentence} (code {}: {})",
+        *code as u16,
+        code.remedy()
+    )]
     Goodbye {
         /// The stable code.
         code: Code,

@@ -8,7 +8,8 @@ pub struct FigureTable {
 }
 
 impl FigureTable {
-    /// Names the figures of some rows. A newer server's further columns have no name and stay unread.
+    /// Names the figures of some rows. Further columns of a newer server have no name and stay
+    /// unread.
     pub(crate) fn new(columns: &'static [&'static str], rows: Vec<Vec<u64>>) -> Self {
         Self { columns, rows }
     }

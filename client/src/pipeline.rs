@@ -16,8 +16,9 @@ use crate::link::{Link, Options, broken, check_goodbye};
 ///
 /// It never blocks unless [`Pipeline::receive_blocking`] is asked to, and fits a loop that polls
 /// as well as one that waits for readiness: register its descriptor, and after each event call
-/// [`Pipeline::receive`] until it returns 0. Numbers of requests are the caller's to choose.
-/// Replies about one queue come in the order of the requests; others may overtake each other.
+/// [`Pipeline::receive`] until [`Pipeline::drained`]. Numbers of requests are the caller's to
+/// choose. Replies about one queue come in the order of the requests; others may overtake each
+/// other.
 ///
 /// ```no_run
 /// use ringway_client::{Batch, Options, Pipeline, Reply, Template};
@@ -109,6 +110,12 @@ impl Pipeline {
     pub fn receive(&mut self) -> Result<usize, Error> {
         self.set_blocking(false)?;
         self.read_once()
+    }
+
+    /// Whether the last read took all that there was, so that the next one can wait for readiness.
+    #[inline]
+    pub fn drained(&self) -> bool {
+        self.link.inbox.drained()
     }
 
     /// Like [`Pipeline::receive`], but waits up to a quarter of a second for bytes.

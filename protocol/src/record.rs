@@ -153,7 +153,7 @@ impl<'a> Records<'a> {
                     "a record is longer than the batch that holds it",
                 ));
             };
-            // One branch on the usual path: no attributes, nothing reserved, a payload in its limit.
+            // One branch on the usual path: no attributes, nothing reserved, a payload in bounds.
             if word >> 32 != 0 || length > PAYLOAD_BYTES_MAX {
                 check_rare(word, record)?;
                 any_attributes = true;
@@ -188,8 +188,8 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// Refuses what may be delivered but not put: attributes in the room that dead letters need, and
-    /// those that ask for what only a later version does.
+    /// Refuses what may be delivered but not put: attributes in the room that dead letters need,
+    /// and those that ask for what only a later version does.
     #[inline]
     pub(crate) fn check_put(&self) -> Result<(), Rejection> {
         if self.any_attributes { self.check_put_attributes() } else { Ok(()) }

@@ -125,7 +125,7 @@ fn replies(records: Records<'_>) -> Vec<(&'static str, Vec<u8>)> {
         RangeVerdict { first: 1, count: 1, verdict: Verdict::Stale },
         RangeVerdict { first: 7, count: 2, verdict: Verdict::Unknown },
     ];
-    let no_queue = Rejection::new(Code::NoSuchQueue, "no queue has that id");
+    let no_queue = Rejection::new(Code::NoSuchQueue, "no queue of this shard has that name or id");
     let too_large = Rejection::new(Code::FrameTooLarge, "the frame is longer than allowed");
     let delivery = framed(Kind::Take, 8, &|out| {
         reply::delivery_prefix(out, (lease(), 30_000), 2, [run].into_iter());

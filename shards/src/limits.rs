@@ -69,8 +69,9 @@ pub const SEGMENT_POOL_BYTES_MAX: usize = 64 << 20;
 
 /// Nanoseconds that an idle shard spins before it parks.
 pub const SPIN_NS_DEFAULT: u64 = 50_000;
-/// Nanoseconds after which glommio's other tasks get the core.
-pub const PREEMPT_NS: u64 = 250_000;
+/// Nanoseconds after which a busy shard lets glommio's timers, files and other tasks have the core:
+/// such a pass takes about 5 us.
+pub const PASS_NS: u64 = 500_000;
 /// Nanoseconds until an accept is tried again that failed for want of descriptors or memory.
 pub const ACCEPT_BACKOFF_NS: u64 = 50_000_000;
 

@@ -208,6 +208,11 @@ impl<W: World> Shard<W> {
             || self.lanes.have_arrivals()
     }
 
+    /// The monotonic clock as this turn read it.
+    pub fn now_ns(&self) -> u64 {
+        self.performer.now_ns
+    }
+
     /// When the next timer runs out, on the world's clock.
     pub fn next_deadline(&self) -> Option<u64> {
         let deadlines = [
@@ -223,12 +228,12 @@ impl<W: World> Shard<W> {
         self.performer.store.ready() + self.performer.store.leased()
     }
 
-    /// No new connections and no puts from now on; takes and acknowledgements are served.
+    /// No new connections and no puts from now on; takes and acknowledgements are served. Peers are
+    /// still accepted, so that each hears why it is turned away instead of waiting in the backlog.
     pub fn drain(&mut self) {
         if self.life == Life::Serving {
             self.life = Life::Draining;
             self.performer.draining = true;
-            self.stop_accepting();
         }
     }
 
@@ -236,6 +241,7 @@ impl<W: World> Shard<W> {
     pub fn stop(&mut self) {
         self.drain();
         self.life = self.life.max(Life::Stopping);
+        self.stop_accepting();
         let slots: Vec<u32> = self.connections.slots().collect();
         for slot in slots {
             self.part(slot, Some(Rejection::new(Code::Draining, "the server is going down")));

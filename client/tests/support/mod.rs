@@ -33,6 +33,8 @@ pub struct Behaviour {
     pub refuse_every: Option<u64>,
     /// A connection is closed after so many requests.
     pub close_after: Option<u64>,
+    /// A connection gets no replies after so many requests.
+    pub silent_after: Option<u64>,
     /// A take returns at most so many messages, whatever it asks for.
     pub take_at_most: Option<u32>,
 }
@@ -120,6 +122,9 @@ fn serve(mut stream: TcpStream, plane: &Mutex<Plane>, behaviour: &Behaviour, wel
             if behaviour.close_after.is_some_and(|after| requests > after) {
                 let _ = stream.shutdown(Shutdown::Both);
                 return;
+            }
+            if behaviour.silent_after.is_some_and(|after| requests > after) {
+                continue;
             }
             answer(&mut plane, behaviour, welcome, frame, &mut out);
         }

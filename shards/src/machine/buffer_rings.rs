@@ -1,7 +1,7 @@
 //! Receive buffers: two groups of one size each, out of which the kernel picks.
 //!
-//! A buffer is free (published to the kernel, or in the list of a plain group) or lent (a completion
-//! named it and its stage has not given it back). Memory is one mapping a group:
+//! A buffer is free (published to the kernel, or in the list of a plain group) or lent (a
+//! completion named it and its stage has not given it back). Memory is one mapping a group:
 //!
 //! ```text
 //! | buffer 0 | buffer 1 | ... | entries, from a page boundary on |
@@ -236,7 +236,7 @@ impl Mapping {
         let base = base.cast::<u8>();
         let skip = if spare == 0 { 0 } else { base.align_offset(HUGE_PAGE_BYTES) };
         // SAFETY: `skip <= spare`: the three parts make up the mapping; the outer two are unused.
-        // Advice may be refused where huge pages are off, which changes nothing. Every page is ours.
+        // Advice may be refused where huge pages are off, which changes nothing.
         unsafe {
             let start = base.add(skip);
             if skip > 0 {

@@ -2,37 +2,56 @@
 //!
 //! A shard is one named thread, pinned to one CPU, with one glommio `LocalExecutor` on it. glommio
 //! keeps tasks, timers and files; the shard's sockets live on a raw ring of its own, and its turn
-//! task spins by itself before it parks here. Why this crate and which one: `docs/decisions/
-//! 0001-executor.md`.
+//! task spins by itself before it parks here. Why glommio, which one, and the figures behind the
+//! constants below: `docs/decisions/0001-executor.md`.
+//!
+//! Two things to know of glommio. A task that is always runnable keeps it from its timers, files
+//! and wake-ups, so the turn task makes room with [`ParkEvent::yield_if_due`]. And it can go to
+//! sleep beside a runnable task if its preempt timer fires at a bad moment, so that timer is kept
+//! out of the way and a heartbeat ends such a sleep.
 //!
 //! A panic on such a thread takes the process down before anything unwinds: half a plane must not
 //! go on serving, and unwinding would free buffers that the kernel still writes to.
 
 use super::affinity;
 use super::doorbell::Doorbell;
+use crate::limits::PASS_NS;
 use glommio::io::BufferedFile;
-use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
+use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Memory that glommio registers for file I/O on an executor: the smallest it accepts, since the
 /// shards' data does not go through its rings.
 const FILE_IO_BYTES: usize = 64 * 1024;
 
-/// What one executor takes of the user's memlock limit: that memory is registered on three rings.
-pub const EXECUTOR_MEMLOCK_BYTES: usize = 3 * FILE_IO_BYTES;
+/// Requests on each of an executor's three rings: the most that does not cost a page more.
+const RING_DEPTH: usize = 64;
 
-/// How long a task that is always runnable can keep glommio from its timers, files and other
-/// tasks. glommio's own default is 100 ms.
-pub const PREEMPT_INTERVAL: Duration = Duration::from_micros(200);
+/// What one executor takes of the user's memlock limit: the file memory, registered on three rings,
+/// and the rings themselves, which newer kernels count too. Measured on Linux 6.18: 221 KiB.
+pub const EXECUTOR_MEMLOCK_BYTES: usize = 3 * FILE_IO_BYTES + 32 * 1024;
+
+/// glommio parks for good, work or no work, when this timer fires between its arming and the first
+/// task after it: a matter of microseconds, but the thread may lose its CPU there. At 200 us it
+/// happened within seconds on a busy host; at a second it needs a second without CPU.
+const PREEMPT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest that such a sleep can last: a timer of ours is always armed. A wake-up costs an idle shard
+/// 50 to 100 us, which is at most 0.01 % of a core.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Memory of closed rings comes back to the user's memlock limit milliseconds late (measured: 11 ms
+/// at most), so a start that finds too little waits this long for it.
+const MEMLOCK_RETURN: Duration = Duration::from_secs(1);
 
 /// Why an executor did not start, or did not end well.
 #[derive(Debug, Error)]
@@ -142,7 +161,10 @@ where
             Err(error) => return started.send(Err(error)).map(|()| None).unwrap_or(None),
         };
         let _ = started.send(Ok(()));
-        Some(executor.run(async move { make().await }))
+        Some(executor.run(async move {
+            glommio::spawn_local(heartbeat()).detach();
+            make().await
+        }))
     };
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(output) => output,
@@ -162,19 +184,30 @@ fn executor(name: &str, cpu: Option<usize>) -> Result<LocalExecutor, ExecutorErr
             source,
         })?;
     }
-    LocalExecutorBuilder::new(Placement::Unbound)
-        .name(name)
-        .io_memory(FILE_IO_BYTES)
-        .preempt_timer(PREEMPT_INTERVAL)
-        .make()
-        .map_err(|error| ExecutorError::Start { name: name.to_owned(), reason: error.to_string() })
+    let started = Instant::now();
+    loop {
+        let builder = LocalExecutorBuilder::new(Placement::Unbound).name(name);
+        let builder = builder.io_memory(FILE_IO_BYTES).ring_depth(RING_DEPTH);
+        match builder.preempt_timer(PREEMPT_INTERVAL).make() {
+            Ok(executor) => return Ok(executor),
+            Err(GlommioError::IoError(error))
+                if error.kind() == io::ErrorKind::OutOfMemory
+                    && started.elapsed() < MEMLOCK_RETURN =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => {
+                let (name, reason) = (name.to_owned(), error.to_string());
+                return Err(ExecutorError::Start { name, reason });
+            }
+        }
+    }
 }
 
-/// Gives way to glommio if it has something to do: its preempt timer has fired or one of its
-/// latency-sensitive requests has completed. Else it costs two loads.
-#[inline]
-pub async fn yield_if_needed() {
-    glommio::executor().yield_if_needed().await;
+async fn heartbeat() {
+    loop {
+        glommio::timer::sleep(HEARTBEAT).await;
+    }
 }
 
 /// Where the turn task of a shard parks: it waits in glommio until the shard's doorbell is rung, by
@@ -183,7 +216,10 @@ pub async fn yield_if_needed() {
 /// Lives on one executor.
 #[derive(Debug)]
 pub struct ParkEvent {
+    doorbell: Arc<Doorbell>,
     event: BufferedFile,
+    /// When glommio is to have its next pass, in monotonic nanoseconds.
+    pass_due_ns: Cell<u64>,
 }
 
 impl ParkEvent {
@@ -192,11 +228,11 @@ impl ParkEvent {
     /// # Errors
     /// When the process has no file descriptor left: glommio closes what it waits on, so it gets
     /// a duplicate.
-    pub fn new(doorbell: &Doorbell) -> io::Result<Self> {
+    pub fn new(doorbell: &Arc<Doorbell>) -> io::Result<Self> {
         let duplicate = doorbell.as_fd().try_clone_to_owned()?;
         // SAFETY: the descriptor is open, and its one owner hands it over.
         let event = unsafe { BufferedFile::from_raw_fd(duplicate.into_raw_fd()) };
-        Ok(Self { event })
+        Ok(Self { doorbell: Arc::clone(doorbell), event, pass_due_ns: Cell::new(0) })
     }
 
     /// Parks the calling task until the doorbell is rung, and forgets all rings up to now. Returns
@@ -209,6 +245,24 @@ impl ParkEvent {
         let count = self.event.read_at(0, size_of::<u64>()).await.map_err(io::Error::from)?;
         assert_eq!(count.len(), size_of::<u64>(), "an eventfd is read whole or not at all");
         Ok(())
+    }
+
+    /// Once a turn: gives way to glommio's other tasks, timers and files when their time has come,
+    /// else costs a few loads. `now_ns` is the turn's reading of the monotonic clock.
+    ///
+    /// Yielding to glommio's scheduler is not enough, as it never looks at its rings while a task
+    /// is runnable. So this rings its own doorbell and waits for that: one full pass, no sleep.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    #[inline]
+    pub async fn yield_if_due(&self, now_ns: u64) -> io::Result<()> {
+        if now_ns < self.pass_due_ns.get() && !glommio::executor().need_preempt() {
+            return Ok(());
+        }
+        self.pass_due_ns.set(now_ns + PASS_NS);
+        self.doorbell.ring();
+        self.wait().await
     }
 
     /// Gives the duplicate back at once; a drop leaves that to the executor's next pass.

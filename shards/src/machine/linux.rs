@@ -4,14 +4,16 @@
 //! bytes being sent, the alarm's time) belongs to this type until the operation's terminal
 //! completion; on drop it cancels what is under way and waits for it before any memory goes.
 //!
-//! `receive.rs` holds the three ways of receiving, `sends.rs` what is being sent, `park.rs` how the
-//! shard goes to sleep, `stop.rs` the end.
+//! `config.rs` holds the sizes, `receive.rs` the three ways of receiving, `sends.rs` what is being
+//! sent, `park.rs` how the shard goes to sleep, `stop.rs` the end.
 
+mod config;
 mod park;
 mod receive;
 mod sends;
 mod stop;
 
+pub use config::{LinuxConfig, StartError};
 pub use receive::ReceiveMode;
 
 use super::clock;
@@ -30,60 +32,12 @@ use std::mem::ManuallyDrop;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use thiserror::Error;
 
 /// System calls that one submit makes at most: each brings out some 20 deferred completions.
 const ENTERS_PER_SUBMIT_MAX: usize = 256;
 /// Refusals in a row after which the kernel is taken to be out of memory for good. Each was
 /// answered by taking completions out, which is all that this side can do.
 const REFUSALS_IN_A_ROW_MAX: u32 = 10_000;
-
-/// Sizes of a shard's ring and buffers, and how it receives.
-#[derive(Clone, Debug)]
-pub struct LinuxConfig {
-    /// Entries of the submission queue; a power of two.
-    pub submission_entries: u32,
-    /// Entries of the completion queue; a power of two, not below the other.
-    pub completion_entries: u32,
-    /// Small receive buffers; a power of two.
-    pub small_buffers: u16,
-    /// Bytes of each.
-    pub small_buffer_bytes: usize,
-    /// Large receive buffers; a power of two.
-    pub large_buffers: u16,
-    /// Bytes of each.
-    pub large_buffer_bytes: usize,
-    /// What the probe has found usable.
-    pub receive: ReceiveMode,
-}
-
-impl Default for LinuxConfig {
-    fn default() -> Self {
-        Self {
-            submission_entries: limits::SUBMISSION_ENTRIES,
-            completion_entries: limits::COMPLETION_ENTRIES,
-            small_buffers: limits::SMALL_BUFFERS,
-            small_buffer_bytes: limits::SMALL_BUFFER_BYTES,
-            large_buffers: limits::LARGE_BUFFERS,
-            large_buffer_bytes: limits::LARGE_BUFFER_BYTES,
-            receive: ReceiveMode::Multishot,
-        }
-    }
-}
-
-/// Why a shard's world could not be made. The probe, which ran before, explains most causes.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// io_uring itself.
-    #[error("cannot make a shard's io_uring ring: {0}; see `ringway doctor`")]
-    Ring(io::Error),
-    /// The doorbell at the ring.
-    #[error("cannot register a shard's doorbell with its ring: {0}")]
-    Doorbell(io::Error),
-    /// Memory for receive buffers, or their registration.
-    #[error("cannot make a shard's receive buffers: {0}; see `ringway doctor`")]
-    Buffers(io::Error),
-}
 
 /// What has happened on a shard's ring since it was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

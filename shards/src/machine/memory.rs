@@ -142,3 +142,91 @@ impl std::fmt::Debug for PinnedSlice {
         write!(f, "pin of {} bytes at {}", self.length, self.start)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_appended_whole_or_not_at_all() {
+        let mut memory = SegmentMemory::new(10);
+        assert_eq!((memory.append(b"abcd"), memory.append(b"efgh")), (Some(0), Some(4)));
+        assert_eq!(memory.append(b"ijk"), None);
+        assert_eq!((memory.len(), memory.as_slice()), (8, &b"abcdefgh"[..]));
+        assert_eq!((memory.append(b""), memory.append(b"ij")), (Some(8), Some(8)));
+        assert_eq!((memory.append(b"k"), memory.append(b"")), (None, Some(10)));
+        assert_eq!((memory.capacity(), memory.as_slice()), (10, &b"abcdefghij"[..]));
+    }
+
+    #[test]
+    fn a_pin_reads_the_same_while_more_is_appended() {
+        let mut memory = SegmentMemory::new(64);
+        memory.append(b"first");
+        let pins: Vec<_> = (0..=5).map(|start| memory.pin(start, 5 - start)).collect();
+        let clone = pins[1].clone();
+        while memory.append(b"more").is_some() {
+            assert_eq!(&pins[0][..], b"first");
+            assert_eq!((&clone[..], pins[5].len()), (&b"irst"[..], 0));
+        }
+        assert!(memory.is_pinned());
+        drop((pins, clone));
+        assert!(!memory.is_pinned());
+    }
+
+    #[test]
+    fn a_pin_outlives_its_segment() {
+        let mut memory = SegmentMemory::new(16);
+        memory.append(b"outlives");
+        let pin = memory.pin(3, 5);
+        drop(memory);
+        assert_eq!(&pin[..], b"lives");
+    }
+
+    #[test]
+    fn cleared_memory_starts_again() {
+        let mut memory = SegmentMemory::new(4);
+        memory.append(b"abcd");
+        drop(memory.pin(0, 4));
+        memory.clear();
+        assert!(memory.is_empty() && memory.as_slice().is_empty());
+        assert_eq!((memory.append(b"xy"), memory.as_slice()), (Some(0), &b"xy"[..]));
+    }
+
+    #[test]
+    #[should_panic(expected = "a pinned segment is never cleared")]
+    fn pinned_memory_is_not_cleared() {
+        let mut memory = SegmentMemory::new(4);
+        memory.append(b"abcd");
+        let _pin = memory.pin(0, 1);
+        memory.clear();
+    }
+
+    #[test]
+    #[should_panic(expected = "a pin within the segment")]
+    fn a_pin_stays_within_what_was_appended() {
+        let mut memory = SegmentMemory::new(16);
+        memory.append(b"abcd");
+        let _pin = memory.pin(2, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "a pin within the segment")]
+    fn a_pin_cannot_wrap_around() {
+        let mut memory = SegmentMemory::new(16);
+        memory.append(b"abcd");
+        let _pin = memory.pin(1, usize::MAX);
+    }
+
+    #[test]
+    #[should_panic(expected = "at least one byte")]
+    fn a_segment_is_not_empty() {
+        let _memory = SegmentMemory::new(0);
+    }
+
+    #[test]
+    fn memory_is_aligned_to_cache_lines() {
+        let mut memory = SegmentMemory::new(100);
+        memory.append(b"x");
+        assert_eq!(memory.as_slice().as_ptr() as usize % ALIGNMENT, 0);
+    }
+}

@@ -14,8 +14,14 @@ pub mod linux;
 pub mod listeners;
 pub mod memory;
 mod parked;
+pub mod probe;
 pub mod ring;
 pub mod wheel;
+
+#[cfg(test)]
+mod alone;
+#[cfg(test)]
+mod seccomp;
 
 /// What `parked.rs` is built from; its model puts loom's here.
 mod atomics {

@@ -233,3 +233,137 @@ impl<T: Copy> Wheel<T> {
         timer.item
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Arm { in_ns: u64 },
+        Disarm { which: usize },
+        Pass { ns: u64, budget: usize },
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let delay = || {
+            prop_oneof![
+                0_u64..5_000_000,
+                0_u64..300_000_000,
+                0_u64..60_000_000_000,
+                0_u64..50_000_000_000_000,
+                Just(0),
+            ]
+        };
+        prop_oneof![
+            4 => delay().prop_map(|in_ns| Op::Arm { in_ns }),
+            1 => any::<usize>().prop_map(|which| Op::Disarm { which }),
+            3 => (delay(), prop_oneof![4 => Just(10_000), 1 => 0_usize..9])
+                .prop_map(|(ns, budget)| Op::Pass { ns, budget }),
+        ]
+    }
+
+    fn check(start_ns: u64, ops: Vec<Op>) {
+        let mut wheel = Wheel::new();
+        let mut model: BTreeMap<(u64, usize), TimerId> = BTreeMap::new();
+        let mut now_ns = start_ns;
+        for (number, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Arm { in_ns } => {
+                    let deadline_ns = now_ns + in_ns;
+                    let timer = wheel.arm(deadline_ns, (deadline_ns, number));
+                    model.insert((deadline_ns, number), timer);
+                }
+                Op::Disarm { which } => {
+                    let Some(key) = model.keys().nth(which % model.len().max(1)).copied() else {
+                        continue;
+                    };
+                    assert_eq!(wheel.disarm(model.remove(&key).unwrap()), key);
+                }
+                Op::Pass { ns, budget } => {
+                    now_ns += ns;
+                    let (mut left, mut last_tick) = (budget, 0);
+                    while let Some((deadline_ns, armed)) = wheel.expire(now_ns, &mut left) {
+                        assert!(deadline_ns <= now_ns, "a timer never fires early");
+                        assert!(model.remove(&(deadline_ns, armed)).is_some());
+                        let tick = deadline_ns.div_ceil(TICK_NS);
+                        assert!(tick >= last_tick || budget < 10_000, "in the order of deadlines");
+                        last_tick = tick;
+                    }
+                    let due = model.keys().filter(|(deadline, _)| deadline + TICK_NS <= now_ns);
+                    assert!(left == 0 || due.count() == 0, "a timer fires at most a tick late");
+                }
+            }
+            assert_eq!(wheel.len(), model.len());
+            let earliest = model.keys().next().map(|(deadline_ns, _)| *deadline_ns);
+            assert_eq!(wheel.next_deadline().is_some(), earliest.is_some());
+            if let (Some(next), Some(earliest)) = (wheel.next_deadline(), earliest) {
+                assert!(next < earliest.max(now_ns) + TICK_NS, "never late by more than a tick");
+            }
+        }
+        // Driven by its own deadlines, the wheel fires everything, and soon.
+        let mut steps = 0;
+        while let Some(next_ns) = wheel.next_deadline() {
+            now_ns = now_ns.max(next_ns);
+            while wheel.expire(now_ns, &mut 10_000).is_some() {}
+            steps += 1;
+            assert!(steps <= 2 * model.len() + 2, "no more wakes than timers and stale lists");
+        }
+        assert!(wheel.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_wheel_is_a_map_by_deadline(
+            start_ns in prop_oneof![Just(0_u64), 0_u64..1 << 62],
+            ops in prop::collection::vec(op(), 1..200),
+        ) {
+            check(start_ns, ops);
+        }
+    }
+
+    #[test]
+    fn timers_of_one_tick_fire_in_the_order_of_arming() {
+        let mut wheel = Wheel::new();
+        for item in 0..100 {
+            wheel.arm(40_000_000_000, item);
+        }
+        let mut fired = Vec::new();
+        while let Some(item) = wheel.expire(40_001_048_576, &mut 1_000) {
+            fired.push(item);
+        }
+        assert_eq!(fired, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_budget_bounds_what_one_call_does_and_loses_nothing() {
+        let mut wheel = Wheel::new();
+        (0..1_000).for_each(|item| {
+            wheel.arm(5_000_000_000 + item * 1_000_000, item);
+        });
+        let (mut fired, mut calls) = (0, 0);
+        while !wheel.is_empty() {
+            let mut budget = 16;
+            while wheel.expire(u64::MAX >> 1, &mut budget).is_some() {
+                fired += 1;
+            }
+            calls += 1;
+            assert!(wheel.is_empty() || wheel.next_deadline().is_some_and(|at| at < u64::MAX >> 1));
+        }
+        assert_eq!(fired, 1_000);
+        assert!(calls >= 1_000 / 16, "each call did at most sixteen steps");
+    }
+
+    #[test]
+    #[should_panic(expected = "while it is armed")]
+    fn a_timer_that_fired_cannot_be_disarmed() {
+        let mut wheel = Wheel::new();
+        let timer = wheel.arm(0, ());
+        assert!(wheel.expire(TICK_NS, &mut 1).is_some());
+        wheel.disarm(timer);
+    }
+}

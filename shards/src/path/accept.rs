@@ -76,7 +76,7 @@ impl<W: World> Shard<W> {
     }
 
     fn arm_accepts(&mut self) {
-        if self.life != Life::Serving {
+        if self.life >= Life::Stopping {
             return;
         }
         for listener in &mut self.listeners.listeners {

@@ -2,7 +2,7 @@
 
 use crate::lane::Command;
 use crate::machine::doorbell::Doorbell;
-use crate::machine::executor::{ParkEvent, yield_if_needed};
+use crate::machine::executor::ParkEvent;
 use crate::machine::linux::{LinuxConfig, LinuxWorld, StartError};
 use crate::machine::listeners::Listener;
 use crate::path::handoff::Handoffs;
@@ -28,6 +28,8 @@ pub struct ShardStart<S> {
 const LOOKS_PER_CLOCK: u32 = 32;
 /// Turns between two readings of the thread's CPU time, which is a system call.
 const TURNS_PER_CPU_READING: u32 = 4096;
+/// Why a failure to wait for the doorbell is fatal.
+const DEAF: &str = "a shard that cannot hear its doorbell must end";
 
 /// Drives one shard until it has stopped; returns what its queues still held.
 ///
@@ -50,8 +52,11 @@ pub async fn drive(
     let mut turns_until_reading = 0;
     // The process waits for this; if it is gone, the shard stops with its first command.
     let _ = ready.send(Ok(()));
-    while shard.life() < Life::Stopped {
+    loop {
         let turn = shard.turn();
+        if shard.life() == Life::Stopped {
+            break left_over(&mut shard);
+        }
         if turns_until_reading == 0 {
             turns_until_reading = TURNS_PER_CPU_READING;
             read_cpu_time(&mut shard);
@@ -61,9 +66,8 @@ pub async fn drive(
             read_cpu_time(&mut shard);
             park(&mut shard, &doorbell, &event).await;
         }
-        yield_if_needed().await;
+        event.yield_if_due(shard.now_ns()).await.expect(DEAF);
     }
-    left_over(&mut shard)
 }
 
 fn refuse(ready: &SyncSender<Result<(), StartError>>, error: StartError) -> Vec<(String, u64)> {
@@ -95,7 +99,7 @@ async fn park(shard: &mut Shard<LinuxWorld>, doorbell: &Doorbell, event: &ParkEv
     let deadline = shard.next_deadline();
     if !shard.has_work() && shard.world().prepare_to_park(deadline) {
         shard.stats().parks.add(1);
-        event.wait().await.expect("a shard that cannot hear its doorbell must end");
+        event.wait().await.expect(DEAF);
         shard.world().unpark();
     }
     doorbell.unpark();

@@ -1,8 +1,8 @@
-//! How a shard goes to sleep on its ring: an alarm for the next deadline, and the doorbell's eventfd
-//! switched on for completions.
+//! How a shard goes to sleep on its ring: an alarm for the next deadline, and the doorbell's
+//! eventfd switched on for completions.
 
 use super::{LinuxWorld, Own, own};
-use crate::world::World;
+use crate::world::{Purpose, Token, World};
 use io_uring::types::{TimeoutFlags, Timespec};
 use io_uring::{opcode, squeue};
 
@@ -56,7 +56,9 @@ impl LinuxWorld {
             unsafe { self.push(&entry) };
         }
         self.submit();
-        if self.pending() {
+        self.swallow_own();
+        let has_rung = deadline_ns.is_some() && self.alarm.armed_ns.is_none();
+        if has_rung || self.pending() {
             return false;
         }
         self.ring.wake_event(true);
@@ -68,6 +70,20 @@ impl LinuxWorld {
             return false;
         }
         true
+    }
+
+    /// Takes the world's own completions out: a moved alarm or a closed socket is no reason to stay
+    /// awake, and a shard that stays awake spins. The others are held for the next reap.
+    fn swallow_own(&mut self) {
+        self.ring.taken();
+        while let Some(raw) = self.ring.take() {
+            if Token(raw.user_data).purpose() == Some(Purpose::Internal) {
+                self.record(raw);
+            } else {
+                self.held.push_back(raw);
+            }
+        }
+        self.ring.taken();
     }
 
     /// Stops completions from ringing the doorbell: awake, the shard looks for itself.

@@ -2,10 +2,13 @@
 //! world receives, so the same tests run in every [`ReceiveMode`].
 
 mod echo;
+mod faults;
+mod park;
+mod receive;
+mod send;
 
 use super::*;
 use crate::machine::listeners::ListenerOptions;
-use crate::world::Pin;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 

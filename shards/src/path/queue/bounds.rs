@@ -11,7 +11,7 @@ use ringway_protocol::{Code, FullPolicy, QueueId, Records, Rejection};
 
 use super::Store;
 use super::catalog::Queue;
-use super::log::walk;
+use super::piece::walk;
 use super::segments::Segments;
 use crate::limits::SEGMENT_BYTES;
 
@@ -115,7 +115,7 @@ fn make_room(
 fn fit(queue: &Queue, segments: &Segments, records: Records<'_>) -> Result<usize, u64> {
     let (room, bytes_max) = (queue.log.tail_room(segments), queue.options.bytes_max);
     let free = bytes_max.saturating_sub(queue.log.held_bytes);
-    let wanted = (queue.log.held_bytes / 4).max(4 * records.as_bytes().len() as u64);
+    let wanted = (queue.log.held_bytes / 4).max(2 * records.as_bytes().len() as u64);
     let size = SEGMENT_BYTES[..SEGMENT_BYTES.len() - 1]
         .iter()
         .zip(&SEGMENT_BYTES[1..])

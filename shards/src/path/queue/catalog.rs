@@ -35,6 +35,8 @@ pub(super) struct Queue {
     pub counters: Counters,
     /// Its dead-letter queue, once one was needed; it may have been deleted since.
     pub dead_letters: Option<QueueId>,
+    /// Whether it is among the queues that wait for sends to end.
+    pub lingering: bool,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +109,7 @@ impl Catalog {
             waits: WaitList::EMPTY,
             counters: Counters::default(),
             dead_letters: None,
+            lingering: false,
         }));
         self.names.insert(name, slot);
         Ok(id)

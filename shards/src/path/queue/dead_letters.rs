@@ -10,7 +10,7 @@ use ringway_protocol::record::{RECORD_HEADER_BYTES, record_bytes};
 use ringway_protocol::{Attribute, QueueId, Records, Rejection};
 
 use super::Store;
-use super::log::Piece;
+use super::piece::Piece;
 
 impl Store {
     /// Moves leased messages to the dead-letter queue, one by one; those it refuses become ready again.

@@ -6,7 +6,7 @@
 
 use ringway_protocol::LeaseId;
 
-use super::log::Piece;
+use super::piece::Piece;
 use super::segments::NIL;
 use crate::world::TimerId;
 

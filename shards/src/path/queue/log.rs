@@ -11,127 +11,16 @@
 //! sends are paid for by the queue that they read from. Records of a lease or of a piece given back cost memory
 //! of their own that is not counted.
 
-use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use ringway_protocol::record::record_bytes;
-
+use super::held::List;
+use super::piece::{Piece, walk};
 use super::segments::{NIL, Place, Segments};
 use crate::limits::SEGMENT_BYTES;
 
-/// Segments that one call compacts at most.
-const COMPACTIONS_PER_CALL_MAX: usize = 8;
-/// Segments in limbo that one call looks at, at most.
-const REAPED_PER_CALL_MAX: usize = 4;
 /// Pieces that the heap keeps room for when it is empty; beyond this it gives memory back.
 const RETURNED_KEPT: usize = 4096;
-
-/// Messages that follow each other in one segment. The offset is where they were put: see `Segment::locate`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
-    pub sequence: u64,
-    pub segment: u32,
-    pub offset: u32,
-    pub bytes: u32,
-    pub count: u32,
-    /// How often they have been delivered.
-    pub deliveries: u32,
-}
-
-impl Piece {
-    /// Cuts the first messages off; what stays begins after them.
-    #[inline]
-    pub fn split_front(&mut self, count: u32, bytes: u32) -> Piece {
-        let front = Piece { count, bytes, ..*self };
-        self.sequence += u64::from(count);
-        self.offset += bytes;
-        self.bytes -= bytes;
-        self.count -= count;
-        front
-    }
-
-    /// Appends a piece that continues this one in the same segment, delivered as often.
-    #[inline]
-    pub fn join(&mut self, next: &Piece) -> bool {
-        let continues = self.segment == next.segment
-            && self.sequence + u64::from(self.count) == next.sequence
-            && self.deliveries == next.deliveries;
-        if continues {
-            self.count += next.count;
-            self.bytes += next.bytes;
-        }
-        continues
-    }
-}
-
-/// The greatest piece is the one first in line. Pieces of a heap never overlap.
-impl Ord for Piece {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.sequence.cmp(&self.sequence)
-    }
-}
-
-impl PartialOrd for Piece {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Piece {
-    fn eq(&self, other: &Self) -> bool {
-        self.sequence == other.sequence
-    }
-}
-
-impl Eq for Piece {}
-
-/// How many of the first records are within both limits, and their bytes.
-#[inline]
-pub(super) fn walk(records: &[u8], messages_max: u32, bytes_max: usize) -> (u32, u32) {
-    let (mut count, mut at) = (0, 0);
-    while count < messages_max && at < records.len() {
-        let next = at + record_bytes(&records[at..]);
-        if next > bytes_max {
-            break;
-        }
-        (count, at) = (count + 1, next);
-    }
-    (count, at as u32)
-}
-
-/// A list of segments in one place.
-#[derive(Clone, Copy, Debug)]
-struct List {
-    first: u32,
-    last: u32,
-}
-
-impl List {
-    const EMPTY: List = List { first: NIL, last: NIL };
-
-    fn append(&mut self, segments: &mut Segments, slot: u32, place: Place) {
-        let segment = &mut segments[slot];
-        segment.place = place;
-        (segment.previous, segment.next) = (self.last, NIL);
-        match std::mem::replace(&mut self.last, slot) {
-            NIL => self.first = slot,
-            last => segments[last].next = slot,
-        }
-    }
-
-    fn unlink(&mut self, segments: &mut Segments, slot: u32) {
-        let (previous, next) = (segments[slot].previous, segments[slot].next);
-        match previous {
-            NIL => self.first = next,
-            previous => segments[previous].next = next,
-        }
-        match next {
-            NIL => self.last = previous,
-            next => segments[next].previous = previous,
-        }
-    }
-}
 
 /// Invariant: live = messages leased + ready; live_bytes <= held_bytes; every piece given back is before
 /// the cursor; cursor <= next_sequence.
@@ -140,18 +29,18 @@ pub(super) struct Log {
     cursor_segment: u32,
     cursor_offset: u32,
     cursor_sequence: u64,
-    tail: u32,
+    pub(super) tail: u32,
     next_sequence: u64,
     returned: BinaryHeap<Piece>,
     returned_messages: u64,
-    sparse: List,
-    limbo: List,
+    pub(super) sparse: List,
+    pub(super) limbo: List,
     /// Messages and bytes of records that are ready or leased.
     pub live: u64,
     pub live_bytes: u64,
     pub held_bytes: u64,
     /// Capacity of the segment that was opened last.
-    last_capacity: u64,
+    pub(super) last_capacity: u64,
 }
 
 impl Log {
@@ -326,7 +215,7 @@ impl Log {
         } else if segment.place == Place::Passed && segment.is_sparse() {
             self.sparse.append(segments, piece.segment, Place::Sparse);
         }
-        if 2 * self.held_bytes > 3 * self.live_bytes + 6 * self.last_capacity {
+        if self.is_wasteful() {
             self.shrink(segments);
         }
     }
@@ -359,73 +248,5 @@ impl Log {
                 self.sparse.append(segments, passed, Place::Sparse);
             }
         }
-    }
-
-    /// Gives a dead segment behind the cursor back, or lets it wait for the sends that refer to it.
-    fn retire(&mut self, segments: &mut Segments, slot: u32) {
-        if segments[slot].place == Place::Sparse {
-            self.sparse.unlink(segments, slot);
-        }
-        if segments[slot].is_pinned() {
-            self.limbo.append(segments, slot, Place::Limbo);
-        } else {
-            self.held_bytes -= segments[slot].capacity();
-            segments.give_back(slot);
-        }
-    }
-
-    /// Gives segments back whose sends have ended; looks at a few, the others come first next time.
-    #[cold]
-    pub fn reap(&mut self, segments: &mut Segments) {
-        for _ in 0..REAPED_PER_CALL_MAX {
-            let slot = self.limbo.first;
-            if slot == NIL {
-                break;
-            }
-            self.limbo.unlink(segments, slot);
-            if segments[slot].is_pinned() {
-                self.limbo.append(segments, slot, Place::Limbo);
-            } else {
-                self.held_bytes -= segments[slot].capacity();
-                segments.give_back(slot);
-            }
-        }
-    }
-
-    /// Compacts some sparse segments, so that held bytes stay within 1.5 times the live ones and three segments
-    /// more: the one under the cursor, the tail, and one that is being settled.
-    #[cold]
-    fn shrink(&mut self, segments: &mut Segments) {
-        self.reap(segments);
-        for _ in 0..COMPACTIONS_PER_CALL_MAX {
-            let slot = self.sparse.first;
-            if slot == NIL || 2 * self.held_bytes <= 3 * self.live_bytes + 6 * self.last_capacity {
-                break;
-            }
-            self.sparse.unlink(segments, slot);
-            if segments[slot].is_pinned() {
-                self.sparse.append(segments, slot, Place::Sparse);
-            } else {
-                segments[slot].place = Place::Passed;
-                self.held_bytes -= segments[slot].compact();
-            }
-        }
-    }
-
-    /// Drops what is left of a queue without leases or ready messages: segments that only sends refer to.
-    pub fn close(&mut self, segments: &mut Segments) {
-        assert!(
-            self.live == 0 && self.sparse.first == NIL,
-            "a queue is emptied before it is closed"
-        );
-        while self.limbo.first != NIL {
-            let slot = self.limbo.first;
-            self.limbo.unlink(segments, slot);
-            segments.abandon(slot);
-        }
-        if self.tail != NIL {
-            segments.abandon(self.tail);
-        }
-        self.held_bytes = 0;
     }
 }

@@ -5,6 +5,8 @@
 //! | `catalog` | queues by name and by id |
 //! | `segments` | memory for records, and its reuse |
 //! | `log` | where a queue's messages lie and which are ready |
+//! | `held` | which segments a log gives back, keeps waiting or compacts |
+//! | `piece` | messages that follow each other in a segment |
 //! | `bounds` | put, and what a full queue does |
 //! | `take` | ready messages become a delivery |
 //! | `lease` | who holds which messages until when |
@@ -22,8 +24,10 @@
 mod bounds;
 mod catalog;
 mod dead_letters;
+mod held;
 mod lease;
 mod log;
+mod piece;
 mod segments;
 mod settle;
 mod stat;
@@ -38,13 +42,16 @@ use ringway_protocol::{LeaseId, QueueId, QueueOptions, Rejection};
 
 use self::catalog::Catalog;
 use self::lease::Leases;
-use self::log::Piece;
+use self::piece::Piece;
 use self::segments::{NIL, Segments};
 use self::settle::End;
 use self::waits::Waits;
 use crate::limits::TIMERS_PER_TURN_MAX;
 use crate::path::origin::Origin;
 use crate::world::{PinnedSlice, Wheel};
+
+/// Queues that keep dead segments for sends: how many one call looks at.
+const LINGERING_PER_CALL_MAX: usize = 8;
 
 /// What a store is made with.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +142,8 @@ pub struct Store {
     wheel: Wheel<Timer>,
     /// Queues that may have something for their waiting takes, in turn.
     offers: VecDeque<QueueId>,
+    /// Queues that keep dead segments until sends end, in turn.
+    lingering: VecDeque<QueueId>,
     ready: u64,
     leased: u64,
     /// Room that is reused: pieces being delivered, ranges claimed, pieces ending, a dead letter before and after.
@@ -157,6 +166,7 @@ impl Store {
             waits: Waits::new(waits_max),
             wheel: Wheel::new(),
             offers: VecDeque::new(),
+            lingering: VecDeque::new(),
             ready: 0,
             leased: 0,
             pieces: Vec::new(),
@@ -224,6 +234,7 @@ impl Store {
         }
         queue.counters.purged += purged;
         self.ready -= purged;
+        queue.linger(&mut self.lingering);
         queue.check();
         Ok(purged)
     }
@@ -247,8 +258,12 @@ impl Store {
         Ok(ready + leased)
     }
 
-    /// Ends leases and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call.
+    /// Ends leases and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call, and gives memory back
+    /// whose sends have ended. For once a turn.
     pub fn expire(&mut self, now_ns: u64) {
+        if !self.lingering.is_empty() {
+            self.give_memory_back();
+        }
         let mut budget = TIMERS_PER_TURN_MAX;
         while let Some(timer) = self.wheel.expire(now_ns, &mut budget) {
             match timer {
@@ -264,6 +279,23 @@ impl Store {
                     queue.check();
                     self.offer(id);
                 }
+            }
+        }
+    }
+
+    /// Looks at some of the queues that keep dead segments because a send referred to them.
+    #[cold]
+    fn give_memory_back(&mut self) {
+        for _ in 0..LINGERING_PER_CALL_MAX {
+            let Some(id) = self.lingering.pop_front() else { break };
+            let Ok(queue) = self.catalog.get_mut(id) else { continue };
+            queue.log.reap(&mut self.segments);
+            if queue.log.live == 0 {
+                queue.log.release_dead_tail(&mut self.segments);
+            }
+            queue.lingering = queue.log.lingers();
+            if queue.lingering {
+                self.lingering.push_back(id);
             }
         }
     }

@@ -11,7 +11,7 @@
 //!           Limbo -> free or given back
 //! ```
 
-use super::log::walk;
+use super::piece::walk;
 use crate::limits::{SEGMENT_BYTES, SEGMENT_POOL_BYTES_MAX};
 use crate::world::{PinnedSlice, SegmentMemory};
 

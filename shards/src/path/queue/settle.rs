@@ -10,7 +10,7 @@ use ringway_protocol::{LeaseId, QueueId, Rejection};
 
 use super::Store;
 use super::lease::{Found, Lease};
-use super::log::Piece;
+use super::piece::Piece;
 use super::segments::Segments;
 
 /// What to do with messages whose lease, or whose place in it, ends.
@@ -186,7 +186,10 @@ impl Store {
             End::GivenBack if limit > 0 && piece.deliveries >= limit => {
                 return self.bury(slot, piece);
             }
-            End::Acknowledged | End::Deleted => queue.log.settle(&mut self.segments, &piece),
+            End::Acknowledged | End::Deleted => {
+                queue.log.settle(&mut self.segments, &piece);
+                queue.linger(&mut self.lingering);
+            }
             End::GivenBack | End::Undelivered => {
                 piece.deliveries -= u32::from(end == End::Undelivered);
                 queue.log.give_back(piece);

@@ -7,7 +7,8 @@ use ringway_protocol::request::Take;
 use ringway_protocol::{Code, Rejection};
 
 use super::catalog::Queue;
-use super::log::{Log, Piece};
+use super::log::Log;
+use super::piece::Piece;
 use super::segments::Segments;
 use super::{Store, Taken, TakenRun, Timer};
 use crate::limits::{RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
@@ -70,6 +71,7 @@ impl Store {
             for piece in &self.pieces {
                 queue.log.settle(&mut self.segments, piece);
             }
+            queue.linger(&mut self.lingering);
         } else {
             queue.leased += u64::from(count);
             self.leased += u64::from(count);

@@ -117,8 +117,7 @@ fn in_holes(bytes: &[u8]) -> Outgoing {
             outgoing.bytes.extend_from_slice(piece);
         } else {
             let start = segment.append(piece).expect("a segment as long as all pieces");
-            let slice = segment.pin(start, piece.len());
-            outgoing.pins.push(Pin { at: outgoing.bytes.len(), slice });
+            outgoing.pin(segment.pin(start, piece.len()));
         }
     }
     outgoing

@@ -1,0 +1,202 @@
+//! The queues of one shard alone on one thread: what a put, a take and an acknowledgement cost.
+//!
+//! Messages of 100 bytes, as everywhere in the benchmarks. Each operation puts a batch, takes it, looks at it, lets go
+//! of it and acknowledges it. With a backlog the queue never runs empty, so records come and go in different
+//! cache lines and segments are recycled.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+use ringway_protocol::request::{Range, Ranges, Settle, Take, encode_settle};
+use ringway_protocol::{
+    Frame, Kind, LeaseId, QueueId, QueueOptions, Records, Request, Split, frame, record,
+};
+use ringway_shards::path::queue::{Store, StoreConfig, Taken};
+
+/// Bytes of a message's payload.
+pub const PAYLOAD_BYTES: usize = 100;
+/// Nanoseconds that an operation lets pass on the store's clock.
+const OPERATION_NS: u64 = 100;
+/// Operations between two calls of `expire`, which a shard makes once a turn.
+const OPERATIONS_PER_TURN: u64 = 64;
+
+/// The bytes that a client would send: a batch, and the acknowledgement of one.
+#[derive(Debug)]
+pub struct Requests {
+    records: Vec<u8>,
+    settle: Vec<u8>,
+    count: u32,
+}
+
+impl Requests {
+    /// Requests of `count` messages.
+    pub fn new(count: u32) -> Self {
+        let (mut records, mut settle) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            record::write(&mut records, &[], &[number as u8; PAYLOAD_BYTES]);
+        }
+        let all = [Range { first: 0, count }];
+        let nobody = (QueueId::new(1, 0, 0), LeaseId::new(1, 0));
+        encode_settle(Kind::Ack, nobody, &all, (0, 0), &mut settle);
+        Self { records, settle, count }
+    }
+
+    fn ranges(&self) -> Ranges<'_> {
+        match frame::split(&self.settle, self.settle.len()) {
+            Ok(Split::Frame(frame @ Frame { .. })) => match Request::decode(frame) {
+                Ok(Request::Ack(settle)) => settle.ranges,
+                other => unreachable!("an acknowledgement was encoded, not {other:?}"),
+            },
+            other => unreachable!("a whole frame was encoded, not {other:?}"),
+        }
+    }
+}
+
+/// A store with one queue, and what is asked of it.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    store: Store,
+    queue: QueueId,
+    records: Records<'a>,
+    ranges: Ranges<'a>,
+    take: Take,
+    taken: Taken,
+    verdicts: Vec<ringway_protocol::reply::RangeVerdict>,
+    now_ns: u64,
+    operations: u64,
+}
+
+impl<'a> Subject<'a> {
+    /// A queue that holds `backlog` batches that nobody takes.
+    pub fn new(requests: &'a Requests, backlog: usize) -> Self {
+        let mut store = Store::new(StoreConfig {
+            shard: 0,
+            defaults: QueueOptions::default(),
+            queues_max: 16,
+            leases_max: 1 << 20,
+            waits_max: 1 << 10,
+        });
+        let (queue, _) = store.declare("bench", None).expect("a valid name");
+        let records = Records::parse(&requests.records, requests.count).expect("valid records");
+        for _ in 0..backlog {
+            store.put(queue, records).expect("the backlog is within the queue's bounds");
+        }
+        let take = Take {
+            queue,
+            messages_max: requests.count,
+            bytes_max: 0,
+            wait_ms: 0,
+            lease_ms: 0,
+            acknowledged: false,
+        };
+        let (taken, verdicts) = (Taken::new(), Vec::new());
+        let ranges = requests.ranges();
+        Self { store, queue, records, ranges, take, taken, verdicts, now_ns: 1, operations: 0 }
+    }
+
+    /// Puts one batch.
+    #[inline]
+    pub fn put(&mut self) {
+        let first = self.store.put(self.queue, black_box(self.records));
+        black_box(first.expect("the queue has room"));
+    }
+
+    /// Takes a batch, looks at its first byte and lets go of it; its lease is returned.
+    #[inline]
+    pub fn take(&mut self) -> LeaseId {
+        let outcome = self.store.take(&self.take, self.now_ns, &mut self.taken);
+        outcome.expect("the queue gives leases");
+        assert!(self.taken.count == self.take.messages_max, "a whole batch is ready");
+        for run in &self.taken.runs {
+            black_box(run.slice[0]);
+        }
+        let lease = self.taken.lease;
+        self.taken.clear();
+        lease
+    }
+
+    /// Acknowledges a whole lease.
+    #[inline]
+    pub fn ack(&mut self, lease: LeaseId) {
+        let settle = Settle { queue: self.queue, lease, ranges: self.ranges };
+        let settlement = self.store.ack(&settle, &mut self.verdicts);
+        let settled = settlement.expect("the queue exists").settled;
+        assert!(settled == self.take.messages_max, "the lease is settled whole");
+    }
+
+    /// Puts a batch and takes it, acknowledged at once: an operation without a lease.
+    #[inline]
+    pub fn put_and_take(&mut self) {
+        self.put();
+        let take = Take { acknowledged: true, ..self.take };
+        let outcome = self.store.take(&take, self.now_ns, &mut self.taken);
+        outcome.expect("the queue has messages");
+        black_box(&self.taken);
+        self.taken.clear();
+    }
+
+    /// Puts, takes and acknowledges a batch.
+    #[inline]
+    pub fn operation(&mut self) {
+        self.put();
+        let lease = self.take();
+        self.ack(lease);
+        self.now_ns += OPERATION_NS;
+        self.operations += 1;
+        if self.operations.is_multiple_of(OPERATIONS_PER_TURN) {
+            self.store.expire(self.now_ns);
+        }
+    }
+}
+
+/// What one operation costs, in nanoseconds; a clock read is subtracted from each percentile.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Percentiles {
+    /// Half of the operations take at most this.
+    pub p50_ns: u64,
+    /// 95 of 100.
+    pub p95_ns: u64,
+    /// 99 of 100.
+    pub p99_ns: u64,
+    /// 999 of 1,000.
+    pub p999_ns: u64,
+    /// What one clock read costs (median); it was subtracted.
+    pub clock_ns: u64,
+    /// The mean over as many operations without any clock read between them.
+    pub mean_ns: f64,
+}
+
+/// Times `count` calls one by one, after a tenth as many to warm up.
+pub fn percentiles(count: u64, mut call: impl FnMut()) -> Percentiles {
+    let histogram = || Histogram::<u64>::new_with_max(1_000_000_000, 3).expect("valid bounds");
+    (0..count / 10).for_each(|_| call());
+    let mut clock = histogram();
+    let mut before = Instant::now();
+    for _ in 0..count.min(100_000) {
+        let now = Instant::now();
+        clock.saturating_record((now - before).as_nanos() as u64);
+        before = now;
+    }
+    let clock_ns = clock.value_at_quantile(0.5);
+    let mut calls = histogram();
+    before = Instant::now();
+    for _ in 0..count {
+        call();
+        let now = Instant::now();
+        calls.saturating_record((now - before).as_nanos() as u64);
+        before = now;
+    }
+    let begin = Instant::now();
+    (0..count).for_each(|_| call());
+    let mean_ns = begin.elapsed().as_nanos() as f64 / count as f64;
+    let at = |quantile| calls.value_at_quantile(quantile).saturating_sub(clock_ns);
+    Percentiles {
+        p50_ns: at(0.5),
+        p95_ns: at(0.95),
+        p99_ns: at(0.99),
+        p999_ns: at(0.999),
+        clock_ns,
+        mean_ns,
+    }
+}

@@ -1,0 +1,78 @@
+//! Messages that follow each other in one segment: what leases hold, what is given back, what is delivered as a run.
+
+use std::cmp::Ordering;
+
+use ringway_protocol::record::record_bytes;
+
+/// Messages that follow each other in one segment. The offset is where they were put: see `Segment::locate`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    pub sequence: u64,
+    pub segment: u32,
+    pub offset: u32,
+    pub bytes: u32,
+    pub count: u32,
+    /// How often they have been delivered.
+    pub deliveries: u32,
+}
+
+impl Piece {
+    /// Cuts the first messages off; what stays begins after them.
+    #[inline]
+    pub fn split_front(&mut self, count: u32, bytes: u32) -> Piece {
+        let front = Piece { count, bytes, ..*self };
+        self.sequence += u64::from(count);
+        self.offset += bytes;
+        self.bytes -= bytes;
+        self.count -= count;
+        front
+    }
+
+    /// Appends a piece that continues this one in the same segment, delivered as often.
+    #[inline]
+    pub fn join(&mut self, next: &Piece) -> bool {
+        let continues = self.segment == next.segment
+            && self.sequence + u64::from(self.count) == next.sequence
+            && self.deliveries == next.deliveries;
+        if continues {
+            self.count += next.count;
+            self.bytes += next.bytes;
+        }
+        continues
+    }
+}
+
+/// The greatest piece is the one first in line. Pieces of a heap never overlap.
+impl Ord for Piece {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.sequence.cmp(&self.sequence)
+    }
+}
+
+impl PartialOrd for Piece {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Piece {
+    fn eq(&self, other: &Self) -> bool {
+        self.sequence == other.sequence
+    }
+}
+
+impl Eq for Piece {}
+
+/// How many of the first records are within both limits, and their bytes.
+#[inline]
+pub(super) fn walk(records: &[u8], messages_max: u32, bytes_max: usize) -> (u32, u32) {
+    let (mut count, mut at) = (0, 0);
+    while count < messages_max && at < records.len() {
+        let next = at + record_bytes(&records[at..]);
+        if next > bytes_max {
+            break;
+        }
+        (count, at) = (count + 1, next);
+    }
+    (count, at as u32)
+}

@@ -1,0 +1,58 @@
+//! What the tests of the queues share: batches, settlements and figures from plain values.
+#![allow(dead_code)]
+
+pub mod model;
+pub mod pair;
+pub mod script;
+
+use ringway_protocol::reply::QUEUE_COLUMNS;
+use ringway_protocol::request::{Range, Settle, encode_settle};
+use ringway_protocol::{Frame, Kind, LeaseId, QueueId, Record, Request, Split, frame, record};
+
+/// A record without attributes.
+pub fn record_of(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record::write(&mut bytes, &[], payload);
+    bytes
+}
+
+/// The records of a slice one by one, and their bytes.
+pub fn records_in(mut bytes: &[u8]) -> Vec<(Record<'_>, &[u8])> {
+    let mut records = Vec::new();
+    while let Some((record, rest)) = record::first(bytes) {
+        records.push((record, &bytes[..bytes.len() - rest.len()]));
+        bytes = rest;
+    }
+    assert!(bytes.is_empty(), "a run is whole records");
+    records
+}
+
+/// A settlement as the wire would bring it: encoded into `room`, then decoded.
+pub fn settle<'a>(
+    queue: QueueId,
+    lease: LeaseId,
+    ranges: &[(u32, u32)],
+    room: &'a mut Vec<u8>,
+) -> Settle<'a> {
+    let ranges: Vec<_> =
+        ranges.iter().map(|(first, count)| Range { first: *first, count: *count }).collect();
+    room.clear();
+    encode_settle(Kind::Ack, (queue, lease), &ranges, (0, 0), room);
+    match Request::decode(whole(room)) {
+        Ok(Request::Ack(settle)) => settle,
+        other => panic!("an acknowledgement decodes to itself, not {other:?}"),
+    }
+}
+
+fn whole(bytes: &[u8]) -> Frame<'_> {
+    match frame::split(bytes, ringway_protocol::limits::FRAME_BYTES_MAX) {
+        Ok(Split::Frame(frame)) => frame,
+        other => panic!("one whole frame, not {other:?}"),
+    }
+}
+
+/// A figure of a row by its column's name.
+pub fn figure(row: &[u64; QUEUE_COLUMNS.len()], column: &str) -> u64 {
+    let index = QUEUE_COLUMNS.iter().position(|name| *name == column);
+    row[index.unwrap_or_else(|| panic!("no column {column}"))]
+}

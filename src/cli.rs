@@ -1,0 +1,67 @@
+//! The command line: which subcommand does what, and the exit codes.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{demo, doctor, load, queue, serve};
+
+/// What follows the list of commands in `--help`.
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 1 the operation failed or a check found something; 2 wrong usage; \
+78 this host cannot run it.
+
+Start here:
+  ringway serve                        serve queues on 127.0.0.1:7311
+  ringway queue declare jobs           make a queue
+  echo hello | ringway queue put jobs -
+  ringway queue take jobs --ack        print a message and acknowledge it";
+
+/// A message data plane for Linux: lease queues served by one pinned shard per core over io_uring
+#[derive(Parser)]
+#[command(name = "ringway", version, propagate_version = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve queues until SIGTERM or Ctrl-C, then drain
+    Serve(serve::ServeArguments),
+    /// Drive a plane with load, and report throughput and latency
+    Load(load::LoadArguments),
+    /// Declare queues, put, take and acknowledge messages, by hand and from scripts
+    Queue(queue::QueueArguments),
+    /// Say what this host allows, what is slow or blocked, and what mends it
+    Doctor(doctor::DoctorArguments),
+    /// Serve on loopback, drive it with load for some seconds, report, and leave nothing running
+    Demo(demo::DemoArguments),
+}
+
+/// Reads the command line and does what it says. Wrong usage ends here, with code 2.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Load(arguments) => return load::run(&arguments),
+        Command::Queue(arguments) => queue::run(arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

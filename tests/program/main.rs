@@ -1,0 +1,9 @@
+//! The real program from outside: real sockets, real signals, exit codes, pipes.
+
+mod blocked;
+mod command;
+mod drain;
+mod hosts;
+mod queue;
+mod serve;
+mod shards;

@@ -1,0 +1,108 @@
+//! How cruel a run's world is: each fault has a rate of its own, drawn from the seed, often zero (swarm testing).
+
+use crate::chance::{Chance, Rate};
+
+/// The rates of every fault, and the sizes of everything finite.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// A send ends before all its bytes are in the pipe.
+    pub short_send: Rate,
+    /// A send fails with EAGAIN or EINTR before any byte of it.
+    pub soft_send_error: Rate,
+    /// A receive takes fewer bytes than there are.
+    pub partial_receive: Rate,
+    /// A receive's completion is its last one though nothing is wrong, with its data.
+    pub multishot_ends: Rate,
+    /// A receive ends without data: EAGAIN, EINTR, or ENOBUFS though buffers are there.
+    pub soft_receive_error: Rate,
+    /// A cancel meets an operation that completes at the same moment (ENOENT, EALREADY).
+    pub cancel_race: Rate,
+    /// An accept ends with EMFILE, ENFILE, ENOMEM or ECONNABORTED.
+    pub accept_error: Rate,
+    /// An accept ends with the socket that it brings.
+    pub accept_ends: Rate,
+    /// The network breaks a connection.
+    pub reset: Rate,
+    /// A doorbell takes its time.
+    pub late_doorbell: Rate,
+    /// A parked shard wakes for nothing.
+    pub spurious_wake: Rate,
+    /// One reap sees only some of what has completed.
+    pub short_reap: Rate,
+    /// A shard gets no turn for a while.
+    pub starved_shard: Rate,
+    /// The clock jumps ahead by some milliseconds: the machine stood still.
+    pub stall: Rate,
+    /// Every receive completes once: the path for kernels without multishot.
+    pub single_shot: bool,
+    /// Longest way of bytes through the network, in nanoseconds.
+    pub delay_ns_max: u64,
+    /// Longest way of a late doorbell, in nanoseconds.
+    pub doorbell_ns_max: u64,
+    /// Bytes that a pipe holds in each direction.
+    pub pipe_bytes: usize,
+    /// Receive buffers of each group, small then large: how many, and their bytes.
+    pub buffers: [(u16, usize); 2],
+}
+
+impl Faults {
+    /// Draws a world.
+    pub fn draw(chance: &mut Chance) -> Self {
+        let mut rate = |largest: usize| {
+            if chance.once_in(2) { Rate::NEVER } else { Rate(chance.magnitude(largest) as u32) }
+        };
+        let (short_send, soft_send_error) = (rate(500_000), rate(100_000));
+        let (partial_receive, multishot_ends) = (rate(900_000), rate(500_000));
+        let (soft_receive_error, cancel_race) = (rate(100_000), rate(800_000));
+        let (accept_error, accept_ends) = (rate(200_000), rate(500_000));
+        let (reset, late_doorbell) = (rate(300), rate(800_000));
+        let (spurious_wake, short_reap) = (rate(100_000), rate(500_000));
+        let (starved_shard, stall) = (rate(2_000), rate(300));
+        Self {
+            short_send,
+            soft_send_error,
+            partial_receive,
+            multishot_ends,
+            soft_receive_error,
+            cancel_race,
+            accept_error,
+            accept_ends,
+            reset,
+            late_doorbell,
+            spurious_wake,
+            short_reap,
+            starved_shard,
+            stall,
+            single_shot: chance.once_in(8),
+            delay_ns_max: chance.magnitude(200_000) as u64,
+            doorbell_ns_max: chance.magnitude(500_000) as u64,
+            pipe_bytes: chance.pick(&[64, 700, 4 << 10, 64 << 10, 256 << 10]),
+            buffers: [
+                (chance.pick(&[2, 4, 16, 128]), chance.pick(&[64, 256, 4 << 10])),
+                (chance.pick(&[2, 4, 16]), chance.pick(&[1 << 10, 16 << 10, 64 << 10])),
+            ],
+        }
+    }
+
+    /// The same sizes with nothing going wrong any more: how a run ends.
+    pub fn calm(&self) -> Self {
+        let never = Rate::NEVER;
+        Self {
+            short_send: never,
+            soft_send_error: never,
+            partial_receive: never,
+            multishot_ends: never,
+            soft_receive_error: never,
+            cancel_race: never,
+            accept_error: never,
+            accept_ends: never,
+            reset: never,
+            late_doorbell: never,
+            spurious_wake: never,
+            short_reap: never,
+            starved_shard: never,
+            stall: never,
+            ..self.clone()
+        }
+    }
+}

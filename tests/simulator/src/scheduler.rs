@@ -1,0 +1,296 @@
+//! One thread for everything: shards, kernels and clients get their turns in an order that the seed chooses.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::canary::Canary;
+use crate::chance::Chance;
+use crate::checker::Checker;
+use crate::client::Outside;
+use crate::client::queues::QueuePlan;
+use crate::client::sweeper::Sweeper;
+use crate::client::vandal::Vandal;
+use crate::client::worker::Worker;
+use crate::network::Network;
+use crate::shards_under_test::ShardsUnderTest;
+
+/// Longest that a shard gets no turn, in nanoseconds.
+const STARVED_NS_MAX: u64 = 5_000_000;
+/// Longest stall of the whole machine, in nanoseconds.
+const STALL_NS_MAX: u64 = 60_000_000;
+/// Longest jump of the clock when nothing moves, in nanoseconds.
+const JUMP_NS_MAX: u64 = 5_000_000;
+/// Rounds without an event after which the clock may jump.
+const QUIET_ROUNDS: u32 = 3;
+/// Rounds within which what must happen in a calm world has happened.
+const CALM_ROUNDS_MAX: u32 = 50_000;
+
+/// Things left open that a failure names.
+const OPEN_SHOWN_MAX: usize = 20;
+
+/// A shard between two turns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sleep {
+    Awake,
+    /// It has said that it will sleep and looks once more for work.
+    Announced,
+    Asleep {
+        deadline_ns: Option<u64>,
+    },
+}
+
+/// A plane, its clients and what lies between them.
+pub struct Scheduler {
+    /// Everything outside the shards.
+    pub network: Rc<RefCell<Network>>,
+    /// The shards.
+    pub shards: ShardsUnderTest,
+    /// What clients saw.
+    pub checker: Checker,
+    sleep: Vec<Sleep>,
+    starved_until_ns: Vec<u64>,
+    workers: Vec<Worker>,
+    vandals: Vec<Vandal>,
+    sweeper: Sweeper,
+    chance: Chance,
+    connections: u64,
+    messages: u64,
+}
+
+impl Scheduler {
+    /// So many shards with clients drawn by `chance`.
+    pub fn new(
+        network: Rc<RefCell<Network>>,
+        shards: usize,
+        plans: Rc<[QueuePlan]>,
+        mut chance: Chance,
+    ) -> Self {
+        let workers = chance.between(1, 8);
+        let vandals = if chance.once_in(2) { chance.between(1, 3) } else { 0 };
+        let faults = network.borrow().faults().clone();
+        let narrowest = faults.buffers[0].1.min(faults.pipe_bytes);
+        let worker = |_| Worker::new(chance.fork(), plans.clone(), (shards, narrowest));
+        let workers = (0..workers).map(worker).collect();
+        let vandals = (0..vandals).map(|_| Vandal::new(chance.fork(), shards + 1)).collect();
+        Self {
+            shards: ShardsUnderTest::new(&network, shards),
+            network,
+            checker: Checker::new(),
+            sleep: vec![Sleep::Awake; shards],
+            starved_until_ns: vec![0; shards],
+            workers,
+            vandals,
+            sweeper: Sweeper::new(chance.fork(), plans, shards),
+            chance,
+            connections: 0,
+            messages: 1,
+        }
+    }
+
+    /// How many connections and messages clients have made.
+    pub fn totals(&self) -> (u64, u64) {
+        (self.connections, self.messages - 1)
+    }
+
+    /// Lets the world run wild for so many steps.
+    pub fn run(&mut self, steps: u64) {
+        for _ in 0..steps {
+            self.pass_time();
+            let shard = self.chance.below(self.sleep.len());
+            match self.chance.below(10) {
+                0..=2 => self.visit(shard),
+                3..=5 => self.network.borrow_mut().progress(shard),
+                _ => self.visit_client(),
+            }
+        }
+    }
+
+    /// From now on nothing goes wrong and nobody asks for anything new.
+    pub fn calm(&mut self) {
+        self.network.borrow_mut().calm();
+        self.workers.iter_mut().for_each(Worker::calm);
+        for mut vandal in std::mem::take(&mut self.vandals) {
+            self.with_outside(|outside, _| vandal.calm(outside));
+        }
+    }
+
+    /// Runs the calm world until every request is answered.
+    pub fn settle_requests(&mut self) -> Result<(), String> {
+        self.settle("every request is answered", |this| this.workers.iter().all(Worker::is_done))
+    }
+
+    /// Runs the calm world until the sweeper has emptied every queue.
+    pub fn sweep(&mut self) -> Result<(), String> {
+        self.settle("every queue is empty", |this| this.sweeper.is_done())
+    }
+
+    /// Everybody parts; sometimes the plane goes down first. Runs until nothing is left under way.
+    pub fn end(&mut self) -> Result<(), String> {
+        let shards = self.sleep.len();
+        let held: u64 = (0..shards).map(|shard| self.shards.messages(shard)).sum();
+        assert!(held == 0, "every queue is empty, and {held} messages are held");
+        if self.chance.once_in(2) {
+            self.with_outside(|outside, this| {
+                this.workers.iter_mut().for_each(|worker| worker.leave(outside));
+                this.sweeper.leave(outside);
+            });
+            self.settle("every socket is closed", |this| {
+                this.network.borrow().open_sockets().is_empty()
+            })?;
+        }
+        self.network.borrow_mut().excuse_all();
+        self.shards.stop();
+        self.sleep.fill(Sleep::Awake);
+        self.settle("every shard has stopped", |this| {
+            let stopped = this.shards.have_stopped();
+            if stopped {
+                this.network.borrow_mut().close_listeners();
+            }
+            stopped && this.network.borrow().open_sockets().is_empty()
+        })?;
+        (0..shards).for_each(|shard| self.network.borrow().assert_nothing_held(shard));
+        Ok(())
+    }
+
+    /// Lets everything move until it is `done`.
+    fn settle(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<(), String> {
+        let mut quiet = 0;
+        for _ in 0..CALM_ROUNDS_MAX {
+            if done(self) {
+                return Ok(());
+            }
+            let before = self.network.borrow().trace().events();
+            self.round();
+            let events = self.network.borrow().trace().events();
+            quiet = if events == before { quiet + 1 } else { 0 };
+            let by_ns = if quiet > QUIET_ROUNDS { self.quiet_ns() } else { 1_000 };
+            self.network.borrow_mut().advance(by_ns);
+        }
+        let mut open: Vec<String> = self.workers.iter().flat_map(Worker::waiting).collect();
+        open.push(self.sweeper.waiting());
+        open.extend(self.network.borrow().open_sockets());
+        open.truncate(OPEN_SHOWN_MAX);
+        let (open, sleep) = (open.join("; "), &self.sleep);
+        Err(format!("it never came about that {what}: {open}; shards: {sleep:?}"))
+    }
+
+    /// Everything gets on once.
+    fn round(&mut self) {
+        for shard in 0..self.sleep.len() {
+            self.network.borrow_mut().progress_all(shard);
+            // Turn, announce, sleep: three visits.
+            (0..3).for_each(|_| self.visit(shard));
+        }
+        self.with_outside(|outside, this| {
+            this.workers.iter_mut().for_each(|worker| worker.step(outside));
+        });
+        if self.workers.iter().all(Worker::is_done) {
+            self.with_outside(|outside, this| this.sweeper.step(outside));
+        }
+    }
+
+    /// How long nothing will happen.
+    fn quiet_ns(&self) -> u64 {
+        let network = self.network.borrow();
+        let now_ns = network.now_ns();
+        let deadline_ns = |sleep: &Sleep| match sleep {
+            Sleep::Asleep { deadline_ns } => *deadline_ns,
+            _ => None,
+        };
+        let deadlines = self.sleep.iter().filter_map(deadline_ns);
+        let sweeper = Some(self.sweeper.rests_until_ns());
+        let next = deadlines.chain(network.next_due_ns()).chain(sweeper);
+        let next = next.filter(|due_ns| *due_ns > now_ns).min();
+        next.map_or(JUMP_NS_MAX, |due_ns| due_ns - now_ns).min(JUMP_NS_MAX)
+    }
+
+    fn pass_time(&mut self) {
+        let mut by_ns = self.chance.between(0, 4_000);
+        if self.chance.once_in(100) {
+            by_ns += self.chance.between(0, 1_000_000);
+        }
+        let faults = self.network.borrow().faults().clone();
+        if self.chance.happens(faults.stall) {
+            by_ns += self.chance.between(1, STALL_NS_MAX);
+            self.network.borrow_mut().count("stalls");
+        }
+        self.network.borrow_mut().advance(by_ns);
+        if self.chance.happens(faults.starved_shard) {
+            let shard = self.chance.below(self.sleep.len());
+            let until_ns = self.chance.between(1, STARVED_NS_MAX);
+            self.starved_until_ns[shard] = self.network.borrow().now_ns() + until_ns;
+            self.network.borrow_mut().count("starved shards");
+        }
+    }
+
+    /// A shard gets its turn, goes to sleep, or sleeps on.
+    fn visit(&mut self, shard: usize) {
+        if self.network.borrow().now_ns() < self.starved_until_ns[shard] {
+            return;
+        }
+        match self.sleep[shard] {
+            Sleep::Awake => {
+                if !self.shards.turn(shard) {
+                    self.network.borrow_mut().set_parked(shard, true);
+                    self.sleep[shard] = Sleep::Announced;
+                }
+            }
+            Sleep::Announced => {
+                let deadline_ns = self.shards.next_deadline(shard);
+                if self.shards.has_work(shard) {
+                    self.wake(shard);
+                } else {
+                    self.network.borrow_mut().count("parks");
+                    self.sleep[shard] = Sleep::Asleep { deadline_ns };
+                }
+            }
+            Sleep::Asleep { deadline_ns } => {
+                if self.wakes(shard, deadline_ns) {
+                    self.wake(shard);
+                }
+            }
+        }
+    }
+
+    fn wakes(&mut self, shard: usize, deadline_ns: Option<u64>) -> bool {
+        let mut network = self.network.borrow_mut();
+        let now_ns = network.now_ns();
+        let due = deadline_ns.is_some_and(|deadline_ns| deadline_ns <= now_ns)
+            && network.canary() != Some(Canary::DeadlineIgnored);
+        let spurious = network.faults().spurious_wake;
+        let rung = network.hear_doorbell(shard);
+        due || rung || network.pending(shard) || self.chance.happens(spurious)
+    }
+
+    fn wake(&mut self, shard: usize) {
+        self.network.borrow_mut().set_parked(shard, false);
+        self.sleep[shard] = Sleep::Awake;
+    }
+
+    fn visit_client(&mut self) {
+        let (workers, vandals) = (self.workers.len(), self.vandals.len());
+        let client = self.chance.below(workers + vandals);
+        self.with_outside(|outside, this| {
+            if client < workers {
+                this.workers[client].step(outside);
+            } else {
+                this.vandals[client - workers].step(outside);
+            }
+        });
+    }
+
+    /// Lends clients what they reach outside themselves.
+    fn with_outside(&mut self, act: impl FnOnce(&mut Outside<'_>, &mut Clients<'_>)) {
+        let Self { network, checker, connections, messages, workers, vandals, sweeper, .. } = self;
+        let mut network = network.borrow_mut();
+        let mut outside = Outside { network: &mut network, checker, connections, messages };
+        act(&mut outside, &mut Clients { workers, vandals, sweeper });
+    }
+}
+
+/// Everybody outside the plane.
+struct Clients<'a> {
+    workers: &'a mut Vec<Worker>,
+    vandals: &'a mut Vec<Vandal>,
+    sweeper: &'a mut Sweeper,
+}

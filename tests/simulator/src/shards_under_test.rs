@@ -1,0 +1,86 @@
+//! The real shards, in the simulated world: the only file that knows how a shard is made and driven.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ringway_protocol::QueueOptions;
+use ringway_shards::limits;
+use ringway_shards::path::dispatch::Reception;
+use ringway_shards::path::handoff::Handoffs;
+use ringway_shards::shard::{Life, Shard, ShardConfig, Turn};
+use ringway_shards::stats::ShardStats;
+
+use crate::network::Network;
+use crate::world::SimWorld;
+
+/// Every shard of a plane, connected by the real rings.
+pub struct ShardsUnderTest {
+    shards: Vec<Shard<SimWorld>>,
+}
+
+impl ShardsUnderTest {
+    /// Shards in a network that has one listener for each of them and a shared one after those.
+    pub fn new(network: &Rc<RefCell<Network>>, count: usize) -> Self {
+        let stats: Arc<[ShardStats]> = (0..count).map(|_| ShardStats::default()).collect();
+        let handoffs = Handoffs::connect(count);
+        let shard = |(number, handoffs)| {
+            let mut listeners = vec![number];
+            if number == 0 {
+                listeners.push(count);
+            }
+            let config = config(number, count, listeners.len());
+            let world = SimWorld::new(network.clone(), number, listeners);
+            Shard::new(config, world, handoffs, stats.clone())
+        };
+        Self { shards: handoffs.into_iter().enumerate().map(shard).collect() }
+    }
+
+    /// Lets a shard do one turn; says whether it did anything.
+    pub fn turn(&mut self, shard: usize) -> bool {
+        self.shards[shard].turn() == Turn::Worked
+    }
+
+    /// Whether a turn would find something.
+    pub fn has_work(&self, shard: usize) -> bool {
+        self.shards[shard].has_work()
+    }
+
+    /// When a shard's next timer runs out.
+    pub fn next_deadline(&self, shard: usize) -> Option<u64> {
+        self.shards[shard].next_deadline()
+    }
+
+    /// How many messages a shard holds.
+    pub fn messages(&self, shard: usize) -> u64 {
+        self.shards[shard].messages()
+    }
+
+    /// Tells every shard to go down.
+    pub fn stop(&mut self) {
+        self.shards.iter_mut().for_each(Shard::stop);
+    }
+
+    /// Whether every shard has gone down.
+    pub fn have_stopped(&self) -> bool {
+        self.shards.iter().all(|shard| shard.life() == Life::Stopped)
+    }
+}
+
+fn config(shard: usize, count: usize, listeners: usize) -> ShardConfig {
+    ShardConfig {
+        shard,
+        listeners: (0..listeners as u32).collect(),
+        shared_listener: (shard == 0).then_some(1),
+        connections_max: limits::CONNECTIONS_MAX,
+        reception: Reception {
+            token: Vec::new(),
+            addresses: (0..count).map(|shard| format!("shard:{shard}")).collect(),
+            heartbeat_ms: limits::HEARTBEAT_MS as u32,
+        },
+        defaults: QueueOptions::default(),
+        auto_declare: false,
+        greeting_ms: limits::GREETING_MS,
+        frame_ms: limits::FRAME_MS,
+    }
+}
