@@ -8,9 +8,10 @@ use std::time::Duration;
 use ringway_client::{Error, Pipeline};
 
 use crate::load::control::{Control, Published, Task};
+use crate::load::ledger::Ledger;
 use crate::load::pace::Pace;
 use crate::load::settings::Settings;
-use crate::load::slots::{Flow, Ledger};
+use crate::load::slots::Flow;
 use crate::load::watch::Watch;
 
 /// Series of reads of an empty socket, and reads of one, that tell what a read in vain costs.
