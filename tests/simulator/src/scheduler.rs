@@ -16,7 +16,7 @@ use crate::network::Network;
 use crate::shards_under_test::ShardsUnderTest;
 
 /// Longest that a shard gets no turn, in nanoseconds.
-const STARVED_NS_MAX: u64 = 5_000_000;
+const STARVED_NS_MAX: usize = 60_000_000;
 /// Longest stall of the whole machine, in nanoseconds.
 const STALL_NS_MAX: u64 = 60_000_000;
 /// Longest jump of the clock when nothing moves, in nanoseconds.
@@ -258,7 +258,7 @@ impl Scheduler {
         self.network.borrow_mut().advance(by_ns);
         if self.chance.happens(faults.starved_shard) {
             let shard = self.chance.below(self.sleep.len());
-            let until_ns = self.chance.between(1, STARVED_NS_MAX);
+            let until_ns = self.chance.magnitude(STARVED_NS_MAX) as u64;
             self.starved_until_ns[shard] = self.network.borrow().now_ns() + until_ns;
             self.network.borrow_mut().count("starved shards");
         }
