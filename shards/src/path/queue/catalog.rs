@@ -10,7 +10,7 @@ use ringway_protocol::reply::ListEntry;
 use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection};
 
 use super::log::Log;
-use super::segments::NIL;
+use super::segment::NIL;
 use super::stat::Counters;
 use super::waits::WaitList;
 

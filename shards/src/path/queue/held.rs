@@ -10,7 +10,8 @@ use ringway_protocol::QueueId;
 
 use super::catalog::Queue;
 use super::log::Log;
-use super::segments::{NIL, Place, Segments};
+use super::segment::{NIL, Place};
+use super::segments::Segments;
 
 /// Segments that one call compacts at most.
 const COMPACTIONS_PER_CALL_MAX: usize = 8;

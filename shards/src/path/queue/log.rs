@@ -17,7 +17,8 @@ use std::collections::binary_heap::PeekMut;
 
 use super::held::List;
 use super::piece::{Piece, walk};
-use super::segments::{NIL, Place, Segments};
+use super::segment::{NIL, Place};
+use super::segments::Segments;
 use crate::limits::SEGMENT_BYTES;
 
 /// Pieces that the heap keeps room for when it is empty; beyond this it gives memory back.
@@ -134,8 +135,11 @@ impl Log {
         let (count, bytes) = if messages <= messages_max && bytes <= bytes_max {
             (messages, bytes)
         } else {
-            let fresh = &segment.bytes()[self.cursor_offset as usize..];
-            Self::some(fresh, (messages_max, bytes_max), one)
+            let cursor = (self.cursor_sequence, self.cursor_offset);
+            match segment.within(cursor, (messages_max, bytes_max)) {
+                (0, _) if one && messages_max > 0 => (1, segment.span(self.cursor_offset, 1)),
+                some => some,
+            }
         };
         if count == 0 {
             return None;
@@ -168,7 +172,11 @@ impl Log {
             PeekMut::pop(first)
         } else {
             let records = segments[first.segment].records(first.offset, first.bytes);
-            match Self::some(records, (messages_max, bytes_max), one) {
+            let some = match walk(records, messages_max, bytes_max as usize) {
+                (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
+                some => some,
+            };
+            match some {
                 (0, _) => return None,
                 (count, _) if count == first.count => PeekMut::pop(first),
                 (count, bytes) => {
@@ -183,14 +191,6 @@ impl Log {
             self.returned.shrink_to(RETURNED_KEPT);
         }
         Some(piece)
-    }
-
-    #[inline]
-    fn some(records: &[u8], (messages_max, bytes_max): (u32, u32), one: bool) -> (u32, u32) {
-        match walk(records, messages_max, bytes_max as usize) {
-            (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
-            some => some,
-        }
     }
 
     /// Makes leased messages ready again, first in line.

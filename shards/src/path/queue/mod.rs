@@ -4,7 +4,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `catalog` | queues by name and by id |
-//! | `segments` | memory for records, and its reuse |
+//! | `segment`, `segments` | memory for records, and its reuse |
 //! | `log` | where a queue's messages lie and which are ready |
 //! | `held` | which segments a log gives back, keeps waiting or compacts |
 //! | `piece` | messages that follow each other in a segment |
@@ -30,6 +30,7 @@ mod held;
 mod lease;
 mod log;
 mod piece;
+mod segment;
 mod segments;
 mod settle;
 mod stat;
@@ -45,7 +46,8 @@ use ringway_protocol::{LeaseId, QueueId, QueueOptions, Rejection};
 use self::catalog::Catalog;
 use self::lease::Leases;
 use self::piece::Piece;
-use self::segments::{NIL, Segments};
+use self::segment::NIL;
+use self::segments::Segments;
 use self::settle::End;
 use self::waits::Waits;
 use crate::limits::TIMERS_PER_TURN_MAX;

@@ -14,7 +14,7 @@ use ringway_protocol::request::Take;
 use ringway_protocol::{Code, QueueId, Rejection};
 
 use super::catalog::NO_SUCH_QUEUE;
-use super::segments::NIL;
+use super::segment::NIL;
 use super::take::{check, deadline_ns};
 use super::{Answer, Store, Taken, Timer};
 use crate::path::origin::Origin;
