@@ -1,8 +1,8 @@
 //! The queues of one shard alone on one thread: what a put, a take and an acknowledgement cost.
 //!
-//! Messages of 100 bytes, as everywhere in the benchmarks. Each operation puts a batch, takes it, looks at it, lets go
-//! of it and acknowledges it. With a backlog the queue never runs empty, so records come and go in different
-//! cache lines and segments are recycled.
+//! Messages of 100 bytes, as everywhere in the benchmarks. Each operation puts a batch, takes it,
+//! looks at it, lets go of it and acknowledges it. With a backlog the queue never runs empty, so
+//! records come and go in different cache lines and segments are recycled.
 
 use std::hint::black_box;
 use std::time::Instant;

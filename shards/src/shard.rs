@@ -1,8 +1,8 @@
 //! One shard and its loop: everything that one core owns.
 //!
-//! [`Shard::turn`] is synchronous. It reads the clock once and runs every stage on whatever has gathered, in the
-//! order of a message's way. Who calls it decides when to spin and when to sleep: `plane` on Linux, a scheduler in
-//! the simulator.
+//! [`Shard::turn`] is synchronous. It reads the clock once and runs every stage on whatever has
+//! gathered, in the order of a message's way. Who calls it decides when to spin and when to sleep:
+//! `plane` on Linux, a scheduler in the simulator.
 
 use crate::lane::{Command, Lanes};
 use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
@@ -89,7 +89,8 @@ pub struct Shard<W: World> {
 }
 
 impl<W: World> Shard<W> {
-    /// A shard without connections or queues. `handoffs` are its ends of the rings between the shards.
+    /// A shard without connections or queues. `handoffs` are its ends of the rings between the
+    /// shards.
     pub fn new(
         config: ShardConfig,
         world: W,

@@ -1,7 +1,8 @@
 //! The rules of queues as text: each paragraph of `tests/cases/queue/*.txt` is a case.
 //!
-//! A paragraph's lines are commands, each with the outcome that it must have after `->`; a line that starts with `#`
-//! says what the case is about. `support/script.rs` lists the commands. Every case starts at 0 s with an empty store.
+//! A paragraph's lines are commands, each with the outcome that it must have after `->`; a line
+//! that starts with `#` says what the case is about. `support/script.rs` lists the commands. Every
+//! case starts at 0 s with an empty store.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! Random commands with time moving, against a naive model: every outcome, every byte, every figure.
+//! Random commands with time moving, against a naive model: every outcome, every byte, every
+//! figure.
 
 mod support;
 
@@ -143,7 +144,8 @@ fn fate() -> impl Strategy<Value = Fate> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Enough messages that segments are compacted, and compacted again, under leases that still refer to them.
+    /// Enough messages that segments are compacted, and compacted again, under leases that still
+    /// refer to them.
     #[test]
     fn compaction_changes_nothing_but_held_bytes(
         batches in prop::collection::vec(prop::collection::vec(1_usize..1_200, 30..60), 40..80),

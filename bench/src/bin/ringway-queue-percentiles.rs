@@ -1,4 +1,5 @@
-//! `ringway-queue-percentiles`: times the queues of one shard alone and counts their allocations; JSON on stdout.
+//! `ringway-queue-percentiles`: times the queues of one shard alone and counts their allocations;
+//! JSON on stdout.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,9 @@
-//! Memory of segments: appended to by one owner, read and sent from by many, freed after the last of them.
+//! Memory of segments: appended to by one owner, read and sent from by many, freed after the last
+//! of them.
 //!
-//! Every byte below the length is immutable until the memory is cleared, and it is cleared only when no slice
-//! of it is held anywhere. So a slice handed to the kernel stays true however the queue moves on.
+//! Every byte below the length is immutable until the memory is cleared, and it is cleared only
+//! when no slice of it is held anywhere. So a slice handed to the kernel stays true however the
+//! queue moves on.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -73,8 +75,8 @@ impl SegmentMemory {
         if bytes.len() > self.capacity() - start {
             return None;
         }
-        // SAFETY: `start + bytes.len() <= capacity`, `bytes` cannot overlap memory past the length, which no
-        // slice refers to, and `&mut self` is the only appender.
+        // SAFETY: `start + bytes.len() <= capacity`, `bytes` cannot overlap memory past the length,
+        // which no slice refers to, and `&mut self` is the only appender.
         unsafe {
             let to = self.block.memory.as_ptr().add(start);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
@@ -130,7 +132,8 @@ impl Deref for PinnedSlice {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: checked against the length in `pin`; bytes below it do not change while this pin exists.
+        // SAFETY: checked against the length in `pin`; bytes below it do not change while this pin
+        // exists.
         unsafe {
             std::slice::from_raw_parts(self.block.memory.as_ptr().add(self.start), self.length)
         }

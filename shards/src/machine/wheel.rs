@@ -1,10 +1,11 @@
 //! A hierarchical timing wheel: arming and disarming cost the same however many timers there are.
 //!
-//! Time is cut into ticks of about a millisecond. A timer lies in the list of the highest six-bit group in which its
-//! tick differs from the wheel's own: level 0 holds the ticks of the current block of 64, level 1 the blocks of the
-//! current 4,096, and so on. When the wheel reaches a block, its timers move down a level, one step each. A timer
-//! never fires early and, if [`Wheel::expire`] is called often enough, at most one tick late. Timers of one tick fire in
-//! the order in which they were armed. No unsafe code: lists are indices into one growing array.
+//! Time is cut into ticks of about a millisecond. A timer lies in the list of the highest six-bit
+//! group in which its tick differs from the wheel's own: level 0 holds the ticks of the current
+//! block of 64, level 1 the blocks of the current 4,096, and so on. When the wheel reaches a block,
+//! its timers move down a level, one step each. A timer never fires early and, if [`Wheel::expire`]
+//! is called often enough, at most one tick late. Timers of one tick fire in the order in which
+//! they were armed. No unsafe code: lists are indices into one growing array.
 
 /// A tick is 2^20 nanoseconds, some 1.05 ms: a shift instead of a division.
 const TICK_SHIFT: u32 = 20;
@@ -37,8 +38,8 @@ struct Timer<T> {
 
 /// Timers that carry a `T`, kept by deadline.
 ///
-/// Invariant: a list is marked in `occupied` if and only if it is not empty, and except for the list that is
-/// being moved down, every list of a level above 0 begins after `tick`.
+/// Invariant: a list is marked in `occupied` if and only if it is not empty, and except for the
+/// list that is being moved down, every list of a level above 0 begins after `tick`.
 #[derive(Debug)]
 pub struct Wheel<T> {
     timers: Vec<Timer<T>>,
@@ -116,8 +117,8 @@ impl<T: Copy> Wheel<T> {
         self.set_free(timer.0)
     }
 
-    /// Takes out one timer whose deadline is at or before `now_ns`. Each timer fired or moved down takes one from
-    /// `budget`; at 0 nothing is done, and what is due waits for the next call.
+    /// Takes out one timer whose deadline is at or before `now_ns`. Each timer fired or moved down
+    /// takes one from `budget`; at 0 nothing is done, and what is due waits for the next call.
     pub fn expire(&mut self, now_ns: u64, budget: &mut usize) -> Option<T> {
         let now = now_ns >> TICK_SHIFT;
         loop {
@@ -152,8 +153,8 @@ impl<T: Copy> Wheel<T> {
         }
     }
 
-    /// When [`Wheel::expire`] has something to do next: at most one tick after the earliest deadline. After a timer
-    /// was disarmed it may be too early, once.
+    /// When [`Wheel::expire`] has something to do next: at most one tick after the earliest
+    /// deadline. After a timer was disarmed it may be too early, once.
     #[inline]
     pub fn next_deadline(&self) -> Option<u64> {
         if self.moving.is_some_and(|list| self.firsts[list] != NIL) {

@@ -1,10 +1,12 @@
 //! A naive store of queues made of plain collections: what the real one must agree with.
 //!
-//! It does not know segments, so it takes two things from the real store and checks that they are allowed: how
-//! many messages a take with many runs returned, and what a bound on bytes refused or dropped.
+//! It does not know segments, so it takes two things from the real store and checks that they are
+//! allowed: how many messages a take with many runs returned, and what a bound on bytes refused or
+//! dropped.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ringway_protocol::reply::{RangeVerdict, Settlement, Verdict};
 use ringway_protocol::{Attribute, FullPolicy, QueueId, QueueOptions, Record, record};
 
 /// The wheel's tick: the model's timers fire at the first tick at or after their deadline.
@@ -232,8 +234,44 @@ impl Model {
         }
     }
 
-    /// Settles messages of a lease that are not settled yet: `true` for those done, else they come back. `raise`
-    /// says whether this delivery counts.
+    /// What a settlement must answer, and the indices that it settles in ascending order.
+    pub fn verdicts(
+        &self,
+        index: usize,
+        ranges: &[(u32, u32)],
+    ) -> (Settlement, Vec<RangeVerdict>, Vec<usize>) {
+        let lease = &self.leases[index];
+        let (mut settlement, mut verdicts) = (Settlement::default(), Vec::<RangeVerdict>::new());
+        let mut claimed = Vec::new();
+        for (first, count) in ranges {
+            for at in *first..first + count {
+                let verdict = match lease.messages.get(at as usize) {
+                    _ if !lease.alive => Verdict::Stale,
+                    None => Verdict::Unknown,
+                    Some((_, true)) => Verdict::Stale,
+                    Some(_) if claimed.contains(&(at as usize)) => Verdict::Stale,
+                    Some(_) => Verdict::Settled,
+                };
+                match verdict {
+                    Verdict::Settled => {
+                        settlement.settled += 1;
+                        claimed.push(at as usize);
+                    }
+                    Verdict::Stale => settlement.stale += 1,
+                    Verdict::Unknown => settlement.unknown += 1,
+                }
+                match verdicts.last_mut() {
+                    Some(last) if last.verdict == verdict && at != *first => last.count += 1,
+                    _ => verdicts.push(RangeVerdict { first: at, count: 1, verdict }),
+                }
+            }
+        }
+        claimed.sort_unstable();
+        (settlement, verdicts, claimed)
+    }
+
+    /// Settles messages of a lease that are not settled yet: `true` for those done, else they come
+    /// back. `raise` says whether this delivery counts.
     pub fn give_back(&mut self, lease: usize, indices: &[usize], raise: bool) {
         let id = self.leases[lease].queue;
         for index in indices {
@@ -289,7 +327,8 @@ impl Model {
         }
     }
 
-    /// The store makes a dead-letter queue itself: the model knows it by a made-up id until it is found.
+    /// The store makes a dead-letter queue itself: the model knows it by a made-up id until it is
+    /// found.
     fn invent(&mut self, name: &str) -> Option<QueueId> {
         if self.queues.len() >= self.queues_max {
             return None;

@@ -1,6 +1,7 @@
-//! The real store and the naive model side by side: each command goes to both, and their outcomes are compared.
+//! The real store and the naive model side by side: each command goes to both, and their outcomes
+//! are compared.
 
-use ringway_protocol::reply::{RangeVerdict, Settlement, Verdict};
+use ringway_protocol::reply::RangeVerdict;
 use ringway_protocol::request::Take;
 use ringway_protocol::{Code, FullPolicy, LeaseId, QueueId, QueueOptions, Records};
 use ringway_shards::path::origin::Origin;
@@ -240,7 +241,7 @@ impl Pair {
             assert_eq!(outcome.unwrap_err().code, Code::NoSuchQueue);
             return;
         }
-        let (settlement, verdicts, claimed) = self.expected(index, &ranges);
+        let (settlement, verdicts, claimed) = self.model.verdicts(index, &ranges);
         assert_eq!(outcome, Ok(settlement));
         let all = settlement.stale == 0 && settlement.unknown == 0;
         assert_eq!(self.verdicts, if all { Vec::new() } else { verdicts });
@@ -262,42 +263,6 @@ impl Pair {
         }
     }
 
-    /// What a settlement must answer, and the indices that it settles in ascending order.
-    fn expected(
-        &self,
-        index: usize,
-        ranges: &[(u32, u32)],
-    ) -> (Settlement, Vec<RangeVerdict>, Vec<usize>) {
-        let lease = &self.model.leases[index];
-        let (mut settlement, mut verdicts) = (Settlement::default(), Vec::<RangeVerdict>::new());
-        let mut claimed = Vec::new();
-        for (first, count) in ranges {
-            for at in *first..first + count {
-                let verdict = match lease.messages.get(at as usize) {
-                    _ if !lease.alive => Verdict::Stale,
-                    None => Verdict::Unknown,
-                    Some((_, true)) => Verdict::Stale,
-                    Some(_) if claimed.contains(&(at as usize)) => Verdict::Stale,
-                    Some(_) => Verdict::Settled,
-                };
-                match verdict {
-                    Verdict::Settled => {
-                        settlement.settled += 1;
-                        claimed.push(at as usize);
-                    }
-                    Verdict::Stale => settlement.stale += 1,
-                    Verdict::Unknown => settlement.unknown += 1,
-                }
-                match verdicts.last_mut() {
-                    Some(last) if last.verdict == verdict && at != *first => last.count += 1,
-                    _ => verdicts.push(RangeVerdict { first: at, count: 1, verdict }),
-                }
-            }
-        }
-        claimed.sort_unstable();
-        (settlement, verdicts, claimed)
-    }
-
     pub fn release(&mut self, back: usize) {
         let Some(index) = self.leases.len().checked_sub(back + 1) else { return };
         self.store.release(self.model.leases[index].queue, self.leases[index]);
@@ -312,7 +277,8 @@ impl Pair {
         self.model.expire(self.now_ns);
     }
 
-    /// Takes every answer. Due ones come in order; served ones are the first of a queue that can serve.
+    /// Takes every answer. Due ones come in order; served ones are the first of a queue that can
+    /// serve.
     pub fn answers(&mut self) {
         self.model.adopt(|name| self.store.open(name).unwrap());
         while let Some(answer) = self.store.next_answer(self.now_ns, &mut self.taken) {

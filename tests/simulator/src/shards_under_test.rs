@@ -14,6 +14,9 @@ use ringway_shards::stats::ShardStats;
 use crate::network::Network;
 use crate::world::SimWorld;
 
+/// Queues looked at in one go.
+const QUEUES_LISTED: u32 = 64;
+
 /// Every shard of a plane, connected by the real rings.
 pub struct ShardsUnderTest {
     shards: Vec<Shard<SimWorld>>,
@@ -51,9 +54,27 @@ impl ShardsUnderTest {
         self.shards[shard].next_deadline()
     }
 
-    /// How many messages a shard holds.
-    pub fn messages(&self, shard: usize) -> u64 {
-        self.shards[shard].messages()
+    /// Queues that hold messages, with how many are ready and leased.
+    pub fn holding(&mut self) -> Vec<String> {
+        let mut holding = Vec::new();
+        for (number, shard) in self.shards.iter_mut().enumerate() {
+            let mut from = Some(0);
+            while let Some(slot) = from {
+                from = shard.store().list(slot, QUEUES_LISTED, "", &mut |entry| {
+                    let (ready, leased, name) = (entry.ready, entry.leased, entry.name);
+                    if ready + leased > 0 {
+                        holding.push(format!(
+                            "{name} on shard {number}: {ready} ready, {leased} leased"
+                        ));
+                    }
+                });
+            }
+            let messages = shard.messages();
+            if holding.is_empty() && messages > 0 {
+                holding.push(format!("no queue on shard {number}, which counts {messages}"));
+            }
+        }
+        holding
     }
 
     /// Tells every shard to go down.

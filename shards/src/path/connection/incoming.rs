@@ -1,4 +1,5 @@
-//! Bytes in: what a receive completed with is fed to the inbox, served, or held while the connection is stalled.
+//! Bytes in: what a receive completed with is fed to the inbox, served, or held while the
+//! connection is stalled.
 
 use crate::limits::{LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES};
 use crate::path::connection::closing::Watch;

@@ -1,11 +1,13 @@
 //! Putting, and what a full queue does: refuse, or drop its oldest ready messages.
 //!
-//! A put is whole or nothing. Most fit the tail segment; the others open segments, whose size grows with what the
-//! queue holds and with the batch, and stays below an eighth of the queue's bound where the records allow it.
+//! A put is whole or nothing. Most fit the tail segment; the others open segments, whose size grows
+//! with what the queue holds and with the batch, and stays below an eighth of the queue's bound
+//! where the records allow it.
 //!
-//! `drop-oldest` drops exactly as many messages as the bound on messages asks for. For the bound on bytes it drops a
-//! segment's ready messages at a time, because only a whole segment frees memory: so at most one segment's
-//! messages more than needed. It refuses when all that is left is leased, or waits for sends to end.
+//! `drop-oldest` drops exactly as many messages as the bound on messages asks for. For the bound on
+//! bytes it drops a segment's ready messages at a time, because only a whole segment frees memory:
+//! so at most one segment's messages more than needed. It refuses when all that is left is leased,
+//! or waits for sends to end.
 
 use ringway_protocol::{Code, FullPolicy, QueueId, Records, Rejection};
 
@@ -81,7 +83,8 @@ fn make_room(
     records: Records<'_>,
 ) -> Result<usize, Rejection> {
     let (count, options) = (u64::from(records.count()), queue.options);
-    // Segments are filled by more than half, so a batch up to a quarter of the bound always fits an empty queue.
+    // Segments are filled by more than half, so a batch up to a quarter of the bound always fits an
+    // empty queue.
     let large = records.as_bytes().len() as u64 > options.bytes_max / 4;
     if count > options.messages_max
         || large && cheapest(records, 0).is_none_or(|(cost, _)| cost > options.bytes_max)
@@ -137,7 +140,8 @@ fn cheapest(records: Records<'_>, room: usize) -> Option<(u64, usize)> {
     sizes.filter_map(|size| cost(records, room, size).map(|cost| (cost, size))).min()
 }
 
-/// The memory of new segments of a size for what the tail has no room for; `None` if a record is larger.
+/// The memory of new segments of a size for what the tail has no room for; `None` if a record is
+/// larger.
 fn cost(records: Records<'_>, room: usize, size: usize) -> Option<u64> {
     let (mut bytes, capacity) = (records.as_bytes(), SEGMENT_BYTES[size]);
     if bytes.len() <= room {

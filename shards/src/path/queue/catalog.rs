@@ -1,7 +1,7 @@
 //! The queues of a shard by name and by id: declare, open, list, delete.
 //!
-//! An id is a slot and how many queues the slot has held, so an id outlives its queue without ever naming
-//! another one.
+//! An id is a slot and how many queues the slot has held, so an id outlives its queue without ever
+//! naming another one.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use ringway_protocol::reply::ListEntry;
 use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection};
 
 use super::log::Log;
-use super::segments::NIL;
+use super::segment::NIL;
 use super::stat::Counters;
 use super::waits::WaitList;
 
@@ -67,7 +67,8 @@ impl Catalog {
         self.names.len()
     }
 
-    /// Makes a queue, or finds it with the same options. `None` means the defaults, and fits any queue.
+    /// Makes a queue, or finds it with the same options. `None` means the defaults, and fits any
+    /// queue.
     pub fn declare(
         &mut self,
         name: &str,

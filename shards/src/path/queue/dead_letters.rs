@@ -1,9 +1,9 @@
 //! Messages that were delivered too often move to their queue's dead-letter queue, with the reason.
 //!
-//! The dead-letter queue is a plain queue of the same shard. A dead letter is the message's own record with headers in
-//! front of its attributes: `ringway-reason`, `ringway-deliveries`, `ringway-queue`, `ringway-sequence`, as
-//! text, as many as the limit on attributes leaves room for. If the dead-letter queue refuses it, the
-//! message is ready again and the refusal is counted.
+//! The dead-letter queue is a plain queue of the same shard. A dead letter is the message's own
+//! record with headers in front of its attributes: `ringway-reason`, `ringway-deliveries`,
+//! `ringway-queue`, `ringway-sequence`, as text, as many as the limit on attributes leaves room
+//! for. If the dead-letter queue refuses it, the message is ready again and the refusal is counted.
 
 use ringway_protocol::limits::ATTRIBUTES_BYTES_MAX;
 use ringway_protocol::record::{RECORD_HEADER_BYTES, record_bytes};
@@ -13,7 +13,8 @@ use super::Store;
 use super::piece::Piece;
 
 impl Store {
-    /// Moves leased messages to the dead-letter queue, one by one; those it refuses become ready again.
+    /// Moves leased messages to the dead-letter queue, one by one; those it refuses become ready
+    /// again.
     #[cold]
     pub(super) fn bury(&mut self, slot: u32, mut piece: Piece) {
         let mut record = std::mem::take(&mut self.record);

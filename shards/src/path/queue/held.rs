@@ -1,8 +1,8 @@
 //! The memory that a log holds: dead segments go back, pinned ones wait, sparse ones are compacted.
 //!
-//! Held bytes stay within 1.5 times the live ones, and three segments more: the one under the cursor, the tail, and
-//! one that is being settled. Only segments behind the cursor are compacted, a few a call, and none that a send
-//! refers to.
+//! Held bytes stay within 1.5 times the live ones, and three segments more: the one under the
+//! cursor, the tail, and one that is being settled. Only segments behind the cursor are compacted,
+//! a few a call, and none that a send refers to.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,8 @@ use ringway_protocol::QueueId;
 
 use super::catalog::Queue;
 use super::log::Log;
-use super::segments::{NIL, Place, Segments};
+use super::segment::{NIL, Place};
+use super::segments::Segments;
 
 /// Segments that one call compacts at most.
 const COMPACTIONS_PER_CALL_MAX: usize = 8;
@@ -113,7 +114,8 @@ impl Log {
         }
     }
 
-    /// Drops what is left of a queue without leases or ready messages: segments that only sends refer to.
+    /// Drops what is left of a queue without leases or ready messages: segments that only sends
+    /// refer to.
     pub fn close(&mut self, segments: &mut Segments) {
         assert!(
             self.live == 0 && self.sparse.first == NIL,

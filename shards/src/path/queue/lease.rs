@@ -1,17 +1,17 @@
 //! The leases of a shard: who holds which messages until when.
 //!
-//! A lease's id is its slot and the slot's generation, so a lease that ended and one that never was are told apart
-//! without remembering either. A generation is used once: a slot that has used all of them is retired, so that
-//! an old id never names a new lease.
+//! A lease's id is its slot and the slot's generation, so a lease that ended and one that never was
+//! are told apart without remembering either. A generation is used once: a slot that has used all
+//! of them is retired, so that an old id never names a new lease.
 
 use ringway_protocol::LeaseId;
 
 use super::piece::Piece;
-use super::segments::NIL;
+use super::segment::NIL;
 use crate::world::TimerId;
 
 /// Vectors of pieces, and of bits, that ended leases leave to later ones.
-const SPARES_MAX: usize = 256;
+const SPARES_MAX: usize = 4096;
 
 /// One lease, or a free slot (then `queue` is `NIL` and `next` the next free slot).
 ///
@@ -26,7 +26,8 @@ pub(super) struct Lease {
     pub unsettled: u32,
     first: Piece,
     more: Vec<Piece>,
-    /// A bit for each message, set when it is settled: the first 64, or all of them if there are more.
+    /// A bit for each message, set when it is settled: the first 64, or all of them if there are
+    /// more.
     settled: u64,
     settled_many: Vec<u64>,
     /// Neighbours in the list of the queue's leases.
@@ -59,7 +60,8 @@ impl Lease {
         }
     }
 
-    /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it settled.
+    /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it
+    /// settled.
     pub fn claim(&mut self, first: u32, count: u32, mut visit: impl FnMut(u32, u32, bool)) {
         debug_assert!(count > 0 && first + count <= self.messages);
         let (mut at, end) = (first, first + count);
@@ -240,5 +242,61 @@ impl std::ops::IndexMut<u32> for Leases {
     #[inline]
     fn index_mut(&mut self, slot: u32) -> &mut Lease {
         &mut self.slots[slot as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIECE: Piece =
+        Piece { sequence: 0, segment: 0, offset: 0, bytes: 8, count: 1, deliveries: 1 };
+
+    #[test]
+    fn a_generation_is_used_once_even_after_the_last() {
+        let (mut leases, mut list) = (Leases::new(10), NIL);
+        let first = leases.grant(0, &mut list, &[PIECE], 1);
+        leases.end(first.slot(), &mut list);
+        leases.slots[0].generation = u32::MAX - 1;
+        let last = leases.grant(0, &mut list, &[PIECE], 1);
+        assert_eq!((last.slot(), last.generation()), (0, u32::MAX));
+        leases.end(0, &mut list);
+        let next = leases.grant(0, &mut list, &[PIECE], 1);
+        assert_eq!((next.slot(), next.generation()), (1, 1), "the slot is retired");
+        assert_eq!(leases.find(0, first), Found::Stale);
+        assert_eq!(leases.find(0, last), Found::Stale);
+        assert_eq!(leases.find(0, next), Found::Live(1));
+    }
+
+    #[test]
+    fn an_id_is_live_stale_or_unknown() {
+        let (mut leases, mut list) = (Leases::new(10), NIL);
+        assert_eq!(leases.find(0, LeaseId::NONE), Found::Unknown);
+        let first = leases.grant(5, &mut list, &[PIECE], 1);
+        assert_eq!(leases.find(5, first), Found::Live(0));
+        assert_eq!(leases.find(6, first), Found::Unknown, "another queue's");
+        assert_eq!(leases.find(5, LeaseId::NONE), Found::Unknown);
+        assert_eq!(leases.find(5, LeaseId::new(2, 0)), Found::Unknown, "a later one");
+        leases.end(0, &mut list);
+        assert_eq!(leases.find(5, first), Found::Stale);
+        assert_eq!(leases.find(5, LeaseId::new(2, 0)), Found::Unknown);
+        let second = leases.grant(6, &mut list, &[PIECE], 1);
+        assert_eq!((leases.find(5, first), leases.find(6, second)), (Found::Stale, Found::Live(0)));
+    }
+
+    #[test]
+    fn claims_are_settled_once_across_words() {
+        let (mut leases, mut list) = (Leases::new(10), NIL);
+        let slot = leases.grant(0, &mut list, &[Piece { count: 200, ..PIECE }], 200).slot();
+        let mut claim = |first, count| {
+            let mut seen = Vec::new();
+            leases[slot].claim(first, count, |first, count, was| seen.push((first, count, was)));
+            (seen, leases[slot].unsettled)
+        };
+        assert_eq!(claim(60, 10), (vec![(60, 10, false)], 190));
+        assert_eq!(claim(64, 64), (vec![(64, 6, true), (70, 58, false)], 132));
+        let all = vec![(0, 60, false), (60, 68, true), (128, 72, false)];
+        assert_eq!(claim(0, 200), (all, 0));
+        assert_eq!(claim(199, 1), (vec![(199, 1, true)], 0));
     }
 }

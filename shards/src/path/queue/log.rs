@@ -4,26 +4,28 @@
 //!   passed segments            cursor            tail
 //!   [##.#..] [..###.]   [###...|fresh] [fresh] [fresh|room]
 //! ```
-//! A cursor moves over the segments. What lies behind it is leased, gone, or was given back; pieces given
-//! back wait in a heap by sequence and are always before the cursor, so they are first in line.
+//! A cursor moves over the segments. What lies behind it is leased, gone, or was given back; pieces
+//! given back wait in a heap by sequence and are always before the cursor, so they are first in
+//! line.
 //!
-//! Held bytes are the capacity of every segment that the queue keeps, those in limbo included: a slow reader's
-//! sends are paid for by the queue that they read from. Records of a lease or of a piece given back cost memory
-//! of their own that is not counted.
+//! Held bytes are the capacity of every segment that the queue keeps, those in limbo included: a
+//! slow reader's sends are paid for by the queue that they read from. Records of a lease or of a
+//! piece given back cost memory of their own that is not counted.
 
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use super::held::List;
 use super::piece::{Piece, walk};
-use super::segments::{NIL, Place, Segments};
+use super::segment::{NIL, Place};
+use super::segments::Segments;
 use crate::limits::SEGMENT_BYTES;
 
 /// Pieces that the heap keeps room for when it is empty; beyond this it gives memory back.
 const RETURNED_KEPT: usize = 4096;
 
-/// Invariant: live = messages leased + ready; live_bytes <= held_bytes; every piece given back is before
-/// the cursor; cursor <= next_sequence.
+/// Invariant: live = messages leased + ready; live_bytes <= held_bytes; every piece given back is
+/// before the cursor; cursor <= next_sequence.
 #[derive(Debug)]
 pub(super) struct Log {
     cursor_segment: u32,
@@ -112,7 +114,8 @@ impl Log {
         }
     }
 
-    /// Takes the oldest ready messages of one segment out, within both limits, but at least one if `one` says so.
+    /// Takes the oldest ready messages of one segment out, within both limits, but at least one if
+    /// `one` says so.
     #[inline]
     pub fn next_piece(
         &mut self,
@@ -132,8 +135,11 @@ impl Log {
         let (count, bytes) = if messages <= messages_max && bytes <= bytes_max {
             (messages, bytes)
         } else {
-            let fresh = &segment.bytes()[self.cursor_offset as usize..];
-            Self::some(fresh, (messages_max, bytes_max), one)
+            let cursor = (self.cursor_sequence, self.cursor_offset);
+            match segment.within(cursor, (messages_max, bytes_max)) {
+                (0, _) if one && messages_max > 0 => (1, segment.span(self.cursor_offset, 1)),
+                some => some,
+            }
         };
         if count == 0 {
             return None;
@@ -166,7 +172,11 @@ impl Log {
             PeekMut::pop(first)
         } else {
             let records = segments[first.segment].records(first.offset, first.bytes);
-            match Self::some(records, (messages_max, bytes_max), one) {
+            let some = match walk(records, messages_max, bytes_max as usize) {
+                (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
+                some => some,
+            };
+            match some {
                 (0, _) => return None,
                 (count, _) if count == first.count => PeekMut::pop(first),
                 (count, bytes) => {
@@ -181,14 +191,6 @@ impl Log {
             self.returned.shrink_to(RETURNED_KEPT);
         }
         Some(piece)
-    }
-
-    #[inline]
-    fn some(records: &[u8], (messages_max, bytes_max): (u32, u32), one: bool) -> (u32, u32) {
-        match walk(records, messages_max, bytes_max as usize) {
-            (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
-            some => some,
-        }
     }
 
     /// Makes leased messages ready again, first in line.

@@ -1,9 +1,10 @@
-//! The queues of one shard: ready, leased, given back, dead. Pure: commands and time in, outcomes out.
+//! The queues of one shard: ready, leased, given back, dead. Pure: commands and time in, outcomes
+//! out.
 //!
 //! | file | what it knows |
 //! |---|---|
 //! | `catalog` | queues by name and by id |
-//! | `segments` | memory for records, and its reuse |
+//! | `segment`, `segments` | memory for records, and its reuse |
 //! | `log` | where a queue's messages lie and which are ready |
 //! | `held` | which segments a log gives back, keeps waiting or compacts |
 //! | `piece` | messages that follow each other in a segment |
@@ -15,11 +16,12 @@
 //! | `waits` | takes that wait for messages |
 //! | `stat` | what a queue counts |
 //!
-//! A message's way through it: `put` appends its record to the tail segment of its queue's log, and there it stays.
-//! `take` moves the log's cursor over it and writes its place into a lease. `ack` marks it gone; the segment is
-//! reused when all of its messages are. Whatever ends a lease otherwise puts the place on the log's heap, first in
-//! line. Nothing allocates in the steady state, and no call's work grows with the number of queues, leases or
-//! waiting takes, except that `purge` and `delete` visit every segment, lease and waiting take of their queue.
+//! A message's way through it: `put` appends its record to the tail segment of its queue's log, and
+//! there it stays. `take` moves the log's cursor over it and writes its place into a lease. `ack`
+//! marks it gone; the segment is reused when all of its messages are. Whatever ends a lease
+//! otherwise puts the place on the log's heap, first in line. Nothing allocates in the steady
+//! state, and no call's work grows with the number of queues, leases or waiting takes, except that
+//! `purge` and `delete` visit every segment, lease and waiting take of their queue.
 
 mod bounds;
 mod catalog;
@@ -28,6 +30,7 @@ mod held;
 mod lease;
 mod log;
 mod piece;
+mod segment;
 mod segments;
 mod settle;
 mod stat;
@@ -43,7 +46,8 @@ use ringway_protocol::{LeaseId, QueueId, QueueOptions, Rejection};
 use self::catalog::Catalog;
 use self::lease::Leases;
 use self::piece::Piece;
-use self::segments::{NIL, Segments};
+use self::segment::NIL;
+use self::segments::Segments;
 use self::settle::End;
 use self::waits::Waits;
 use crate::limits::TIMERS_PER_TURN_MAX;
@@ -146,7 +150,8 @@ pub struct Store {
     lingering: VecDeque<QueueId>,
     ready: u64,
     leased: u64,
-    /// Room that is reused: pieces being delivered, ranges claimed, pieces ending, a dead letter before and after.
+    /// Room that is reused: pieces being delivered, ranges claimed, pieces ending, a dead letter
+    /// before and after.
     pieces: Vec<Piece>,
     claimed: Vec<(u32, u32)>,
     ending: Vec<Piece>,
@@ -177,8 +182,8 @@ impl Store {
         }
     }
 
-    /// Makes a queue, or finds it with the same options; the second value says whether it was made. Without
-    /// options it gets the defaults, and an existing queue fits whatever its options are.
+    /// Makes a queue, or finds it with the same options; the second value says whether it was made.
+    /// Without options it gets the defaults, and an existing queue fits whatever its options are.
     pub fn declare(
         &mut self,
         name: &str,
@@ -192,8 +197,9 @@ impl Store {
         self.catalog.open(name)
     }
 
-    /// Visits up to `limit` queues whose names start with `prefix`, from a slot on. Returns the slot to go on
-    /// from, `None` after the last. Looks at a bounded number of slots a call, so a page may be short.
+    /// Visits up to `limit` queues whose names start with `prefix`, from a slot on. Returns the
+    /// slot to go on from, `None` after the last. Looks at a bounded number of slots a call, so a
+    /// page may be short.
     pub fn list(
         &self,
         from_slot: u32,
@@ -224,7 +230,8 @@ impl Store {
         self.leased
     }
 
-    /// Drops every ready message of a queue and says how many. Leases are untouched. Visits each segment.
+    /// Drops every ready message of a queue and says how many. Leases are untouched. Visits each
+    /// segment.
     pub fn purge(&mut self, queue: QueueId) -> Result<u64, Rejection> {
         let queue = self.catalog.get_mut(queue)?;
         let purged = queue.log.ready();
@@ -239,9 +246,9 @@ impl Store {
         Ok(purged)
     }
 
-    /// Removes a queue with its messages and says how many, leased ones included. Its leases end, its waiting takes
-    /// are answered that there is no such queue, its dead-letter queue stays. Visits each of its segments,
-    /// leases and waiting takes.
+    /// Removes a queue with its messages and says how many, leased ones included. Its leases end,
+    /// its waiting takes are answered that there is no such queue, its dead-letter queue stays.
+    /// Visits each of its segments, leases and waiting takes.
     pub fn delete(&mut self, queue: QueueId) -> Result<u64, Rejection> {
         let leased = self.catalog.get(queue)?.leased;
         let ready = self.purge(queue)?;
@@ -258,8 +265,8 @@ impl Store {
         Ok(ready + leased)
     }
 
-    /// Ends leases and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call, and gives memory back
-    /// whose sends have ended. For once a turn.
+    /// Ends leases and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call, and gives
+    /// memory back whose sends have ended. For once a turn.
     pub fn expire(&mut self, now_ns: u64) {
         if !self.lingering.is_empty() {
             self.give_memory_back();
@@ -300,8 +307,8 @@ impl Store {
         }
     }
 
-    /// When [`Store::expire`] has something to do next. Never late by more than a tick of the wheel; after a
-    /// settlement it may be too early, once.
+    /// When [`Store::expire`] has something to do next. Never late by more than a tick of the
+    /// wheel; after a settlement it may be too early, once.
     pub fn next_deadline(&self) -> Option<u64> {
         self.wheel.next_deadline()
     }

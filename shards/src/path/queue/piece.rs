@@ -1,10 +1,12 @@
-//! Messages that follow each other in one segment: what leases hold, what is given back, what is delivered as a run.
+//! Messages that follow each other in one segment: what leases hold, what is given back, what is
+//! delivered as a run.
 
 use std::cmp::Ordering;
 
 use ringway_protocol::record::record_bytes;
 
-/// Messages that follow each other in one segment. The offset is where they were put: see `Segment::locate`.
+/// Messages that follow each other in one segment. The offset is where they were put: see
+/// `Segment::locate`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Piece {
     pub sequence: u64,

@@ -1,8 +1,9 @@
-//! What becomes of leased messages: acknowledged, given back, run out, released, moved to the dead letters.
+//! What becomes of leased messages: acknowledged, given back, run out, released, moved to the dead
+//! letters.
 //!
-//! A settlement that names a whole lease of which nothing is settled yet takes the short way. Every other one
-//! claims its ranges in the lease's bits first, which yields the verdicts, and then finds the claimed messages in
-//! one walk over the lease's pieces, however the ranges were ordered.
+//! A settlement that names a whole lease of which nothing is settled yet takes the short way. Every
+//! other one claims its ranges in the lease's bits first, which yields the verdicts, and then finds
+//! the claimed messages in one walk over the lease's pieces, however the ranges were ordered.
 
 use ringway_protocol::reply::{RangeVerdict, Settlement, Verdict};
 use ringway_protocol::request::Settle;
@@ -27,7 +28,8 @@ pub(super) enum End {
 }
 
 impl Store {
-    /// Settles messages of a lease as done. `verdicts` is left empty if all of them were settled by this.
+    /// Settles messages of a lease as done. `verdicts` is left empty if all of them were settled by
+    /// this.
     #[inline]
     pub fn ack(
         &mut self,
@@ -40,7 +42,8 @@ impl Store {
         Ok(settlement)
     }
 
-    /// Gives messages of a lease back. `verdicts` is left empty if all of them were settled by this.
+    /// Gives messages of a lease back. `verdicts` is left empty if all of them were settled by
+    /// this.
     pub fn nack(
         &mut self,
         settle: &Settle<'_>,
@@ -53,8 +56,8 @@ impl Store {
         Ok(settlement)
     }
 
-    /// Takes back a delivery that never reached its asker: its messages are ready again, first in line, and the
-    /// delivery does not count. Does nothing if the lease has ended.
+    /// Takes back a delivery that never reached its asker: its messages are ready again, first in
+    /// line, and the delivery does not count. Does nothing if the lease has ended.
     pub fn release(&mut self, queue: QueueId, lease: LeaseId) {
         if let Found::Live(lease) = self.leases.find(queue.slot() as u32, lease)
             && self.catalog.get(queue).is_ok()

@@ -24,8 +24,8 @@ pub(super) fn deadline_ns(now_ns: u64, ms: u32) -> u64 {
 }
 
 impl Store {
-    /// Takes ready messages, oldest first; `taken.count` is 0 if there are none. Those that waiting takes
-    /// need are left to them.
+    /// Takes ready messages, oldest first; `taken.count` is 0 if there are none. Those that waiting
+    /// takes need are left to them.
     #[inline]
     pub fn take(&mut self, take: &Take, now_ns: u64, taken: &mut Taken) -> Result<(), Rejection> {
         taken.clear();
@@ -105,7 +105,8 @@ pub(super) fn check(take: &Take, queue: &Queue) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Moves the oldest ready messages into `pieces`; says how many they are and how many were delivered before.
+/// Moves the oldest ready messages into `pieces`; says how many they are and how many were
+/// delivered before.
 #[inline]
 fn collect(
     log: &mut Log,

@@ -1,8 +1,10 @@
-//! Takes that wait for messages: served in turn, or answered when their time is up or their queue is gone.
+//! Takes that wait for messages: served in turn, or answered when their time is up or their queue
+//! is gone.
 //!
-//! A waiting take is in the list of its queue until it is answered; then, unless it was served, in the list of
-//! answers that are due. It is also in the list of its asker, so that one that is gone takes nothing. Every
-//! list is made of links between slots, so nothing here depends on how many wait.
+//! A waiting take is in the list of its queue until it is answered; then, unless it was served, in
+//! the list of answers that are due. It is also in the list of its asker, so that one that is gone
+//! takes nothing. Every list is made of links between slots, so nothing here depends on how many
+//! wait.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
@@ -12,7 +14,7 @@ use ringway_protocol::request::Take;
 use ringway_protocol::{Code, QueueId, Rejection};
 
 use super::catalog::NO_SUCH_QUEUE;
-use super::segments::NIL;
+use super::segment::NIL;
 use super::take::{check, deadline_ns};
 use super::{Answer, Store, Taken, Timer};
 use crate::path::origin::Origin;
@@ -35,7 +37,8 @@ struct Wait {
     origin: Origin,
     state: State,
     timer: Option<TimerId>,
-    /// Neighbours in the list of the queue or of the answers due; of a free slot, `next` is the next free one.
+    /// Neighbours in the list of the queue or of the answers due; of a free slot, `next` is the
+    /// next free one.
     previous: u32,
     next: u32,
     /// Neighbours in the list of the asker.
@@ -170,8 +173,8 @@ impl Store {
         Ok(())
     }
 
-    /// The next waiting take that has its answer: served in turn, timed out, or refused. Asks each queue that
-    /// can serve in turn.
+    /// The next waiting take that has its answer: served in turn, timed out, or refused. Asks each
+    /// queue that can serve in turn.
     pub fn next_answer(&mut self, now_ns: u64, taken: &mut Taken) -> Option<Answer> {
         if self.waits.active == 0 {
             return None;

@@ -1,0 +1,313 @@
+//! One segment: memory that records are appended to, and which of its messages are gone.
+//!
+//! A segment belongs to one queue at a time and holds messages that follow each other. Offsets are
+//! where records were put; when a segment is compacted its records move, and `locate` says where
+//! to. Runs that were together stay so.
+
+use super::piece::walk;
+use crate::world::{PinnedSlice, SegmentMemory};
+
+/// Stands for "no segment" in a link.
+pub(super) const NIL: u32 = u32::MAX;
+
+/// Where a segment is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    Free,
+    Fresh,
+    Passed,
+    Sparse,
+    Limbo,
+}
+
+/// Messages that stayed together when their segment was compacted.
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    /// Index of the first in the segment.
+    first: u32,
+    count: u32,
+    /// Where it began when it was put, and where it begins now.
+    was_at: u32,
+    is_at: u32,
+}
+
+/// Messages between two marks, at least.
+const MARK_MESSAGES: u32 = 32;
+
+/// How many messages end at a byte: a take jumps from mark to mark instead of reading every
+/// record's length.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    messages: u32,
+    bytes: u32,
+}
+
+/// One segment. Invariant: live <= messages, and live counts the messages that are not marked gone.
+#[derive(Debug)]
+pub(super) struct Segment {
+    memory: Option<SegmentMemory>,
+    pub first_sequence: u64,
+    pub messages: u32,
+    pub live: u32,
+    pub live_bytes: u32,
+    pub place: Place,
+    /// Neighbours in the list of the segment's place: the log, sparse, limbo or free.
+    pub previous: u32,
+    pub next: u32,
+    /// In ascending order; the last one's messages, or 0.
+    marks: Vec<Mark>,
+    marked: u32,
+    /// A bit for each message, set when it is gone; missing words are zero.
+    gone: Vec<u64>,
+    /// Empty until the segment is compacted.
+    moved: Vec<Moved>,
+}
+
+impl Segment {
+    /// A slot without memory.
+    pub fn bare() -> Self {
+        Self {
+            memory: None,
+            first_sequence: 0,
+            messages: 0,
+            live: 0,
+            live_bytes: 0,
+            place: Place::Free,
+            previous: NIL,
+            next: NIL,
+            marks: Vec::new(),
+            marked: 0,
+            gone: Vec::new(),
+            moved: Vec::new(),
+        }
+    }
+
+    /// Gives a bare slot its memory.
+    pub fn fill(&mut self, memory: SegmentMemory) {
+        assert!(self.memory.is_none(), "a slot has one memory");
+        self.memory = Some(memory);
+    }
+
+    /// Begins with the message of this sequence.
+    #[inline]
+    pub fn open(&mut self, first_sequence: u64) {
+        debug_assert!(self.place == Place::Free && self.messages == 0);
+        self.first_sequence = first_sequence;
+        self.place = Place::Fresh;
+        (self.previous, self.next) = (NIL, NIL);
+    }
+
+    /// Forgets the messages, all of which are gone. Panics if a send refers to one.
+    #[inline]
+    pub fn close(&mut self) {
+        assert!(self.live == 0 && self.place != Place::Free, "a segment in use, all dead");
+        self.memory.as_mut().expect("a segment in use has memory").clear();
+        self.place = Place::Free;
+        (self.messages, self.marked) = (0, 0);
+        self.marks.clear();
+        self.gone.clear();
+    }
+
+    /// Gives the memory to the allocator, which has it after the last send that refers to it.
+    pub fn strip(&mut self, next: u32) {
+        assert!(self.live == 0, "a segment that is given up is all dead");
+        *self = Self { next, ..Self::bare() };
+    }
+
+    /// Whether its records have moved.
+    pub fn is_compacted(&self) -> bool {
+        !self.moved.is_empty()
+    }
+
+    #[inline]
+    fn memory(&self) -> &SegmentMemory {
+        self.memory.as_ref().expect("a segment in use has memory")
+    }
+
+    #[inline]
+    pub fn capacity(&self) -> u64 {
+        self.memory().capacity() as u64
+    }
+
+    /// Bytes appended, dead ones included.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.memory().len() as u32
+    }
+
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.memory().as_slice()
+    }
+
+    #[inline]
+    pub fn is_pinned(&self) -> bool {
+        self.memory().is_pinned()
+    }
+
+    /// The sequence after the last message.
+    #[inline]
+    pub fn end(&self) -> u64 {
+        self.first_sequence + u64::from(self.messages)
+    }
+
+    /// Appends whole records, or refuses them if they do not fit.
+    #[inline]
+    pub fn append(&mut self, records: &[u8], count: u32) -> bool {
+        let memory = self.memory.as_mut().expect("a segment in use has memory");
+        if memory.append(records).is_none() {
+            return false;
+        }
+        self.messages += count;
+        self.live += count;
+        self.live_bytes += records.len() as u32;
+        if self.messages - self.marked >= MARK_MESSAGES {
+            self.marked = self.messages;
+            self.marks.push(Mark { messages: self.messages, bytes: self.len() });
+        }
+        true
+    }
+
+    /// How many messages from a fresh one on are within both limits, and their bytes.
+    #[inline]
+    pub fn within(
+        &self,
+        (sequence, offset): (u64, u32),
+        (messages_max, bytes_max): (u32, u32),
+    ) -> (u32, u32) {
+        let (mut count, mut bytes) = (0, 0);
+        if messages_max >= MARK_MESSAGES {
+            let index = (sequence - self.first_sequence) as u32;
+            let reach = |mark: &Mark| {
+                mark.messages.saturating_sub(index) <= messages_max
+                    && mark.bytes.saturating_sub(offset) <= bytes_max
+            };
+            let after = self.marks.partition_point(reach);
+            if let Some(mark) = self.marks[..after].last().filter(|mark| mark.messages > index) {
+                (count, bytes) = (mark.messages - index, mark.bytes - offset);
+            }
+        }
+        let rest = &self.bytes()[(offset + bytes) as usize..];
+        let more = walk(rest, messages_max - count, (bytes_max - bytes) as usize);
+        (count + more.0, bytes + more.1)
+    }
+
+    /// Where the records now lie that were put at `offset`.
+    #[inline]
+    pub fn locate(&self, offset: u32) -> usize {
+        if self.moved.is_empty() {
+            return offset as usize;
+        }
+        let after = self.moved.partition_point(|moved| moved.was_at <= offset);
+        let moved = self.moved[after - 1];
+        (moved.is_at + (offset - moved.was_at)) as usize
+    }
+
+    /// Live records that were put at `offset`, from the first on.
+    #[inline]
+    pub fn records(&self, offset: u32, bytes: u32) -> &[u8] {
+        let start = self.locate(offset);
+        &self.bytes()[start..start + bytes as usize]
+    }
+
+    /// The offset of a live message, walking from one before it, which may be gone.
+    pub fn seek(&self, (sequence, offset): (u64, u32), to: u64) -> u32 {
+        let target = (to - self.first_sequence) as u32;
+        let (mut index, mut was_at) = ((sequence - self.first_sequence) as u32, offset);
+        if !self.moved.is_empty() {
+            let after = self.moved.partition_point(|moved| moved.first <= target);
+            let moved = self.moved[after - 1];
+            if moved.first > index {
+                (index, was_at) = (moved.first, moved.was_at);
+            }
+        }
+        was_at + self.span(was_at, target - index)
+    }
+
+    /// The bytes of live messages that follow each other.
+    pub fn span(&self, offset: u32, count: u32) -> u32 {
+        if count == 0 {
+            return 0;
+        }
+        walk(&self.bytes()[self.locate(offset)..], count, usize::MAX).1
+    }
+
+    /// A slice of live records that keeps their memory as it is.
+    #[inline]
+    pub fn pin(&self, offset: u32, bytes: u32) -> PinnedSlice {
+        self.memory().pin(self.locate(offset), bytes as usize)
+    }
+
+    /// Marks messages gone. They must have been live.
+    #[inline]
+    pub fn settle(&mut self, sequence: u64, count: u32, bytes: u32) {
+        let first = (sequence - self.first_sequence) as usize;
+        assert!(first + count as usize <= self.messages as usize, "messages of this segment");
+        let end = first + count as usize;
+        let words = end.div_ceil(64);
+        if self.gone.len() < words {
+            self.gone.resize(words, 0);
+        }
+        for word in first / 64..words {
+            let from = first.max(word * 64) % 64;
+            let mask = ones(end.min((word + 1) * 64) - word * 64) & !ones(from);
+            debug_assert_eq!(self.gone[word] & mask, 0, "a message goes once");
+            self.gone[word] |= mask;
+        }
+        assert!(count <= self.live && bytes <= self.live_bytes, "no message goes twice");
+        self.live -= count;
+        self.live_bytes -= bytes;
+    }
+
+    /// Whether a third or more of a passed segment's memory is dead.
+    #[inline]
+    pub fn is_sparse(&self) -> bool {
+        3 * u64::from(self.live_bytes) < 2 * self.capacity()
+    }
+
+    fn is_gone(&self, index: u32) -> bool {
+        let word = self.gone.get(index as usize / 64).copied().unwrap_or(0);
+        word >> (index % 64) & 1 == 1
+    }
+
+    /// Moves the live messages into memory of exactly their size, and says how much smaller it is.
+    pub fn compact(&mut self) -> u64 {
+        assert!(!self.is_pinned() && self.live > 0, "only live segments that nobody reads");
+        let from = self.memory.take().expect("a segment in use has memory");
+        let mut to = SegmentMemory::new(self.live_bytes as usize);
+        let whole = Moved { first: 0, count: self.messages, was_at: 0, is_at: 0 };
+        let before = std::mem::take(&mut self.moved);
+        let before = if before.is_empty() { vec![whole] } else { before };
+        for stretch in before {
+            let (mut at, mut joins) = (stretch.is_at as usize, false);
+            for index in stretch.first..stretch.first + stretch.count {
+                let length = ringway_protocol::record::record_bytes(&from.as_slice()[at..]);
+                let record = &from.as_slice()[at..at + length];
+                if self.is_gone(index) {
+                    joins = false;
+                } else {
+                    let is_at = to.append(record).expect("live bytes were counted") as u32;
+                    match self.moved.last_mut().filter(|_| joins) {
+                        Some(last) => last.count += 1,
+                        None => {
+                            let was_at = stretch.was_at + (at - stretch.is_at as usize) as u32;
+                            self.moved.push(Moved { first: index, count: 1, was_at, is_at });
+                        }
+                    }
+                    joins = true;
+                }
+                at += length;
+            }
+        }
+        assert!(to.len() == self.live_bytes as usize, "every live byte moved");
+        let saved = (from.capacity() - to.capacity()) as u64;
+        self.memory = Some(to);
+        saved
+    }
+}
+
+/// The lowest `count` bits, up to 64.
+#[inline]
+fn ones(count: usize) -> u64 {
+    if count == 64 { u64::MAX } else { (1 << count) - 1 }
+}
