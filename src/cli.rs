@@ -28,7 +28,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve queues until SIGTERM or Ctrl-C, then drain
-    Serve(serve::ServeArguments),
+    Serve(Box<serve::ServeArguments>),
     /// Drive a plane with load, and report throughput and latency
     Load(load::LoadArguments),
     /// Declare queues, put, take and acknowledge messages, by hand and from scripts

@@ -1,4 +1,5 @@
-//! The connections of a shard by slot, and the names that operations and other shards have for them.
+//! The connections of a shard by slot, and the names that operations and other shards have for
+//! them.
 
 use super::Connection;
 use crate::world::{Purpose, Token};

@@ -1,4 +1,5 @@
-//! Requests that are not a message's way: queues are made, found, listed, counted, emptied and removed.
+//! Requests that are not a message's way: queues are made, found, listed, counted, emptied and
+//! removed.
 
 use super::{Asker, Performed, Performer};
 use crate::world::Outgoing;
@@ -114,7 +115,8 @@ impl Performer {
     }
 }
 
-/// The cursor of a listing: which shard, and where in it. 0 is the start of the first shard, and the end.
+/// The cursor of a listing: which shard, and where in it. 0 is the start of the first shard, and
+/// the end.
 pub fn list_cursor(shard: usize, slot: u32) -> u64 {
     (shard as u64) << 32 | u64::from(slot)
 }
