@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{doctor, queue, serve};
+use crate::{demo, doctor, load, queue, serve};
 
 /// What follows the list of commands in `--help`.
 const AFTER_HELP: &str = "\
@@ -28,19 +28,25 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve queues until SIGTERM or Ctrl-C, then drain
-    Serve(serve::ServeArguments),
+    Serve(Box<serve::ServeArguments>),
+    /// Drive a plane with load, and report throughput and latency
+    Load(load::LoadArguments),
     /// Declare queues, put, take and acknowledge messages, by hand and from scripts
     Queue(queue::QueueArguments),
     /// Say what this host allows, what is slow or blocked, and what mends it
     Doctor(doctor::DoctorArguments),
+    /// Serve on loopback, drive it with load for some seconds, report, and leave nothing running
+    Demo(demo::DemoArguments),
 }
 
 /// Reads the command line and does what it says. Wrong usage ends here, with code 2.
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Load(arguments) => return load::run(&arguments),
         Command::Queue(arguments) => queue::run(arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,9 +2,11 @@
 
 mod cli;
 mod config;
+mod demo;
 mod doctor;
 mod failure;
 mod flags;
+mod load;
 mod queue;
 mod serve;
 mod settings;

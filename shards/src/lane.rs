@@ -1,8 +1,9 @@
-//! Lanes: how threads of an embedding program reach a queue without a socket. The in-process memory queue.
+//! Lanes: how threads of an embedding program reach a queue without a socket. The in-process memory
+//! queue.
 //!
-//! A lane is an SPSC ring to the shard that owns the queue and one back. Messages travel in buffers that belong to
-//! the lane and come back with every answer, so a lane in use allocates nothing. Both rings are bounded: a lane
-//! with too much under way says so.
+//! A lane is an SPSC ring to the shard that owns the queue and one back. Messages travel in buffers
+//! that belong to the lane and come back with every answer, so a lane in use allocates nothing.
+//! Both rings are bounded: a lane with too much under way says so.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -124,11 +125,13 @@ pub struct Lane {
     under_way: usize,
 }
 
-/// Rounds of looking at the ring before a waiting thread sleeps; a shard that is awake answers sooner.
+/// Rounds of looking at the ring before a waiting thread sleeps; a shard that is awake answers
+/// sooner.
 const SPINS_BEFORE_SLEEP: u32 = 20_000;
 
 impl Lane {
-    /// Makes the rings; the other end goes to the shard, then [`Lane::declare`] must be called once.
+    /// Makes the rings; the other end goes to the shard, then [`Lane::declare`] must be called
+    /// once.
     pub(crate) fn new(shard_bell: Arc<Doorbell>) -> std::io::Result<(Self, LaneEnd)> {
         let (to, from_lane) = RingBuffer::new(LANE_SLOTS);
         let (to_lane, from) = RingBuffer::new(LANE_SLOTS);
@@ -169,7 +172,8 @@ impl Lane {
     /// Adds one message and waits until it is held; returns its sequence.
     ///
     /// # Errors
-    /// See [`LaneError`]; with any of them the message was not added, unless the plane stopped meanwhile.
+    /// See [`LaneError`]; with any of them the message was not added, unless the plane stopped
+    /// meanwhile.
     pub fn enqueue(&mut self, payload: &[u8]) -> Result<u64, LaneError> {
         self.enqueue_batch([payload])
     }
@@ -177,7 +181,8 @@ impl Lane {
     /// Adds a batch, all of it or nothing, and waits until it is held; returns the first sequence.
     ///
     /// # Errors
-    /// As [`Lane::enqueue`]. Batches offered before are waited for, and their refusals returned first.
+    /// As [`Lane::enqueue`]. Batches offered before are waited for, and their refusals returned
+    /// first.
     pub fn enqueue_batch<'a>(
         &mut self,
         payloads: impl IntoIterator<Item = &'a [u8]>,
@@ -189,7 +194,8 @@ impl Lane {
         self.acknowledged()
     }
 
-    /// Sends a batch without waiting; [`Lane::acknowledged`] or [`Lane::try_acknowledged`] collects the answer.
+    /// Sends a batch without waiting; [`Lane::acknowledged`] or [`Lane::try_acknowledged`] collects
+    /// the answer.
     ///
     /// # Errors
     /// See [`LaneError`]; nothing was sent then.
@@ -219,7 +225,8 @@ impl Lane {
         self.under_way
     }
 
-    /// Waits for the next answer to an offered batch, in the order of the offers; its first sequence.
+    /// Waits for the next answer to an offered batch, in the order of the offers; its first
+    /// sequence.
     ///
     /// # Errors
     /// The batch's refusal, or [`LaneError::Stopped`]. Panics if nothing is under way.
@@ -261,8 +268,8 @@ impl Lane {
     /// Takes up to `messages_max` messages (at most 4,096 and about 256 KiB at once) for good.
     ///
     /// # Errors
-    /// [`LaneError::Refused`] if the queue was deleted, [`LaneError::Stopped`]. Batches offered before are waited
-    /// for, and their refusals returned first.
+    /// [`LaneError::Refused`] if the queue was deleted, [`LaneError::Stopped`]. Batches offered
+    /// before are waited for, and their refusals returned first.
     pub fn dequeue_batch(
         &mut self,
         messages_max: u32,

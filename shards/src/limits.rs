@@ -15,7 +15,8 @@ pub const SMALL_BUFFER_BYTES: usize = 4 << 10;
 pub const SMALL_BUFFERS: u16 = 512;
 /// Bytes of a large receive buffer: two batches of 256 messages of 100 bytes fit.
 pub const LARGE_BUFFER_BYTES: usize = 64 << 10;
-/// Large receive buffers of a shard. Few, because each pass over them evicts the cache. A power of two.
+/// Large receive buffers of a shard. Few, because each pass over them evicts the cache. A power of
+/// two.
 pub const LARGE_BUFFERS: u16 = 16;
 
 /// Bytes that glommio may register for file I/O on each executor; the shard does none through it.

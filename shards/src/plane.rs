@@ -23,7 +23,8 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How a plane is set up. [`Default`] is one shard for each allowed CPU on 127.0.0.1 and free ports.
+/// How a plane is set up. [`Default`] is one shard for each allowed CPU on 127.0.0.1 and free
+/// ports.
 #[derive(Clone, Debug)]
 pub struct PlaneConfig {
     /// The plane's one address; port 0 takes a free one.
@@ -259,8 +260,9 @@ impl Plane {
         Ok(lane)
     }
 
-    /// Takes no new connections or puts, serves takes and acknowledgements until the queues are empty or the
-    /// time is over, then stops. `stop_early` is asked now and then whether to wait no longer.
+    /// Takes no new connections or puts, serves takes and acknowledgements until the queues are
+    /// empty or the time is over, then stops. `stop_early` is asked now and then whether to wait no
+    /// longer.
     ///
     /// # Errors
     /// When a shard's thread was lost.

@@ -1,15 +1,18 @@
-//! The one seam to the outside: network, clock, doorbells. Linux is one world, the simulator another.
+//! The one seam to the outside: network, clock, doorbells. Linux is one world, the simulator
+//! another.
 //!
-//! A world takes operations and hands back completions, as io_uring does: nothing happens at the call, everything
-//! is recorded and then seen at `reap`. What the kernel may refer to (a buffer, bytes being sent) belongs to the world
-//! until the operation's terminal completion, so no stage can free it too early.
+//! A world takes operations and hands back completions, as io_uring does: nothing happens at the
+//! call, everything is recorded and then seen at `reap`. What the kernel may refer to (a buffer,
+//! bytes being sent) belongs to the world until the operation's terminal completion, so no stage
+//! can free it too early.
 
 pub use crate::machine::memory::{PinnedSlice, SegmentMemory};
 pub use crate::machine::wheel::{TimerId, Wheel};
 
 /// Names an operation under way: what for, which slot, and which of the slot's successive owners.
 ///
-/// Layout: 8 bits of purpose, 24 of generation, 32 of slot. A completion whose generation is not its slot's is late.
+/// Layout: 8 bits of purpose, 24 of generation, 32 of slot. A completion whose generation is not
+/// its slot's is late.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Token(pub u64);
 
@@ -183,16 +186,19 @@ pub trait World {
     /// Whether [`World::reap`] would find something. Cheap: looked at while spinning.
     fn pending(&self) -> bool;
 
-    /// Appends what has completed, at most [`crate::limits::COMPLETIONS_PER_TURN_MAX`], in the order of completion.
+    /// Appends what has completed, at most [`crate::limits::COMPLETIONS_PER_TURN_MAX`], in the
+    /// order of completion.
     fn reap(&mut self, completions: &mut Vec<Completion>);
 
-    /// Accepts on a listener until the terminal completion; each completion's result is a new socket.
+    /// Accepts on a listener until the terminal completion; each completion's result is a new
+    /// socket.
     fn accept(&mut self, listener: u32, token: Token);
 
     /// The socket that an accept's completion named, with its options set.
     fn accepted(&mut self, result: i32) -> Self::Socket;
 
-    /// Receives into buffers of a group until the terminal completion; may complete many times or once.
+    /// Receives into buffers of a group until the terminal completion; may complete many times or
+    /// once.
     fn receive(&mut self, socket: &Self::Socket, token: Token, size: BufferSize);
 
     /// The bytes that a receive's completion announced.
@@ -213,7 +219,8 @@ pub trait World {
     /// Asks for the end of every operation on a socket; its own completion comes with `token`.
     fn cancel_all(&mut self, socket: &Self::Socket, token: Token);
 
-    /// Tells the peer that nothing more will be sent; what it still sends can be received. Does not block.
+    /// Tells the peer that nothing more will be sent; what it still sends can be received. Does not
+    /// block.
     fn shutdown(&mut self, socket: &Self::Socket);
 
     /// Closes a socket that has no operation under way.

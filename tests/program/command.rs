@@ -53,7 +53,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    fn new(output: Output) -> Self {
+    pub fn new(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

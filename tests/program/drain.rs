@@ -18,7 +18,10 @@ fn leftovers_are_counted_by_queue_and_the_code_is_0() {
     server.signal("TERM");
     let (status, said) = server.ended();
     assert_eq!(status.code(), Some(0), "{said}");
-    assert!(said.contains("3 messages of first") && said.contains("2 messages of second"), "{said}");
+    assert!(
+        said.contains("3 messages of first") && said.contains("2 messages of second"),
+        "{said}"
+    );
     assert!(said.contains("the drain left 5 messages behind"), "{said}");
 }
 

@@ -8,19 +8,23 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::load::books::{Account, Imbalance};
 use crate::load::control::{Control, Published, Task};
+use crate::load::ledger::Ledger;
 use crate::load::live::Live;
 use crate::load::plan::{LoadError, Plan, check_cpus};
 use crate::load::report::Report;
 use crate::load::settings::{Operation, Settings};
-use crate::load::slots::Ledger;
-use crate::load::tally::{Account, Imbalance, Tally};
+use crate::load::tally::Tally;
 use crate::load::watch::Watch;
 use crate::load::window::{Snapshot, Window};
 use crate::load::worker::{Busy, Worker};
 
 /// How often the coordinator looks whether a stage is over. It shares CPUs with what it measures.
 const LOOK: Duration = Duration::from_millis(5);
+/// How long emptying the queues should take, in nanoseconds: long enough that its two ends, when
+/// not all connections are at work, do not matter.
+const ROUND_NS: u64 = 250_000_000;
 
 /// Carries out a run. `interrupted` ends it early, with the report of what was done so far.
 pub fn run(settings: &Settings, interrupted: &AtomicBool) -> Result<Report, LoadError> {
@@ -138,23 +142,34 @@ impl Coordinator<'_> {
         self.wait_for_threads();
     }
 
+    /// Rounds of filling and emptying. They grow from a batch until emptying takes long enough to
+    /// be measured, or the queues can hold no more; only then they count.
     fn fill_and_empty(&mut self) {
         let users = self.plan.connections_per_queue;
-        let messages = self.settings.fill_messages(self.plan.queues.len(), users);
-        let mut warm = self.settings.warmup.is_zero();
+        let most = self.settings.fill_messages(self.plan.queues.len(), users);
+        let put_batch = u64::from(self.settings.put_batch());
+        let (mut messages, mut grown, mut warm_ns) = (put_batch.min(most), false, 0);
         while !self.over() && self.window.seconds() < self.settings.duration.as_secs_f64() {
             self.control.begin(Task::Fill(messages), false);
             self.wait_for_threads();
             if self.over() {
                 return;
             }
+            let measured = grown && warm_ns >= self.settings.warmup.as_nanos() as u64;
             let before = self.snapshot_before();
-            self.control.begin(Task::Empty(messages), warm);
+            self.control.begin(Task::Empty(messages), measured);
             let end_ns = self.wait_for_threads();
-            if warm {
+            let took_ns = end_ns.saturating_sub(before.at_ns).max(1);
+            if measured {
                 self.close_window(&before, Snapshot::take(end_ns, self.published));
+                continue;
             }
-            warm = true;
+            warm_ns += took_ns;
+            let wanted = messages.saturating_mul(ROUND_NS / took_ns).min(8 * messages);
+            grown = wanted <= messages || messages >= most;
+            if !grown {
+                messages = (wanted / put_batch * put_batch).min(most);
+            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! Every refusal with bytes that cause it: one case a line, bytes in, code and sentence out.
 //!
-//! A line is `decoder | code | sentence | bytes`. The decoder is `split`, `request stream` or `reply
-//! stream` (the bytes are whole frames), a kind (they are a request's body), or `reply` and a kind
-//! (a reply's body). Bytes are written as `u8:1 u16:1 u32:1 u64:1`, as `"text"`, as `zeros:32`, as
-//! hexadecimal digits, or as `record:payload-length`.
+//! A line is `decoder | code | sentence | bytes`. The decoder is `split`, `request stream` or
+//! `reply stream` (the bytes are whole frames), a kind (they are a request's body), or `reply` and
+//! a kind (a reply's body). Bytes are written as `u8:1 u16:1 u32:1 u64:1`, as `"text"`, as
+//! `zeros:32`, as hexadecimal digits, or as `record:payload-length`.
 
 use std::collections::BTreeSet;
 

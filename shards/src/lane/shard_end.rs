@@ -46,7 +46,8 @@ impl LaneEnd {
 
 impl Drop for LaneEnd {
     fn drop(&mut self) {
-        // A thread that sleeps for an answer must see that none will come, so its ring goes before the bell.
+        // A thread that sleeps for an answer must see that none will come, so its ring goes before
+        // the bell.
         let (gone, _) = RingBuffer::new(1);
         drop(std::mem::replace(&mut self.to, gone));
         self.bell.ring();

@@ -45,8 +45,8 @@ pub const EXECUTOR_MEMLOCK_BYTES: usize = 3 * FILE_IO_BYTES + 32 * 1024;
 /// happened within seconds on a busy host; at a second it needs a second without CPU.
 const PREEMPT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longest that such a sleep can last: a timer of ours is always armed. A wake-up costs an idle shard
-/// 50 to 100 us, which is at most 0.01 % of a core.
+/// Longest that such a sleep can last: a timer of ours is always armed. A wake-up costs an idle
+/// shard 50 to 100 us, which is at most 0.01 % of a core.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Memory of closed rings comes back to the user's memlock limit milliseconds late (measured: 11 ms

@@ -1,7 +1,8 @@
 //! A listening socket becomes connections, here or on another shard; or a refusal with a reason.
 //!
-//! The plane's one address is accepted on by shard 0, which deals connections out in turn: the spread is exact, not
-//! left to chance. A shard's own address is accepted on by that shard, which keeps what arrives.
+//! The plane's one address is accepted on by shard 0, which deals connections out in turn: the
+//! spread is exact, not left to chance. A shard's own address is accepted on by that shard, which
+//! keeps what arrives.
 
 use crate::limits::ACCEPT_BACKOFF_NS;
 use crate::path::connection::Connection;
@@ -67,7 +68,8 @@ impl<W: World> Shard<W> {
                 self.performer.stats().accept_errors.add(1);
                 let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
                 if exhausted.contains(&-completion.result) {
-                    // Trying at once would fail at once: leave the peers in the backlog for a while.
+                    // Trying at once would fail at once: leave the peers in the backlog for a
+                    // while.
                     listener.retry_at = Some(now_ns + ACCEPT_BACKOFF_NS);
                 }
             }

@@ -17,7 +17,8 @@ pub enum Flow {
     Close,
 }
 
-/// The bytes of one connection that are not consumed yet: a frame that was begun, or frames that must wait.
+/// The bytes of one connection that are not consumed yet: a frame that was begun, or frames that
+/// must wait.
 #[derive(Debug)]
 pub struct Inbox {
     bytes: Vec<u8>,

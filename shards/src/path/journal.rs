@@ -1,8 +1,8 @@
 //! What has been made as safe as its queue promises; until then no reply leaves.
 //!
-//! Every change gets a position. Replies carry the position that they depend on and pass when the mark
-//! `committed` has reached it. Memory is the only level so far, so each commit moves the mark to the last
-//! change at once; a journal and replicas will move it later, and nothing else changes.
+//! Every change gets a position. Replies carry the position that they depend on and pass when the
+//! mark `committed` has reached it. Memory is the only level so far, so each commit moves the mark
+//! to the last change at once; a journal and replicas will move it later, and nothing else changes.
 
 /// The mark that replies wait for.
 ///

@@ -1,7 +1,8 @@
 //! One message, in order: the alphabetical order of the files is the order of execution.
 //!
-//! `accept` a connection, keep its `connection` state, `decode` its bytes, `dispatch` each frame to its owner, by a
-//! `handoff` where that is another shard, note the change in the `journal`, `perform` the request on a `queue`, `reply`.
+//! `accept` a connection, keep its `connection` state, `decode` its bytes, `dispatch` each frame to
+//! its owner, by a `handoff` where that is another shard, note the change in the `journal`,
+//! `perform` the request on a `queue`, `reply`.
 
 pub mod accept;
 pub mod connection;

@@ -1,5 +1,8 @@
 //! A request is carried out on this shard's queues, and its outcome becomes a reply.
 
+mod administer;
+mod answers;
+
 use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::journal::Journal;
 use crate::path::origin::Origin;
@@ -8,9 +11,9 @@ use crate::path::reply as write;
 use crate::stats::ShardStats;
 use crate::world::Outgoing;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::reply::{self, ListEntry, QUEUE_COLUMNS, RangeVerdict};
+use ringway_protocol::reply::{self, RangeVerdict};
 use ringway_protocol::request::{Settle, Take};
-use ringway_protocol::{Code, Frame, Header, Kind, Level, QueueId, Records, Rejection, Request};
+use ringway_protocol::{Code, Frame, Kind, Level, QueueId, Records, Rejection, Request};
 use std::sync::Arc;
 
 /// What one shard needs to carry out requests: its queues, their journal, its figures.
@@ -104,7 +107,7 @@ impl Performer {
             Ok(Request::Take(take)) => self.take(asker, &take, out),
             Ok(Request::Ack(settle)) => self.settle(asker, Kind::Ack, &settle, out),
             Ok(Request::Nack(settle)) => self.settle(asker, Kind::Nack, &settle, out),
-            Ok(request) => self.rare(asker, request, out),
+            Ok(request) => self.administer(asker, request, out),
             Err(rejection) => Err(rejection),
         };
         performed.unwrap_or_else(|why| {
@@ -229,150 +232,4 @@ impl Performer {
         reply::settled(&mut out.bytes, kind, asker.ids(), settlement, &self.verdicts);
         Ok(Performed::Answered)
     }
-
-    /// The requests that are not a message's way.
-    #[cold]
-    fn rare(
-        &mut self,
-        asker: Asker,
-        request: Request<'_>,
-        out: &mut Outgoing,
-    ) -> Result<Performed, Rejection> {
-        let (kind, ids, out) = (request.kind(), asker.ids(), &mut out.bytes);
-        match request {
-            Request::Declare { name, options } => {
-                let (queue, created) = self.store.declare(name, options)?;
-                self.changed_queues();
-                reply::declared(out, ids, queue, created);
-            }
-            Request::Open { name } => {
-                let queue = match self.store.open(name) {
-                    Err(why) if why.code == Code::NoSuchQueue && self.auto_declare => {
-                        self.store.declare(name, None)?.0
-                    }
-                    opened => opened?,
-                };
-                self.changed_queues();
-                reply::number(out, kind, ids, queue.0);
-            }
-            Request::Purge { queue } => {
-                let removed = self.store.purge(queue)?;
-                self.journal.append();
-                reply::number(out, kind, ids, removed);
-            }
-            Request::Delete { queue } => {
-                let removed = self.store.delete(queue)?;
-                self.changed_queues();
-                reply::number(out, kind, ids, removed);
-            }
-            Request::Stat { queue } => self.stat(ids, queue, out)?,
-            Request::List { cursor, limit, prefix } => self.list(ids, (cursor, limit), prefix, out),
-            Request::Ping => {
-                ringway_protocol::frame::write(
-                    out,
-                    Header::reply(kind, Code::Ok, ids.0, ids.1),
-                    |_| (),
-                );
-            }
-            Request::Echo(body) => {
-                let mut header = Header::reply(kind, Code::Ok, ids.0, ids.1);
-                header.length = body.len() as u32;
-                out.extend_from_slice(&header.encode());
-                out.extend_from_slice(body);
-            }
-            Request::Greet(_) => return Err(Rejection::malformed("a second greeting")),
-            Request::Put { .. } | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
-                unreachable!("a message's way does not lead here")
-            }
-        }
-        Ok(Performed::Answered)
-    }
-
-    fn changed_queues(&mut self) {
-        self.journal.append();
-        self.stats().queues.set(self.store.queues() as u64);
-    }
-
-    fn stat(
-        &mut self,
-        ids: (u32, u32),
-        queue: Option<QueueId>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Rejection> {
-        let header = Header::reply(Kind::Stat, Code::Ok, ids.0, ids.1);
-        let (columns, rows) = match queue {
-            Some(queue) => (QUEUE_COLUMNS.len(), vec![self.store.stat(queue)?.to_vec()]),
-            None => {
-                let rows = self.stats.iter().enumerate().map(|(shard, stats)| stats.row(shard));
-                (reply::SHARD_COLUMNS.len(), rows.collect())
-            }
-        };
-        ringway_protocol::frame::write(out, header, |out| {
-            reply::figures(out, columns, rows.into_iter());
-        });
-        Ok(())
-    }
-
-    /// A page of this shard's queues; the last one points at the next shard.
-    fn list(
-        &mut self,
-        ids: (u32, u32),
-        (cursor, limit): (u64, u32),
-        prefix: &str,
-        out: &mut Vec<u8>,
-    ) {
-        let header = Header::reply(Kind::List, Code::Ok, ids.0, ids.1);
-        ringway_protocol::frame::write(out, header, |out| {
-            let start = out.len();
-            out.extend_from_slice(&[0; 12]);
-            let mut count = 0u32;
-            let mut visit = |entry: ListEntry<'_>| {
-                entry.encode(out);
-                count += 1;
-            };
-            let next = self.store.list(cursor as u32, limit, prefix, &mut visit);
-            let next = match next {
-                Some(slot) => list_cursor(self.shard, slot),
-                None if self.shard + 1 < self.stats.len() => list_cursor(self.shard + 1, 0),
-                None => 0,
-            };
-            out[start..start + 8].copy_from_slice(&next.to_le_bytes());
-            out[start + 8..start + 12].copy_from_slice(&count.to_le_bytes());
-        });
-    }
-
-    /// Answers one waiting take, if one can be served or has waited long enough.
-    ///
-    /// `place` finds where its reply goes, or `None` if its asker is gone.
-    pub fn answer(&mut self) -> Option<(Origin, Take, Result<(), Rejection>)> {
-        let answer = self.store.next_answer(self.now_ns, &mut self.taken)?;
-        Some((answer.origin, answer.take, answer.outcome))
-    }
-
-    /// Writes the reply that [`Performer::answer`] decided on.
-    pub fn write_answer(
-        &mut self,
-        asker: Asker,
-        take: &Take,
-        outcome: Result<(), Rejection>,
-        out: &mut Outgoing,
-    ) -> Performed {
-        match outcome {
-            Ok(()) => self.deliver(asker, take.queue, out),
-            Err(why) => self.refuse(asker, Some(Kind::Take), why, out),
-        }
-    }
-
-    /// Gives back what [`Performer::answer`] took for an asker that is gone.
-    pub fn give_back_answer(&mut self, take: &Take) {
-        if self.taken.lease.0 != 0 {
-            self.store.release(take.queue, self.taken.lease);
-        }
-        self.taken.runs.clear();
-    }
-}
-
-/// The cursor of a listing: which shard, and where in it. 0 is the start of the first shard, and the end.
-pub fn list_cursor(shard: usize, slot: u32) -> u64 {
-    (shard as u64) << 32 | u64::from(slot)
 }

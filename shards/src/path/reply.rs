@@ -1,7 +1,8 @@
 //! An outcome becomes bytes on the connection it came from.
 //!
-//! Most replies are written where they are decided, with the writers of `ringway_protocol::reply`. This file holds
-//! the one that needs care: a delivery, whose long runs are sent from their segments and short ones are copied.
+//! Most replies are written where they are decided, with the writers of `ringway_protocol::reply`.
+//! This file holds the one that needs care: a delivery, whose long runs are sent from their
+//! segments and short ones are copied.
 
 use crate::limits::{PIN_BYTES_MIN, SLICES_PER_SEND_MAX};
 use crate::path::connection::Phase;

@@ -94,7 +94,8 @@ fn spin(shard: &mut Shard<LinuxWorld>, spin_ns: u64) -> bool {
 
 /// Sleeps until the doorbell is rung, a request completes or the next deadline comes.
 async fn park(shard: &mut Shard<LinuxWorld>, doorbell: &Doorbell, event: &ParkEvent) {
-    // Announce first, look again second: see `machine/parked.rs` for why none of the two can be lost.
+    // Announce first, look again second: see `machine/parked.rs` for why none of the two can be
+    // lost.
     doorbell.prepare_to_park();
     let deadline = shard.next_deadline();
     if !shard.has_work() && shard.world().prepare_to_park(deadline) {

@@ -48,8 +48,11 @@ pub struct Faults {
 impl Faults {
     /// Draws a world.
     pub fn draw(chance: &mut Chance) -> Self {
-        let mut rate = |largest: usize| {
-            if chance.once_in(2) { Rate::NEVER } else { Rate(chance.magnitude(largest) as u32) }
+        // Half of the worlds are free of a fault, a quarter have it now and then, a quarter have it often.
+        let mut rate = |largest: u32| match chance.below(4) {
+            0 | 1 => Rate::NEVER,
+            2 => Rate(chance.magnitude(largest as usize) as u32),
+            _ => Rate(chance.between(u64::from(largest / 4), u64::from(largest)) as u32),
         };
         let (short_send, soft_send_error) = (rate(500_000), rate(100_000));
         let (partial_receive, multishot_ends) = (rate(900_000), rate(500_000));
@@ -84,8 +87,8 @@ impl Faults {
         }
     }
 
-    /// The same sizes with nothing going wrong any more: how a run ends.
-    pub fn calm(&self) -> Self {
+    /// A world in which nothing goes wrong, with plenty of everything.
+    pub fn none() -> Self {
         let never = Rate::NEVER;
         Self {
             short_send: never,
@@ -102,7 +105,23 @@ impl Faults {
             short_reap: never,
             starved_shard: never,
             stall: never,
-            ..self.clone()
+            single_shot: false,
+            delay_ns_max: 1_000,
+            doorbell_ns_max: 1_000,
+            pipe_bytes: 64 << 10,
+            buffers: [(64, 4 << 10), (8, 64 << 10)],
+        }
+    }
+
+    /// The same sizes with nothing going wrong any more: how a run ends.
+    pub fn calm(&self) -> Self {
+        Self {
+            single_shot: self.single_shot,
+            delay_ns_max: self.delay_ns_max,
+            doorbell_ns_max: self.doorbell_ns_max,
+            pipe_bytes: self.pipe_bytes,
+            buffers: self.buffers,
+            ..Self::none()
         }
     }
 }

@@ -172,7 +172,12 @@ impl Network {
 
     /// Counts something that happened.
     pub fn count(&mut self, name: &'static str) {
-        *self.tally.entry(name).or_default() += 1;
+        self.count_many(name, 1);
+    }
+
+    /// Counts something that happened so many times.
+    pub fn count_many(&mut self, name: &'static str, times: u64) {
+        *self.tally.entry(name).or_default() += times;
     }
 
     /// Notes something in the trace.
@@ -290,6 +295,14 @@ impl Network {
         self.connections[number].excused = true;
     }
 
+    /// Whether the server holds a connection whose client has gone.
+    pub fn any_abandoned(&self) -> bool {
+        let abandoned = |connection: &Connection| {
+            !connection.client_open && !matches!(connection.server, ServerEnd::Closed)
+        };
+        self.connections.iter().any(abandoned)
+    }
+
     /// The plane goes down: it may close every connection.
     pub fn excuse_all(&mut self) {
         self.connections.iter_mut().for_each(|connection| connection.excused = true);
@@ -346,7 +359,3 @@ impl Network {
         self.note("reset of connection", number);
     }
 }
-
-#[cfg(test)]
-#[path = "network/tests.rs"]
-mod tests;

@@ -80,10 +80,20 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Runs a seed. A violated rule of the kernel, a panic of a shard and a verdict of the checker are failures alike.
+/// Runs a seed in the world that it draws. A violated rule of the kernel, a panic of a shard and a verdict of the checker are failures alike.
 pub fn run(seed: u64, options: Options) -> Result<Report, Failure> {
+    run_in(seed, options, |_| ())
+}
+
+/// Runs a seed in the world that it draws, changed by `change`.
+pub fn run_in(
+    seed: u64,
+    options: Options,
+    change: impl FnOnce(&mut Faults),
+) -> Result<Report, Failure> {
     let mut chance = Chance::new(seed);
     let mut faults = Faults::draw(&mut chance);
+    change(&mut faults);
     if let Some(canary) = options.canary {
         canary.provoke(&mut faults);
     }
@@ -137,6 +147,7 @@ fn play(mut scheduler: Scheduler, steps: u64) -> Result<(u64, u64), Vec<String>>
     if let Err(sentence) = swept.and_then(|()| scheduler.end()) {
         sentences.push(sentence);
     }
+    scheduler.tally_shards();
     let totals = scheduler.totals();
     let mut violations = std::mem::take(&mut scheduler.checker).finish();
     violations.retain(|violation| whole || violation.verdict != Verdict::Lost);

@@ -9,10 +9,13 @@ use ringway_shards::limits;
 use ringway_shards::path::dispatch::Reception;
 use ringway_shards::path::handoff::Handoffs;
 use ringway_shards::shard::{Life, Shard, ShardConfig, Turn};
-use ringway_shards::stats::ShardStats;
+use ringway_shards::stats::{Figure, ShardStats};
 
 use crate::network::Network;
 use crate::world::SimWorld;
+
+/// Queues looked at in one go.
+const QUEUES_LISTED: u32 = 64;
 
 /// Every shard of a plane, connected by the real rings.
 pub struct ShardsUnderTest {
@@ -51,9 +54,39 @@ impl ShardsUnderTest {
         self.shards[shard].next_deadline()
     }
 
-    /// How many messages a shard holds.
-    pub fn messages(&self, shard: usize) -> u64 {
-        self.shards[shard].messages()
+    /// Queues that hold messages, with how many are ready and leased.
+    pub fn holding(&mut self) -> Vec<String> {
+        let mut holding = Vec::new();
+        for (number, shard) in self.shards.iter_mut().enumerate() {
+            let mut from = Some(0);
+            while let Some(slot) = from {
+                from = shard.store().list(slot, QUEUES_LISTED, "", &mut |entry| {
+                    let (ready, leased, name) = (entry.ready, entry.leased, entry.name);
+                    if ready + leased > 0 {
+                        holding.push(format!(
+                            "{name} on shard {number}: {ready} ready, {leased} leased"
+                        ));
+                    }
+                });
+            }
+            let messages = shard.messages();
+            if holding.is_empty() && messages > 0 {
+                holding.push(format!("no queue on shard {number}, which counts {messages}"));
+            }
+        }
+        holding
+    }
+
+    /// What shards have counted of things that a test wants to have happened.
+    pub fn figures(&self) -> Vec<(&'static str, u64)> {
+        let of_all = |figure: fn(&ShardStats) -> &Figure| {
+            self.shards.iter().map(|shard| figure(shard.stats()).get()).sum()
+        };
+        vec![
+            ("batches between shards", of_all(|stats| &stats.handoffs_out)),
+            ("rings between shards that were full", of_all(|stats| &stats.handoffs_full)),
+            ("requests refused", of_all(|stats| &stats.refused)),
+        ]
     }
 
     /// Tells every shard to go down.

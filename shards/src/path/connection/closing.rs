@@ -1,16 +1,18 @@
 //! The closing dance: last words, the peer's end, cancel, the last completion, close.
 //!
-//! A connection parts when the protocol was broken, the peer has ended or the plane goes down: what it is owed is
-//! sent, our end is said, and the peer's end is awaited for a moment, since closing with unread bytes would destroy
-//! the last words on their way. It closes when that is done: everything under way is cancelled, and the slot is freed
-//! by the last terminal completion and nothing earlier.
+//! A connection parts when the protocol was broken, the peer has ended or the plane goes down: what
+//! it is owed is sent, our end is said, and the peer's end is awaited for a moment, since closing
+//! with unread bytes would destroy the last words on their way. It closes when that is done:
+//! everything under way is cancelled, and the slot is freed by the last terminal completion and
+//! nothing earlier.
 
 use crate::path::connection::Phase;
 use crate::shard::Shard;
 use crate::world::{Purpose, World};
 use ringway_protocol::{Code, Rejection};
 
-/// Nanoseconds that a parting connection waits for the peer's end, or for replies from other shards.
+/// Nanoseconds that a parting connection waits for the peer's end, or for replies from other
+/// shards.
 const LINGER_NS: u64 = 1_000_000_000;
 
 /// What a connection's timer watches.
@@ -52,11 +54,13 @@ impl<W: World> Shard<W> {
         self.has_outcome(slot);
     }
 
-    /// The peer has said its last word: it gets what it is owed, but its waiting takes take nothing.
+    /// The peer has said its last word: it gets what it is owed, but its waiting takes take
+    /// nothing.
     pub(crate) fn end_of_peer(&mut self, slot: u32) {
         let Some(connection) = self.connections.at(slot) else { return };
         connection.end_seen = true;
-        // Frames that wait behind an obstacle are still served, unless their peer is parted with already.
+        // Frames that wait behind an obstacle are still served, unless their peer is parted with
+        // already.
         if connection.stall.is_none() || connection.phase >= Phase::Parting {
             self.part(slot, None);
         }

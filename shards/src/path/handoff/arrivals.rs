@@ -1,4 +1,5 @@
-//! What other shards handed over: their requests are carried out here, their replies go to their connections.
+//! What other shards handed over: their requests are carried out here, their replies go to their
+//! connections.
 
 use super::{Entry, Handoff, entry_prefix, first_entry};
 use crate::limits::HANDOFFS_PER_TURN_MAX;

@@ -1,9 +1,10 @@
 //! Batches to the owners of queues and back, over one ring for each ordered pair of shards.
 //!
-//! What travels is a buffer of whole entries, copied once out of the receive buffer, never a reference into
-//! another shard's memory. Each request comes back as one reply, unless its asker is gone. A buffer that arrives
-//! is kept by the receiver for its own next batch, so buffers circulate and none is allocated in the steady
-//! state. A ring that is full says so: the connection that caused it stops, nothing is dropped, nothing spins.
+//! What travels is a buffer of whole entries, copied once out of the receive buffer, never a
+//! reference into another shard's memory. Each request comes back as one reply, unless its asker is
+//! gone. A buffer that arrives is kept by the receiver for its own next batch, so buffers circulate
+//! and none is allocated in the steady state. A ring that is full says so: the connection that
+//! caused it stops, nothing is dropped, nothing spins.
 //!
 //! An entry is 24 bytes and a frame:
 //! ```text
@@ -11,8 +12,9 @@
 //!  | peer | queue | released | zero  | header, body
 //!  | u64  | u64   | u32      | u32   | the reply's or the request's own bytes
 //! ```
-//! `peer` names the connection on the shard that asked. In replies, `queue` is the queue of a lease that must
-//! go back if the peer is gone, else 0; `released` is what the peer was promised and is now free of.
+//! `peer` names the connection on the shard that asked. In replies, `queue` is the queue of a lease
+//! that must go back if the peer is gone, else 0; `released` is what the peer was promised and is
+//! now free of.
 
 mod arrivals;
 
@@ -166,7 +168,8 @@ impl<S> Handoffs<S> {
         &mut link.requests
     }
 
-    /// The batch that replies to that shard are appended to, as entries; `position` is what they depend on.
+    /// The batch that replies to that shard are appended to, as entries; `position` is what they
+    /// depend on.
     pub fn replies(&mut self, shard: usize, position: u64) -> &mut Vec<u8> {
         self.unsent = true;
         let link = self.links[shard].as_mut().expect("a shard has no ring to itself");

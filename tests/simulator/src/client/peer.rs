@@ -30,6 +30,8 @@ pub struct Peer {
     written: usize,
     inbox: Vec<u8>,
     next_request: u32,
+    /// Whether it has sent what is no request: the server may wait for the rest of it.
+    pub spoiled: bool,
     outstanding: BTreeMap<(u32, u32), Asked>,
 }
 
@@ -91,6 +93,7 @@ impl Peer {
             written: 0,
             inbox: Vec::new(),
             next_request: 0,
+            spoiled: false,
             outstanding: BTreeMap::new(),
         };
         let greeting = Request::Greet(Greet::new(b""));
@@ -139,6 +142,7 @@ impl Peer {
     /// Adds bytes that are no request; the server may close the connection after them.
     pub fn spoil(&mut self, bytes: &[u8], outside: &mut Outside<'_>) {
         self.outbox.extend_from_slice(bytes);
+        self.spoiled = true;
         outside.network.excuse(self.connection);
     }
 

@@ -105,9 +105,12 @@ impl Worker {
     }
 
     /// From now on it only waits for what it has asked.
-    pub fn calm(&mut self) {
+    pub fn calm(&mut self, outside: &mut Outside<'_>) {
         self.calm = true;
         self.reads_from_ns = 0;
+        if let Some(mut peer) = self.peer.take_if(|peer| peer.spoiled) {
+            peer.abort(outside);
+        }
     }
 
     /// Whether everything that it asked was answered.
@@ -122,8 +125,8 @@ impl Worker {
 
     /// Parts in order.
     pub fn leave(&mut self, outside: &mut Outside<'_>) {
-        if let Some(peer) = self.peer.take() {
-            peer_close(peer, outside);
+        if let Some(mut peer) = self.peer.take() {
+            peer.close(outside);
         }
     }
 
@@ -240,8 +243,4 @@ impl Worker {
             _ => {}
         }
     }
-}
-
-fn peer_close(mut peer: Peer, outside: &mut Outside<'_>) {
-    peer.close(outside);
 }

@@ -278,6 +278,7 @@ impl Network {
         let connection = &self.connections[number];
         let gone = connection.reset
             || !connection.client_open
+            || connection.to_client.is_ending()
             || !matches!(connection.server, ServerEnd::Open(_));
         let length = rest.min(connection.to_client.space());
         if gone || rest == 0 {

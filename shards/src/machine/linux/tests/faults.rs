@@ -59,18 +59,21 @@ fn a_lost_completion_ends_the_shard() {
 }
 
 #[test]
-fn a_refused_enter_keeps_what_has_completed() {
+fn a_refused_enter_makes_room_and_keeps_what_has_completed() {
     let thread = std::thread::spawn(|| {
         let mut stage = Stage::new(&small_config(ReceiveMode::Multishot));
-        for number in 0..10 {
+        let cancel_nobody = |world: &mut LinuxWorld, number| {
             let nobody = Token::new(Purpose::Receive, 0, 0);
-            stage.world.cancel(nobody, Token::new(Purpose::Cancel, number, 0));
-        }
+            world.cancel(nobody, Token::new(Purpose::Cancel, number, 0));
+        };
+        (0..10).for_each(|number| cancel_nobody(&mut stage.world, number));
         stage.world.submit();
+        assert_eq!(stage.world.ring.completed(), 10);
         let _supervisor = seccomp::fail_next(libc::SYS_io_uring_enter, vec![libc::EBUSY; 3]);
-        let nobody = Token::new(Purpose::Receive, 0, 0);
-        stage.world.cancel(nobody, Token::new(Purpose::Cancel, 10, 0));
-        stage.world.submit();
+        cancel_nobody(&mut stage.world, 10);
+        stage.world.enter_once();
+        assert_eq!((stage.world.ring.completed(), stage.world.held.len()), (0, 10));
+        assert!(stage.world.pending());
         let slots: Vec<_> = stage.settle().iter().map(|c| c.token.slot()).collect();
         assert_eq!(slots, (0..=10).collect::<Vec<_>>(), "in order, and each once");
     });

@@ -169,6 +169,26 @@ fn a_reset_in_the_middle_returns_every_buffer() {
 }
 
 #[test]
+fn what_is_pending_can_be_reaped_without_a_submit() {
+    for mode in MODES {
+        let mut stage = Stage::new(&small_config(mode));
+        let (mut client, socket) = stage.connect();
+        stage.world.receive(&socket, receive_token(0), BufferSize::Small);
+        stage.settle();
+        assert!(!stage.world.pending(), "{mode:?}");
+        client.write_all(b"now").expect("open");
+        let started = Instant::now();
+        while !stage.world.pending() {
+            assert!(started.elapsed() < PATIENCE, "{mode:?}: it does not show");
+        }
+        let mut completions = Vec::new();
+        stage.world.reap(&mut completions);
+        assert_eq!(completions.len(), 1, "{mode:?}");
+        assert_eq!(completions[0].result, 3);
+    }
+}
+
+#[test]
 fn the_end_of_a_stream_is_a_completion_of_zero() {
     for mode in MODES {
         let mut stage = Stage::new(&small_config(mode));

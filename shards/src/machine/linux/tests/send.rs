@@ -1,6 +1,7 @@
 //! What a shard sees of sending and of a full submission queue (FAULTS.md row 25).
 
 use super::*;
+use crate::machine::alone::alone;
 use crate::world::SegmentMemory;
 use std::io::{Read, Write};
 
@@ -97,17 +98,32 @@ fn after_a_shutdown_the_peer_can_still_send() {
 
 #[test]
 fn sending_to_a_peer_that_is_gone_is_an_error_and_no_signal() {
-    let mut stage = Stage::new(&LinuxConfig::default());
-    let (client, socket) = stage.connect();
-    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("an option");
-    drop(client);
-    let mut result = 0;
-    for _ in 0..2 {
-        stage.world.send(&socket, send_token(0), plain(vec![1; 100]));
-        result = stage.wait_for(send_token(0)).result;
-        stage.world.take_back(send_token(0));
-    }
-    assert_eq!(result, -libc::EPIPE);
+    let path = "machine::linux::tests::send::\
+                sending_to_a_peer_that_is_gone_is_an_error_and_no_signal";
+    alone(path, || {
+        // Rust's programs ignore SIGPIPE, but a program that embeds the plane may not.
+        // SAFETY: the default action, before anything else runs in this process.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        for gather in [false, true] {
+            let mut stage = Stage::new(&LinuxConfig::default());
+            let (client, socket) = stage.connect();
+            socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("an option");
+            drop(client);
+            let mut result = 0;
+            for _ in 0..2 {
+                let mut segment = SegmentMemory::new(100);
+                segment.append(&[1; 100]).expect("it fits");
+                let mut outgoing = plain(vec![1; 100]);
+                if gather {
+                    outgoing.pin(segment.pin(0, 100));
+                }
+                stage.world.send(&socket, send_token(0), outgoing);
+                result = stage.wait_for(send_token(0)).result;
+                stage.world.take_back(send_token(0));
+            }
+            assert_eq!(result, -libc::EPIPE);
+        }
+    });
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! Requests that are not a message's way: queues are made, found, listed, counted, emptied and
+//! removed.
+
+use super::{Asker, Performed, Performer};
+use crate::world::Outgoing;
+use ringway_protocol::reply::{self, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
+use ringway_protocol::{Code, Header, Kind, QueueId, Rejection, Request, frame};
+
+impl Performer {
+    /// The requests that are not a message's way.
+    #[cold]
+    pub(super) fn administer(
+        &mut self,
+        asker: Asker,
+        request: Request<'_>,
+        out: &mut Outgoing,
+    ) -> Result<Performed, Rejection> {
+        let (kind, ids, out) = (request.kind(), asker.ids(), &mut out.bytes);
+        match request {
+            Request::Declare { name, options } => {
+                let (queue, created) = self.store.declare(name, options)?;
+                self.changed_queues();
+                reply::declared(out, ids, queue, created);
+            }
+            Request::Open { name } => {
+                let queue = match self.store.open(name) {
+                    Err(why) if why.code == Code::NoSuchQueue && self.auto_declare => {
+                        self.store.declare(name, None)?.0
+                    }
+                    opened => opened?,
+                };
+                self.changed_queues();
+                reply::number(out, kind, ids, queue.0);
+            }
+            Request::Purge { queue } => {
+                let removed = self.store.purge(queue)?;
+                self.journal.append();
+                reply::number(out, kind, ids, removed);
+            }
+            Request::Delete { queue } => {
+                let removed = self.store.delete(queue)?;
+                self.changed_queues();
+                reply::number(out, kind, ids, removed);
+            }
+            Request::Stat { queue } => self.stat(ids, queue, out)?,
+            Request::List { cursor, limit, prefix } => self.list(ids, (cursor, limit), prefix, out),
+            Request::Ping => {
+                frame::write(out, Header::reply(kind, Code::Ok, ids.0, ids.1), |_| ());
+            }
+            Request::Echo(body) => {
+                let mut header = Header::reply(kind, Code::Ok, ids.0, ids.1);
+                header.length = body.len() as u32;
+                out.extend_from_slice(&header.encode());
+                out.extend_from_slice(body);
+            }
+            Request::Greet(_) => return Err(Rejection::malformed("a second greeting")),
+            Request::Put { .. } | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
+                unreachable!("a message's way does not lead here")
+            }
+        }
+        Ok(Performed::Answered)
+    }
+
+    fn changed_queues(&mut self) {
+        self.journal.append();
+        self.stats().queues.set(self.store.queues() as u64);
+    }
+
+    fn stat(
+        &mut self,
+        ids: (u32, u32),
+        queue: Option<QueueId>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let header = Header::reply(Kind::Stat, Code::Ok, ids.0, ids.1);
+        let (columns, rows) = match queue {
+            Some(queue) => (QUEUE_COLUMNS.len(), vec![self.store.stat(queue)?.to_vec()]),
+            None => {
+                let rows = self.stats.iter().enumerate().map(|(shard, stats)| stats.row(shard));
+                (SHARD_COLUMNS.len(), rows.collect())
+            }
+        };
+        frame::write(out, header, |out| {
+            reply::figures(out, columns, rows.into_iter());
+        });
+        Ok(())
+    }
+
+    /// A page of this shard's queues; the last one points at the next shard.
+    fn list(
+        &mut self,
+        ids: (u32, u32),
+        (cursor, limit): (u64, u32),
+        prefix: &str,
+        out: &mut Vec<u8>,
+    ) {
+        let header = Header::reply(Kind::List, Code::Ok, ids.0, ids.1);
+        frame::write(out, header, |out| {
+            let start = out.len();
+            out.extend_from_slice(&[0; 12]);
+            let mut count = 0u32;
+            let mut visit = |entry: ListEntry<'_>| {
+                entry.encode(out);
+                count += 1;
+            };
+            let next = self.store.list(cursor as u32, limit, prefix, &mut visit);
+            let next = match next {
+                Some(slot) => list_cursor(self.shard, slot),
+                None if self.shard + 1 < self.stats.len() => list_cursor(self.shard + 1, 0),
+                None => 0,
+            };
+            out[start..start + 8].copy_from_slice(&next.to_le_bytes());
+            out[start + 8..start + 12].copy_from_slice(&count.to_le_bytes());
+        });
+    }
+}
+
+/// The cursor of a listing: which shard, and where in it. 0 is the start of the first shard, and
+/// the end.
+pub fn list_cursor(shard: usize, slot: u32) -> u64 {
+    (shard as u64) << 32 | u64::from(slot)
+}

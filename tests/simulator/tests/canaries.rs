@@ -1,0 +1,54 @@
+//! Every planted bug must be found: a suite that passes with one of them would pass with the real bug too.
+
+use ringway_simulator::canary::Canary;
+use ringway_simulator::run::{Options, run};
+
+/// Seeds that each bug gets; most of them must find it.
+const SEEDS: u64 = 5;
+
+/// How many of the seeds fail with this bug, and how.
+fn failures(canary: Canary) -> Vec<String> {
+    let options = Options { shards: Some(3), canary: Some(canary), ..Options::default() };
+    let runs = (0..SEEDS).map(|seed| run(seed, options));
+    runs.filter_map(|run| Some(run.err()?.sentences.join("; "))).collect()
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    for &canary in Canary::ALL {
+        let found = failures(canary);
+        println!("{}: found in {} of {SEEDS} seeds", canary.as_str(), found.len());
+        assert!(
+            found.len() as u64 > SEEDS / 2,
+            "{} ({}) was found by {} of {SEEDS} seeds only",
+            canary.as_str(),
+            canary.meaning(),
+            found.len()
+        );
+    }
+}
+
+/// The bugs that only the checker can see, with the word that its verdict must have.
+#[test]
+fn the_checker_names_what_it_finds() {
+    for (canary, verdict) in [
+        (Canary::Phantom, "Phantom: "),
+        (Canary::ReplyTwice, "Reply: "),
+        (Canary::RefusalHidden, "Lost: "),
+        (Canary::LeaseCutShort, "Duplicate: "),
+        (Canary::StaleSettles, "Stale: "),
+        (Canary::BufferTwice, "Phantom: "),
+    ] {
+        let found = failures(canary);
+        let named = found.iter().filter(|sentences| sentences.contains(verdict)).count();
+        assert!(named > 0, "{} is never called {verdict}{found:#?}", canary.as_str());
+    }
+}
+
+#[test]
+fn words_and_canaries_belong_together() {
+    for &canary in Canary::ALL {
+        assert_eq!(Canary::from_word(canary.as_str()), Some(canary));
+    }
+    assert!(Canary::ALL.len() >= 10, "the first tier has ten planted bugs");
+}
