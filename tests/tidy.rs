@@ -37,11 +37,14 @@ const WAY: [&str; 13] = [
 /// What else is in `path/`, and why a first reading can leave it out.
 const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("connection/closing.rs", "the end of a connection"),
+    ("connection/pausing.rs", "a receive that has to wait, or changes its buffers"),
     ("connection/slots.rs", "where connections are kept"),
+    ("dispatch/reception.rs", "the greeting"),
     ("handoff/", "requests to a queue of another shard"),
     ("mod.rs", "names the stages"),
     ("origin.rs", "where a request came from: one small type"),
     ("perform/administer.rs", "declare, list, stat, purge, delete"),
+    ("perform/answers.rs", "takes that waited"),
     ("queue/catalog.rs", "names become ids"),
     ("queue/dead_letters.rs", "deliveries that came too often"),
     ("queue/held.rs", "memory held against memory in use"),
