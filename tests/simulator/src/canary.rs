@@ -34,7 +34,7 @@ macro_rules! canaries {
 }
 
 canaries! {
-    IgnoreMore = "ignore-more", "a receive that ended is not re-armed: a missing F_MORE is overlooked";
+    IgnoreMore = "ignore-more", "a receive that ended stays so: a missing F_MORE is overlooked";
     ReceiveTwice = "receive-twice", "received bytes are consumed twice";
     ReceiveSkips = "receive-skips", "a received byte is lost";
     BufferTwice = "buffer-twice", "a receive buffer is overwritten while its bytes are needed";
