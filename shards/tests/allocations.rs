@@ -1,7 +1,8 @@
-//! Nothing allocates per message: 50 connections, half of their requests to queues of the other shard.
+//! Nothing allocates per message: 50 connections, half of their requests to queues of the other
+//! shard.
 //!
-//! The count is of the whole process, so it covers the shard threads and more; the client below allocates nothing
-//! after its warm-up either.
+//! The count is of the whole process, so it covers the shard threads and more; the client below
+//! allocates nothing after its warm-up either.
 
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
@@ -22,15 +23,16 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const CONNECTIONS: usize = 50;
 const WARM_UP_ROUNDS: u32 = 2_000;
 const COUNTED_ROUNDS: u32 = 2_000;
-/// Messages of a request, by connection: one, a run that is copied into the reply, a run that is pinned.
+/// Messages of a request, by connection: one, a run that is copied into the reply, a run that is
+/// pinned.
 const BATCHES: [u32; 3] = [1, 16, 64];
 /// Longer than the test: a shard that sleeps waits in glommio, and that allocates for each sleep.
 const SPIN: Duration = Duration::from_secs(600);
 /// Bytes of the lease's id in the body of an acknowledgement, after the queue's.
 const LEASE_AT: usize = HEADER_BYTES + 8;
 
-/// A connection with a queue of its own. In each round it acknowledges what the round before delivered, puts
-/// a batch and takes it.
+/// A connection with a queue of its own. In each round it acknowledges what the round before
+/// delivered, puts a batch and takes it.
 struct Peer {
     socket: TcpStream,
     received: Box<[u8]>,
