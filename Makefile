@@ -5,16 +5,16 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo serve load test check bench sim fuzz doctor format clippy docs quick loom
+.PHONY: help setup demo serve load doctor test bench sim fuzz check format lint docs quick
 
 RINGWAY := cargo run --release --quiet --package ringway --
 # What follows the verb: make serve ARGS="--shards 2"
 ARGS ?=
-# The simulator's first seed and how many follow; make sim SEED=7 runs that one alone.
+# The simulator's seed: one alone, or how many from 1 on.
 SEED ?=
 SEEDS ?= 100
-# How many inputs each fuzz target gets.
-FUZZ_RUNS ?= 20000
+# Inputs of each fuzz target.
+RUNS ?= 1000000
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -28,7 +28,7 @@ demo: setup ## build, serve on loopback, drive it for ten seconds, report
 serve: ## serve queues on 127.0.0.1:7311: make serve ARGS="--shards 2"
 	@$(RINGWAY) serve $(ARGS)
 
-load: ## drive a plane that is serving: make load ARGS="--op put-take --duration 10s"
+load: ## drive a plane that is serving: make load ARGS="--op put --duration 10s"
 	@$(RINGWAY) load $(ARGS)
 
 doctor: ## say what this host allows, and what to do about the rest
@@ -37,33 +37,32 @@ doctor: ## say what this host allows, and what to do about the rest
 test: setup ## every test
 	cargo test --workspace --quiet
 
-bench: ## ours, the floors and the peers in turn, with ratios
+bench: ## ours beside its floors and peers, in turn, with ratios
 	cargo build --release --quiet --workspace
+	cargo bench --quiet --package ringway-bench
 	cargo run --release --quiet --package ringway-bench --bin ringway-suite -- $(ARGS)
 
-sim: ## the shards under a seed: make sim SEED=7, or many of them
-	cargo run --release --quiet --package ringway-simulator -- \
+sim: ## whole planes under a seed: make sim SEED=7, or SEEDS=1000
+	cargo run --quiet --package ringway-simulator -- \
 	  $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
 
-fuzz: ## feed each parser random bytes: make fuzz FUZZ_RUNS=1000000
-	@scripts/fuzz.sh $(FUZZ_RUNS)
+fuzz: ## feed each parser hostile bytes: make fuzz RUNS=10000000
+	@RUNS=$(RUNS) scripts/fuzz.sh
 
-check: format clippy test docs quick loom sim fuzz ## all that CI runs
+check: format lint test docs quick sim fuzz ## all that CI runs
 	@echo "check: everything passed"
 
 format:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
-clippy:
+lint:
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
-# The benchmarks with tiny inputs, so that they cannot rot.
+# The benchmarks with tiny inputs and the build of the tests, so that they cannot rot.
 quick:
-	cargo bench --workspace --quiet --profile dev -- --test
-
-# Every interleaving of what crosses threads; a build of its own, because loom replaces the atomics.
-loom:
-	RUSTFLAGS="--cfg loom" cargo test --package ringway-shards --test loom --quiet --target-dir target/loom
+	cargo test --quiet --package ringway-bench --benches
+	cargo run --quiet --package ringway-bench --bin ringway-suite -- --quick >/dev/null

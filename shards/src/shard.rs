@@ -4,7 +4,11 @@
 //! gathered, in the order of a message's way. Who calls it decides when to spin and when to sleep:
 //! `plane` on Linux, a scheduler in the simulator.
 
-use crate::lane::{Command, Lanes};
+mod life;
+
+pub use life::Life;
+
+use crate::lane::Lanes;
 use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
 use crate::path::accept::Listeners;
 use crate::path::connection::closing::ConnectionTimer;
@@ -15,8 +19,7 @@ use crate::path::perform::Performer;
 use crate::path::queue::{Store, StoreConfig};
 use crate::stats::ShardStats;
 use crate::world::{Completion, Outgoing, Wheel, World};
-use ringway_protocol::{Code, QueueOptions, Rejection};
-use rtrb::Consumer;
+use ringway_protocol::QueueOptions;
 use std::sync::Arc;
 
 /// What a shard is told once.
@@ -49,19 +52,6 @@ pub enum Turn {
     Worked,
     /// It found nothing.
     Idle,
-}
-
-/// How far the end of a shard has come.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Life {
-    /// It serves.
-    Serving,
-    /// No new connections, no puts; takes and acknowledgements are served.
-    Draining,
-    /// Its connections are being closed.
-    Stopping,
-    /// Nothing is under way any more.
-    Stopped,
 }
 
 /// One core's executor's only task drives one of these.
@@ -227,39 +217,6 @@ impl<W: World> Shard<W> {
     /// Messages that would be lost if the shard stopped now.
     pub fn messages(&self) -> u64 {
         self.performer.store.ready() + self.performer.store.leased()
-    }
-
-    /// No new connections and no puts from now on; takes and acknowledgements are served. Peers are
-    /// still accepted, so that each hears why it is turned away instead of waiting in the backlog.
-    pub fn drain(&mut self) {
-        if self.life == Life::Serving {
-            self.life = Life::Draining;
-            self.performer.draining = true;
-        }
-    }
-
-    /// Parts with every connection; the shard has stopped when the last is closed.
-    pub fn stop(&mut self) {
-        self.drain();
-        self.life = self.life.max(Life::Stopping);
-        self.stop_accepting();
-        let slots: Vec<u32> = self.connections.slots().collect();
-        for slot in slots {
-            self.part(slot, Some(Rejection::new(Code::Draining, "the server is going down")));
-        }
-    }
-
-    /// Whether the shard was told to stop and nothing is under way any more.
-    fn has_ended(&self) -> bool {
-        self.life == Life::Stopping
-            && self.connections.is_empty()
-            && !self.listeners.any_armed()
-            && !self.handoffs.has_unsent()
-    }
-
-    /// Takes lanes and commands from this ring from now on.
-    pub fn listen_to(&mut self, commands: Consumer<Command>) {
-        self.lanes = Lanes::new(commands);
     }
 
     /// How far the shard's end has come.

@@ -1,4 +1,5 @@
-//! Hosts that forbid something: one line with cause and remedy, and code 78, before a port is bound.
+//! Hosts that forbid something: one line with cause and remedy, and code 78, before a port is
+//! bound.
 
 use std::process::Output;
 

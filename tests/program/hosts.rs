@@ -16,7 +16,10 @@ const USER: u32 = 2_000_000;
 /// The program as an ordinary user with these limits, in a folder that he may read.
 fn limited(folder: &TempDir, user: u32, limits: &[&str]) -> Command {
     let program = folder.path().join("ringway");
-    fs::copy(env!("CARGO_BIN_EXE_ringway"), &program).expect("copied");
+    // By another process: a descriptor of ours that is open for writing would be inherited by what
+    // other tests start meanwhile, and the copy be "busy".
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_ringway")).arg(&program).status();
+    assert!(copied.expect("cp is part of coreutils").success());
     let everybody = fs::Permissions::from_mode(0o755);
     fs::set_permissions(folder.path(), everybody).expect("our own folder");
     let mut command = Command::new("prlimit");

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod command;
+mod demo;
 mod drain;
 mod hosts;
 mod queue;

@@ -35,13 +35,15 @@ impl File {
         code_of(&self.text)
     }
 
-    /// The lines before the test module at the bottom.
-    pub fn lines_without_tests(&self) -> usize {
-        let lines: Vec<&str> = self.text.lines().collect();
+    /// The lines that are neither blank nor comments, before the test module at the bottom.
+    pub fn code_lines_without_tests(&self) -> usize {
+        let code = self.code();
+        let lines: Vec<&str> = code.lines().collect();
         let tests = lines.windows(2).position(|pair| {
             pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{')
         });
-        tests.unwrap_or(lines.len())
+        let before_tests = &lines[..tests.unwrap_or(lines.len())];
+        before_tests.iter().filter(|line| !line.trim().is_empty()).count()
     }
 }
 

@@ -44,7 +44,6 @@ impl Live {
             now.refused,
             now.failed,
         ));
-        self.bar.tick();
         self.last = now;
     }
 

@@ -8,9 +8,11 @@
 //!
 //! What keeps the figures honest: refusals and failures are never operations; an open loop
 //! measures from the intended time of sending ([`pace`]); what is put must be taken exactly once
-//! ([`tally::Account`]); and a generator that is itself the bottleneck says so.
+//! ([`books::Account`]); and a generator that is itself the bottleneck says so.
 
+pub mod books;
 pub mod control;
+pub mod ledger;
 mod live;
 pub mod pace;
 pub mod plan;

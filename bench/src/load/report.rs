@@ -6,8 +6,9 @@ use hdrhistogram::Histogram;
 use ringway_client::Code;
 use serde::Serialize;
 
+use crate::load::books::Imbalance;
 use crate::load::settings::{Operation, Settings};
-use crate::load::tally::{Imbalance, Measured, Tally};
+use crate::load::tally::{Measured, Tally};
 use crate::load::window::Window;
 use crate::load::worker::Busy;
 

@@ -8,13 +8,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::load::books::{Account, Imbalance};
 use crate::load::control::{Control, Published, Task};
+use crate::load::ledger::Ledger;
 use crate::load::live::Live;
 use crate::load::plan::{LoadError, Plan, check_cpus};
 use crate::load::report::Report;
 use crate::load::settings::{Operation, Settings};
-use crate::load::slots::Ledger;
-use crate::load::tally::{Account, Imbalance, Tally};
+use crate::load::tally::Tally;
 use crate::load::watch::Watch;
 use crate::load::window::{Snapshot, Window};
 use crate::load::worker::{Busy, Worker};

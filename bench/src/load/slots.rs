@@ -9,102 +9,14 @@
 //! always holds enough for every take that reaches it, its depth stays below connections x
 //! pipeline x batch, and when every slot has finished its round, nothing is left.
 
-use ringway_client::{Code, Outbox, Pipeline, Range, Reply, Request, Take, Template};
-use ringway_protocol::QueueId;
+use ringway_client::{Code, Outbox, Pipeline, Range, Reply, Request};
 use ringway_protocol::frame::Frame;
 use ringway_protocol::reply::Delivery;
 
 use crate::load::control::Task;
-use crate::load::settings::{Acknowledge, Operation, Settings};
-use crate::load::tally::{Account, Measured, Tally};
-
-/// A queue as a thread uses it, with its requests already encoded.
-pub struct Target {
-    /// The queue.
-    pub queue: QueueId,
-    put: Template,
-    take: Template,
-}
-
-/// What all connections of a thread share.
-pub struct Ledger {
-    /// The run's operation.
-    pub operation: Operation,
-    /// What this stage does.
-    pub task: Task,
-    /// Whether a slot that is done begins again by itself: a closed loop that is not told to stop.
-    pub restart: bool,
-    /// When the replies at hand were read, in nanoseconds.
-    pub now_ns: u64,
-    /// Replies that brought something about: any but a take that found nothing.
-    pub progress: u64,
-    /// Every queue of the run.
-    pub targets: Vec<Target>,
-    /// Their books, by the same index.
-    pub accounts: Vec<Account>,
-    /// What is counted.
-    pub tally: Tally,
-    put_batch: u32,
-    batch: u32,
-    leased: bool,
-    echo: Template,
-    take_bytes: u32,
-    size: usize,
-}
-
-impl Ledger {
-    /// Encodes the requests of a run on these queues, of a plane of so many shards.
-    pub fn new(
-        settings: &Settings,
-        queues: &[QueueId],
-        shards: usize,
-    ) -> Result<Self, ringway_client::Error> {
-        let payload = vec![0x5a; settings.size];
-        let put_batch = settings.put_batch();
-        let mut batch = ringway_client::Batch::default();
-        if settings.operation != Operation::Echo {
-            (0..put_batch).try_for_each(|_| batch.push(&[], &payload))?;
-        }
-        let mut ledger = Self {
-            operation: settings.operation,
-            task: Task::Run,
-            restart: false,
-            now_ns: 0,
-            progress: 0,
-            targets: Vec::new(),
-            accounts: vec![Account::default(); queues.len()],
-            tally: Tally { by_shard: vec![0; shards], ..Tally::default() },
-            put_batch,
-            batch: settings.batch,
-            leased: settings.acknowledge == Acknowledge::Lease,
-            echo: Template::new(&Request::Echo(&payload)),
-            take_bytes: (u64::from(settings.batch) * settings.record_bytes()) as u32,
-            size: settings.size,
-        };
-        ledger.targets = (queues.iter())
-            .map(|queue| Target {
-                queue: *queue,
-                put: Template::put(*queue, &batch),
-                take: Template::new(&Request::Take(ledger.take(*queue, settings.batch))),
-            })
-            .collect();
-        Ok(ledger)
-    }
-
-    fn take(&self, queue: QueueId, messages_max: u32) -> Take {
-        let acknowledged = !self.leased;
-        let bytes_max = self.take_bytes;
-        Take { queue, messages_max, bytes_max, wait_ms: 0, lease_ms: 0, acknowledged }
-    }
-
-    /// Messages that a slot's next round moves.
-    fn round(&self) -> u32 {
-        match self.task {
-            Task::Fill(_) => self.put_batch,
-            _ => self.batch,
-        }
-    }
-}
+use crate::load::ledger::Ledger;
+use crate::load::settings::Operation;
+use crate::load::tally::Measured;
 
 /// The request that a slot waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

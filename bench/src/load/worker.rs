@@ -8,13 +8,16 @@ use std::time::Duration;
 use ringway_client::{Error, Pipeline};
 
 use crate::load::control::{Control, Published, Task};
+use crate::load::ledger::Ledger;
 use crate::load::pace::Pace;
 use crate::load::settings::Settings;
-use crate::load::slots::{Flow, Ledger};
+use crate::load::slots::Flow;
 use crate::load::watch::Watch;
 
-/// Reads of an empty socket that tell what one costs.
-const CALIBRATION_READS: u32 = 256;
+/// Series of reads of an empty socket, and reads of one, that tell what a read in vain costs.
+const CALIBRATION: (u64, u64) = (8, 32);
+/// Most that a round costs beside its reads. One that took longer was not on its CPU all the time.
+const ROUND_NS_MAX: u64 = 2_000;
 
 /// Where a thread's time went while latencies were recorded, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,7 +106,7 @@ impl<'a> Worker<'a> {
             self.ledger.restart = running && self.pace.is_none();
             self.note_recording(now_ns);
             let longest = if running { self.begin_due(now_ns) } else { Duration::MAX };
-            let moved = self.round(longest);
+            let (moved, empty_reads) = self.round(longest);
             self.ledger.tally.publish(self.published);
             let in_flight: usize = self.flows.iter().map(|flow| flow.slots.in_flight()).sum();
             let more = running && self.flows.iter().any(|flow| flow.slots.can_begin());
@@ -111,8 +114,10 @@ impl<'a> Worker<'a> {
                 break;
             }
             let before_ns = std::mem::replace(&mut now_ns, self.control.now());
-            if !moved && !self.watch.sleeps() {
-                self.idle(now_ns - before_ns);
+            let most_ns = 2 * empty_reads * self.empty_read_ns + ROUND_NS_MAX;
+            match moved {
+                true => self.idle(empty_reads * self.empty_read_ns),
+                false => self.idle((now_ns - before_ns).min(most_ns)),
             }
             if self.ledger.progress != progress || in_flight == 0 {
                 (progress, progress_ns) = (self.ledger.progress, now_ns);
@@ -172,12 +177,13 @@ impl<'a> Worker<'a> {
         if full < self.flows.len() { pace.sleep(now_ns) } else { Duration::MAX }
     }
 
-    /// Gives each connection that may have replies its turn. Returns whether any had.
-    fn round(&mut self, longest: Duration) -> bool {
+    /// Gives each connection that may have replies its turn. Returns whether any had, and how
+    /// many reads found nothing.
+    fn round(&mut self, longest: Duration) -> (bool, u64) {
         if let Err(error) = self.watch.wait(&mut self.flows, &mut self.ready, longest) {
             self.ledger.tally.fail(1, &format!("the kernel names no ready connections: {error}"));
         }
-        let mut moved = false;
+        let (mut moved, mut empty_reads) = (false, 0);
         if self.watch.asks() {
             let mut ready = std::mem::take(&mut self.ready);
             ready.retain(|index| {
@@ -190,7 +196,6 @@ impl<'a> Worker<'a> {
             });
             self.ready = ready;
         } else {
-            let mut empty_reads = 0;
             for index in 0..self.flows.len() {
                 if self.flows[index].slots.in_flight() > 0 {
                     let empty = self.turn(index) == 0;
@@ -198,17 +203,14 @@ impl<'a> Worker<'a> {
                     moved |= !empty;
                 }
             }
-            if moved {
-                self.idle(empty_reads * self.empty_read_ns);
-            }
         }
-        moved
+        (moved, empty_reads)
     }
 
     /// Accounts for time spent looking for replies in vain.
     #[inline]
     fn idle(&mut self, ns: u64) {
-        if self.recording_since.is_some() {
+        if self.recording_since.is_some() && !self.watch.sleeps() {
             self.busy.idle_ns += ns;
         }
     }
@@ -287,12 +289,18 @@ impl<'a> Worker<'a> {
         let Some(pipeline) = self.flows.first_mut().and_then(|flow| flow.pipeline.as_mut()) else {
             return;
         };
-        let start_ns = self.control.now();
-        for _ in 0..CALIBRATION_READS {
-            // An error comes back with the first real read, which reports it.
-            let _ = pipeline.receive();
-        }
-        self.empty_read_ns = (self.control.now() - start_ns) / u64::from(CALIBRATION_READS);
+        let (series, reads) = CALIBRATION;
+        let control = self.control;
+        let one = |_| {
+            let start_ns = control.now();
+            for _ in 0..reads {
+                // An error comes back with the first real read, which reports it.
+                let _ = pipeline.receive();
+            }
+            (control.now() - start_ns) / reads
+        };
+        // The shortest: in the others the thread may have lost its CPU.
+        self.empty_read_ns = (0..series).map(one).min().unwrap_or(0);
     }
 }
 

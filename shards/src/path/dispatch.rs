@@ -1,26 +1,17 @@
 //! A frame to its owner: the only place that knows where a queue lives.
 
-use crate::limits::{OUTBOUND_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX, WAIT_BYTES_MAX};
+use crate::limits::{OUTBOUND_BYTES_MAX, WAIT_BYTES_MAX};
+mod reception;
+
+pub use reception::Reception;
+
 use crate::path::connection::{Connection, Phase, Stall};
 use crate::path::decode::Flow;
 use crate::path::handoff::Handoffs;
 use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
-use ringway_protocol::greeting::{Greet, Welcome};
-use ringway_protocol::limits::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX, TAKE_MESSAGES_MAX};
 use ringway_protocol::name::shard_of;
 use ringway_protocol::{Code, Frame, Header, Kind, QueueId, QueueName, Rejection, Request};
-
-/// What a greeting is checked against and answered with.
-#[derive(Clone, Debug, Default)]
-pub struct Reception {
-    /// The token that a greeting must carry; empty for none.
-    pub token: Vec<u8>,
-    /// The address of each shard, as clients should use it.
-    pub addresses: Vec<String>,
-    /// Milliseconds of silence after which a peer is probed.
-    pub heartbeat_ms: u32,
-}
 
 /// Where frames go from here.
 pub struct Dispatcher<'a, S> {
@@ -140,58 +131,6 @@ impl<S> Dispatcher<'_, S> {
         connection.promised += promised;
         Flow::Next
     }
-
-    #[cold]
-    fn greet(&mut self, connection: &mut Connection<S>, frame: Frame<'_>) -> Flow {
-        match self.welcome(frame) {
-            Ok(welcome) => {
-                let Header { stream, request, .. } = frame.header;
-                let header = Header::reply(Kind::Greet, Code::Ok, stream, request);
-                ringway_protocol::frame::write(&mut connection.outbox.bytes, header, |out| {
-                    welcome.encode(out);
-                });
-                connection.phase = Phase::Ready;
-                Flow::Welcomed
-            }
-            Err(why) => {
-                self.performer.stats().refused.add(1);
-                connection.part(Some(why));
-                Flow::Close
-            }
-        }
-    }
-
-    fn welcome(&self, frame: Frame<'_>) -> Result<Welcome, Rejection> {
-        if frame.header.kind != Kind::Greet as u8 {
-            return Err(Rejection::new(Code::NotGreeted, "the first frame is not a greeting"));
-        }
-        let greet = match Request::decode(frame)? {
-            Request::Greet(greet) => greet,
-            _ => unreachable!("the kind was looked at"),
-        };
-        let version = greet.agree()?;
-        if !self.is_authorized(&greet) {
-            return Err(Rejection::new(Code::Unauthorized, "the token is missing or wrong"));
-        }
-        Ok(Welcome {
-            version,
-            shard: self.performer.shard as u16,
-            frame_bytes_max: FRAME_BYTES_MAX as u32,
-            payload_bytes_max: PAYLOAD_BYTES_MAX as u32,
-            take_messages_max: TAKE_MESSAGES_MAX,
-            requests_in_flight_max: REQUESTS_IN_FLIGHT_MAX,
-            wait_bytes_max: WAIT_BYTES_MAX as u32,
-            heartbeat_ms: self.reception.heartbeat_ms,
-            shards: self.reception.addresses.clone(),
-        })
-    }
-
-    /// Compares in a time that depends on the lengths only.
-    fn is_authorized(&self, greet: &Greet<'_>) -> bool {
-        let token = &self.reception.token;
-        let differs = token.iter().zip(greet.token).fold(0, |acc, (a, b)| acc | (a ^ b));
-        token.is_empty() || (differs == 0 && token.len() == greet.token.len())
-    }
 }
 
 /// The shard that must serve a frame; anything that no shard owns is served where it arrived.
@@ -225,6 +164,7 @@ fn owner(frame: Frame<'_>, here: usize, shards: usize) -> Result<usize, Rejectio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringway_protocol::limits::FRAME_BYTES_MAX;
 
     /// The owner of a request, as a number, or the code of its refusal.
     fn check(request: Request<'_>, expected: Result<usize, Code>) {

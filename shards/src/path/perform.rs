@@ -1,6 +1,7 @@
 //! A request is carried out on this shard's queues, and its outcome becomes a reply.
 
 mod administer;
+mod answers;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::journal::Journal;
@@ -230,35 +231,5 @@ impl Performer {
         }
         reply::settled(&mut out.bytes, kind, asker.ids(), settlement, &self.verdicts);
         Ok(Performed::Answered)
-    }
-
-    /// Answers one waiting take, if one can be served or has waited long enough.
-    ///
-    /// `place` finds where its reply goes, or `None` if its asker is gone.
-    pub fn answer(&mut self) -> Option<(Origin, Take, Result<(), Rejection>)> {
-        let answer = self.store.next_answer(self.now_ns, &mut self.taken)?;
-        Some((answer.origin, answer.take, answer.outcome))
-    }
-
-    /// Writes the reply that [`Performer::answer`] decided on.
-    pub fn write_answer(
-        &mut self,
-        asker: Asker,
-        take: &Take,
-        outcome: Result<(), Rejection>,
-        out: &mut Outgoing,
-    ) -> Performed {
-        match outcome {
-            Ok(()) => self.deliver(asker, take.queue, out),
-            Err(why) => self.refuse(asker, Some(Kind::Take), why, out),
-        }
-    }
-
-    /// Gives back what [`Performer::answer`] took for an asker that is gone.
-    pub fn give_back_answer(&mut self, take: &Take) {
-        if self.taken.lease.0 != 0 {
-            self.store.release(take.queue, self.taken.lease);
-        }
-        self.taken.runs.clear();
     }
 }

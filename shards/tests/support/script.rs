@@ -1,11 +1,13 @@
 //! The small language of the cases: one command a line, its outcome as text.
 //!
 //! ```text
-//! declare NAME [messages=N] [bytes=N] [lease=MS] [wait=MS] [deliveries=N] [policy=drop-oldest] -> created | exists
+//! declare NAME [messages=N] [bytes=N] [lease=MS] [wait=MS] [deliveries=N] [policy=drop-oldest]
+//!   -> created | exists
 //! open NAME                                            -> ok
-//! put NAME PAYLOAD...                                  -> the first sequence; x*100 is a payload of 100 bytes of x
-//! take NAME N [bytes=N] [lease=MS] [wait=MS] [acknowledged] [by=ASKER] -> lease 1: a b | c#2   (| ends a run, # counts)
-//! ack NAME LEASE FIRST+COUNT...                        -> 2 settled | 1 settled, 1 stale: 0+1 settled, 1+1 stale
+//! put NAME PAYLOAD... -> the first sequence; x*100 is a payload of 100 bytes of x
+//! take NAME N [bytes=N] [lease=MS] [wait=MS] [acknowledged] [by=ASKER]
+//!   -> lease 1: a b | c#2 (| ends a run, # counts)
+//! ack NAME LEASE FIRST+COUNT... -> 2 settled | 1 settled, 1 stale: 0+1 settled, 1+1 stale
 //! nack, release                                        the same; a release has no outcome
 //! at MS                                                moves the time and lets expire
 //! answers                                              -> ASKER: a b; ASKER: nothing

@@ -1,8 +1,9 @@
 //! Simulated clients: they speak the real protocol, in pieces of any size, and some of them misbehave.
 //!
 //! [`peer`] is one connection with its requests; [`worker`] puts, takes and settles; [`vandal`] breaks the
-//! protocol; [`sweeper`] empties every queue at the end. Everything they see goes to the checker.
+//! protocol; [`glutton`] does not read; [`sweeper`] empties every queue at the end. Everything they see goes to the checker.
 
+pub mod glutton;
 pub mod payload;
 pub mod peer;
 pub mod queues;

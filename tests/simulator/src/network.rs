@@ -172,7 +172,12 @@ impl Network {
 
     /// Counts something that happened.
     pub fn count(&mut self, name: &'static str) {
-        *self.tally.entry(name).or_default() += 1;
+        self.count_many(name, 1);
+    }
+
+    /// Counts something that happened so many times.
+    pub fn count_many(&mut self, name: &'static str, times: u64) {
+        *self.tally.entry(name).or_default() += times;
     }
 
     /// Notes something in the trace.

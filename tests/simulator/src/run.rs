@@ -147,6 +147,7 @@ fn play(mut scheduler: Scheduler, steps: u64) -> Result<(u64, u64), Vec<String>>
     if let Err(sentence) = swept.and_then(|()| scheduler.end()) {
         sentences.push(sentence);
     }
+    scheduler.tally_shards();
     let totals = scheduler.totals();
     let mut violations = std::mem::take(&mut scheduler.checker).finish();
     violations.retain(|violation| whole || violation.verdict != Verdict::Lost);

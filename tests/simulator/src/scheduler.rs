@@ -7,6 +7,7 @@ use crate::canary::Canary;
 use crate::chance::Chance;
 use crate::checker::Checker;
 use crate::client::Outside;
+use crate::client::glutton::Glutton;
 use crate::client::queues::QueuePlan;
 use crate::client::sweeper::Sweeper;
 use crate::client::vandal::Vandal;
@@ -15,7 +16,7 @@ use crate::network::Network;
 use crate::shards_under_test::ShardsUnderTest;
 
 /// Longest that a shard gets no turn, in nanoseconds.
-const STARVED_NS_MAX: u64 = 5_000_000;
+const STARVED_NS_MAX: usize = 60_000_000;
 /// Longest stall of the whole machine, in nanoseconds.
 const STALL_NS_MAX: u64 = 60_000_000;
 /// Longest jump of the clock when nothing moves, in nanoseconds.
@@ -29,6 +30,8 @@ const ANSWERED_NS: u64 = 500_000_000;
 /// Nanoseconds within which everything ends: connections linger for a second at most.
 const ENDED_NS: u64 = 3_000_000_000;
 
+/// Bytes of a pipe or a buffer that count as wide.
+const WIDE_BYTES: usize = 64 << 10;
 /// Things left open that a failure names.
 const OPEN_SHOWN_MAX: usize = 20;
 
@@ -55,6 +58,7 @@ pub struct Scheduler {
     starved_until_ns: Vec<u64>,
     workers: Vec<Worker>,
     vandals: Vec<Vandal>,
+    glutton: Option<Glutton>,
     sweeper: Sweeper,
     chance: Chance,
     connections: u64,
@@ -73,6 +77,9 @@ impl Scheduler {
         let vandals = if chance.once_in(2) { chance.between(1, 3) } else { 0 };
         let faults = network.borrow().faults().clone();
         let narrowest = faults.buffers[0].1.min(faults.pipe_bytes);
+        // Through narrow pipes and small buffers its appetite would not fit the steps of a run.
+        let wide = faults.pipe_bytes >= WIDE_BYTES && faults.buffers[1].1 >= WIDE_BYTES;
+        let glutton = wide.then(|| Glutton::new(chance.fork(), shards));
         let worker = |_| Worker::new(chance.fork(), plans.clone(), (shards, narrowest));
         let workers = (0..workers).map(worker).collect();
         let vandals = (0..vandals).map(|_| Vandal::new(chance.fork(), shards + 1)).collect();
@@ -84,10 +91,19 @@ impl Scheduler {
             starved_until_ns: vec![0; shards],
             workers,
             vandals,
+            glutton,
             sweeper: Sweeper::new(chance.fork(), plans, shards),
             chance,
             connections: 0,
             messages: 1,
+        }
+    }
+
+    /// Adds what the shards themselves have counted to the network's tally.
+    pub fn tally_shards(&mut self) {
+        let mut network = self.network.borrow_mut();
+        for (name, count) in self.shards.figures() {
+            network.count_many(name, count);
         }
     }
 
@@ -114,6 +130,7 @@ impl Scheduler {
         self.network.borrow_mut().calm();
         self.with_outside(|outside, this| {
             this.workers.iter_mut().for_each(|worker| worker.calm(outside));
+            this.glutton.iter_mut().for_each(Glutton::calm);
         });
         for mut vandal in std::mem::take(&mut self.vandals) {
             self.with_outside(|outside, _| vandal.calm(outside));
@@ -122,9 +139,7 @@ impl Scheduler {
 
     /// Runs the calm world until every request is answered.
     pub fn settle_requests(&mut self) -> Result<(), String> {
-        self.settle("every request is answered in time", ANSWERED_NS, |this| {
-            this.workers.iter().all(Worker::is_done)
-        })
+        self.settle("every request is answered in time", ANSWERED_NS, Self::is_answered)
     }
 
     /// Runs the calm world until the sweeper has emptied every queue.
@@ -144,6 +159,7 @@ impl Scheduler {
         if self.chance.once_in(2) {
             self.with_outside(|outside, this| {
                 this.workers.iter_mut().for_each(|worker| worker.leave(outside));
+                this.glutton.iter_mut().for_each(|glutton| glutton.leave(outside));
                 this.sweeper.leave(outside);
             });
             self.settle("every socket is closed in time", ENDED_NS, |this| {
@@ -201,11 +217,17 @@ impl Scheduler {
         }
         self.with_outside(|outside, this| {
             this.workers.iter_mut().for_each(|worker| worker.step(outside));
+            this.glutton.iter_mut().for_each(|glutton| glutton.step(outside));
         });
         let abandoned = self.network.borrow().any_abandoned();
-        if !abandoned && self.workers.iter().all(Worker::is_done) {
+        if !abandoned && self.is_answered() {
             self.with_outside(|outside, this| this.sweeper.step(outside));
         }
+    }
+
+    fn is_answered(&self) -> bool {
+        let glutton = self.glutton.as_ref().is_none_or(Glutton::is_done);
+        glutton && self.workers.iter().all(Worker::is_done)
     }
 
     /// How long nothing will happen.
@@ -236,7 +258,7 @@ impl Scheduler {
         self.network.borrow_mut().advance(by_ns);
         if self.chance.happens(faults.starved_shard) {
             let shard = self.chance.below(self.sleep.len());
-            let until_ns = self.chance.between(1, STARVED_NS_MAX);
+            let until_ns = self.chance.magnitude(STARVED_NS_MAX) as u64;
             self.starved_until_ns[shard] = self.network.borrow().now_ns() + until_ns;
             self.network.borrow_mut().count("starved shards");
         }
@@ -288,22 +310,25 @@ impl Scheduler {
 
     fn visit_client(&mut self) {
         let (workers, vandals) = (self.workers.len(), self.vandals.len());
-        let client = self.chance.below(workers + vandals);
+        let client = self.chance.below(workers + vandals + usize::from(self.glutton.is_some()));
         self.with_outside(|outside, this| {
             if client < workers {
                 this.workers[client].step(outside);
-            } else {
+            } else if client < workers + vandals {
                 this.vandals[client - workers].step(outside);
+            } else {
+                this.glutton.iter_mut().for_each(|glutton| glutton.step(outside));
             }
         });
     }
 
     /// Lends clients what they reach outside themselves.
     fn with_outside(&mut self, act: impl FnOnce(&mut Outside<'_>, &mut Clients<'_>)) {
-        let Self { network, checker, connections, messages, workers, vandals, sweeper, .. } = self;
+        let Self { network, checker, connections, messages, .. } = self;
+        let Self { workers, vandals, glutton, sweeper, .. } = self;
         let mut network = network.borrow_mut();
         let mut outside = Outside { network: &mut network, checker, connections, messages };
-        act(&mut outside, &mut Clients { workers, vandals, sweeper });
+        act(&mut outside, &mut Clients { workers, vandals, glutton, sweeper });
     }
 }
 
@@ -311,5 +336,6 @@ impl Scheduler {
 struct Clients<'a> {
     workers: &'a mut Vec<Worker>,
     vandals: &'a mut Vec<Vandal>,
+    glutton: &'a mut Option<Glutton>,
     sweeper: &'a mut Sweeper,
 }

@@ -9,7 +9,7 @@ use ringway_shards::limits;
 use ringway_shards::path::dispatch::Reception;
 use ringway_shards::path::handoff::Handoffs;
 use ringway_shards::shard::{Life, Shard, ShardConfig, Turn};
-use ringway_shards::stats::ShardStats;
+use ringway_shards::stats::{Figure, ShardStats};
 
 use crate::network::Network;
 use crate::world::SimWorld;
@@ -75,6 +75,18 @@ impl ShardsUnderTest {
             }
         }
         holding
+    }
+
+    /// What shards have counted of things that a test wants to have happened.
+    pub fn figures(&self) -> Vec<(&'static str, u64)> {
+        let of_all = |figure: fn(&ShardStats) -> &Figure| {
+            self.shards.iter().map(|shard| figure(shard.stats()).get()).sum()
+        };
+        vec![
+            ("batches between shards", of_all(|stats| &stats.handoffs_out)),
+            ("rings between shards that were full", of_all(|stats| &stats.handoffs_full)),
+            ("requests refused", of_all(|stats| &stats.refused)),
+        ]
     }
 
     /// Tells every shard to go down.

@@ -30,6 +30,12 @@ fn nothing_goes_wrong() {
 }
 
 #[test]
+fn row_11_a_slow_reader_is_held_back_and_gets_everything_in_the_end() {
+    let faults = Faults { pipe_bytes: 256 << 10, ..Faults::none() };
+    check("row 11", faults, &["slow readers held back"]);
+}
+
+#[test]
 fn row_14_resets_in_the_middle_of_frames() {
     check("row 14", Faults { reset: Rate(2_000), ..Faults::none() }, &["resets"]);
 }

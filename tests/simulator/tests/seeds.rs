@@ -7,7 +7,7 @@ use ringway_simulator::run::{Options, Report, run};
 const SEEDS: u64 = 100;
 
 /// Everything that must have gone wrong somewhere in the seeds, or they test less than they say.
-const TRIED: [&str; 16] = [
+const TRIED: [&str; 17] = [
     "accept errors",
     "accepts that ended",
     "cancels that raced",
@@ -22,6 +22,7 @@ const TRIED: [&str; 16] = [
     "sends that failed softly",
     "short reaps",
     "short sends",
+    "slow readers held back",
     "stalls",
     "starved shards",
 ];

@@ -1,19 +1,17 @@
 //! Bytes in: what a receive completed with is fed to the inbox, served, or held while the
 //! connection is stalled.
 
-use crate::limits::{LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES};
+use crate::limits::LARGE_BUFFER_BYTES;
 use crate::path::connection::closing::Watch;
 use crate::path::connection::{Phase, Receiving, Stall};
 use crate::path::decode::Flow;
 use crate::path::dispatch::Dispatcher;
 use crate::shard::Shard;
-use crate::world::{BufferId, BufferSize, Completion, Purpose, World};
+use crate::world::{BufferId, Completion, Purpose, World};
 use ringway_protocol::Rejection;
 
 /// Bytes that a stalled connection may send us before its receive is cancelled.
 const HELD_BYTES_MAX: usize = 2 * LARGE_BUFFER_BYTES;
-/// Completions in a row that must speak for the other size of buffers before a connection moves.
-const MISFITS_MAX: u8 = 8;
 
 impl<W: World> Shard<W> {
     /// Acts on receives that completed.
@@ -152,53 +150,5 @@ impl<W: World> Shard<W> {
         }
         // An idle connection keeps no memory for replies.
         unused.into_iter().for_each(|outbox| self.recycle(outbox));
-    }
-
-    /// Moves a connection between the groups of buffers by what it is seen to send.
-    fn fit_buffers(&mut self, slot: u32, size: BufferSize, length: usize) {
-        let Some(connection) = self.connections.at(slot) else { return };
-        let misfit = match size {
-            BufferSize::Small => length == SMALL_BUFFER_BYTES,
-            BufferSize::Large => length < SMALL_BUFFER_BYTES,
-        };
-        connection.misfits = if misfit { connection.misfits + 1 } else { 0 };
-        if connection.misfits >= MISFITS_MAX {
-            connection.misfits = 0;
-            connection.buffer_size = match size {
-                BufferSize::Small => BufferSize::Large,
-                BufferSize::Large => BufferSize::Small,
-            };
-            if connection.receiving == Receiving::Armed {
-                self.pause(slot);
-            }
-        }
-    }
-
-    /// Asks for the end of a receive; data that was on its way is still taken in.
-    fn pause(&mut self, slot: u32) {
-        if let Some(connection) = self.connections.at(slot) {
-            connection.receiving = Receiving::CancelAsked;
-            let target = self.connections.token(Purpose::Receive, slot);
-            self.world.cancel(target, self.connections.token(Purpose::Cancel, slot));
-        }
-    }
-
-    /// Arms receives that ended or were paused, of connections that can go on.
-    pub(crate) fn rearm(&mut self) {
-        for index in 0..self.rearming.len() {
-            let slot = self.rearming[index];
-            let Some(connection) = self.connections.at(slot) else { continue };
-            let idle = matches!(connection.receiving, Receiving::Ended | Receiving::Paused);
-            let wanted = connection.phase < Phase::Closing && !connection.end_seen;
-            if !idle || !wanted || connection.stall.is_some() {
-                continue;
-            }
-            connection.receiving = Receiving::Armed;
-            let size = connection.buffer_size;
-            let token = self.connections.token(Purpose::Receive, slot);
-            let connection = self.connections.at(slot).expect("it was there a moment ago");
-            self.world.receive(&connection.socket, token, size);
-        }
-        self.rearming.clear();
     }
 }

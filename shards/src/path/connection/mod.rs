@@ -2,6 +2,7 @@
 
 pub mod closing;
 mod incoming;
+mod pausing;
 mod slots;
 
 pub use slots::Connections;

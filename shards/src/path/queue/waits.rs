@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::BuildHasherDefault;
 
+use ringway_protocol::limits::TAKE_MESSAGES_MAX;
 use ringway_protocol::request::Take;
 use ringway_protocol::{Code, QueueId, Rejection};
 
@@ -46,6 +47,11 @@ struct Wait {
     asker_next: u32,
 }
 
+/// Messages that a waiting take can get at most.
+fn wanted(take: &Take) -> u64 {
+    u64::from(take.messages_max.min(TAKE_MESSAGES_MAX))
+}
+
 /// Waiting takes in turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaitList {
@@ -67,7 +73,7 @@ impl WaitList {
         let wait = &mut slots[slot as usize];
         (wait.previous, wait.next) = (last, NIL);
         self.count += 1;
-        self.wanted += u64::from(wait.take.messages_max);
+        self.wanted += wanted(&wait.take);
         match last {
             NIL => self.first = slot,
             last => slots[last as usize].next = slot,
@@ -77,7 +83,7 @@ impl WaitList {
     fn unlink(&mut self, slots: &mut [Wait], slot: u32) {
         let Wait { previous, next, take, .. } = slots[slot as usize];
         self.count -= 1;
-        self.wanted -= u64::from(take.messages_max);
+        self.wanted -= wanted(&take);
         match previous {
             NIL => self.first = next,
             previous => slots[previous as usize].next = next,

@@ -1,0 +1,59 @@
+//! A connection's receive is paused, armed again, and moved between the groups of buffers.
+
+use super::{Phase, Receiving};
+use crate::limits::SMALL_BUFFER_BYTES;
+use crate::shard::Shard;
+use crate::world::{BufferSize, Purpose, World};
+
+/// Completions in a row that must speak for the other size of buffers before a connection moves.
+const MISFITS_MAX: u8 = 8;
+
+impl<W: World> Shard<W> {
+    /// Moves a connection between the groups of buffers by what it is seen to send.
+    pub(super) fn fit_buffers(&mut self, slot: u32, size: BufferSize, length: usize) {
+        let Some(connection) = self.connections.at(slot) else { return };
+        let misfit = match size {
+            BufferSize::Small => length == SMALL_BUFFER_BYTES,
+            BufferSize::Large => length < SMALL_BUFFER_BYTES,
+        };
+        connection.misfits = if misfit { connection.misfits + 1 } else { 0 };
+        if connection.misfits >= MISFITS_MAX {
+            connection.misfits = 0;
+            connection.buffer_size = match size {
+                BufferSize::Small => BufferSize::Large,
+                BufferSize::Large => BufferSize::Small,
+            };
+            if connection.receiving == Receiving::Armed {
+                self.pause(slot);
+            }
+        }
+    }
+
+    /// Asks for the end of a receive; data that was on its way is still taken in.
+    pub(super) fn pause(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.at(slot) {
+            connection.receiving = Receiving::CancelAsked;
+            let target = self.connections.token(Purpose::Receive, slot);
+            self.world.cancel(target, self.connections.token(Purpose::Cancel, slot));
+        }
+    }
+
+    /// Arms receives that ended or were paused, of connections that can go on.
+    pub(crate) fn rearm(&mut self) {
+        for index in 0..self.rearming.len() {
+            let slot = self.rearming[index];
+            let Some(connection) = self.connections.at(slot) else { continue };
+            let idle = matches!(connection.receiving, Receiving::Ended | Receiving::Paused);
+            let wanted = connection.phase < Phase::Closing && !connection.end_seen;
+            if !idle || !wanted || connection.stall.is_some() {
+                continue;
+            }
+            connection.receiving = Receiving::Armed;
+            let size = connection.buffer_size;
+            let token = self.connections.token(Purpose::Receive, slot);
+            let connection = self.connections.at(slot).expect("it was there a moment ago");
+            self.world.receive(&connection.socket, token, size);
+        }
+        self.rearming.clear();
+    }
+}

@@ -1,0 +1,56 @@
+//! The end of a shard: it drains, parts with its connections, and has stopped when nothing is under
+//! way.
+
+use super::Shard;
+use crate::lane::{Command, Lanes};
+use crate::world::World;
+use ringway_protocol::{Code, Rejection};
+use rtrb::Consumer;
+
+/// How far the end of a shard has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Life {
+    /// It serves.
+    Serving,
+    /// No new connections, no puts; takes and acknowledgements are served.
+    Draining,
+    /// Its connections are being closed.
+    Stopping,
+    /// Nothing is under way any more.
+    Stopped,
+}
+
+impl<W: World> Shard<W> {
+    /// Takes lanes and commands from this ring from now on.
+    pub fn listen_to(&mut self, commands: Consumer<Command>) {
+        self.lanes = Lanes::new(commands);
+    }
+
+    /// No new connections and no puts from now on; takes and acknowledgements are served. Peers are
+    /// still accepted, so that each hears why it is turned away instead of waiting in the backlog.
+    pub fn drain(&mut self) {
+        if self.life == Life::Serving {
+            self.life = Life::Draining;
+            self.performer.draining = true;
+        }
+    }
+
+    /// Parts with every connection; the shard has stopped when the last is closed.
+    pub fn stop(&mut self) {
+        self.drain();
+        self.life = self.life.max(Life::Stopping);
+        self.stop_accepting();
+        let slots: Vec<u32> = self.connections.slots().collect();
+        for slot in slots {
+            self.part(slot, Some(Rejection::new(Code::Draining, "the server is going down")));
+        }
+    }
+
+    /// Whether the shard was told to stop and nothing is under way any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.life == Life::Stopping
+            && self.connections.is_empty()
+            && !self.listeners.any_armed()
+            && !self.handoffs.has_unsent()
+    }
+}

@@ -1,0 +1,135 @@
+//! The ring to another shard is full: who filled it is stopped, nobody else is, and nothing is dropped.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use ringway_protocol::name::shard_of;
+use ringway_protocol::{Reply, Request, record};
+use ringway_shards::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
+use ringway_simulator::chance::Chance;
+use ringway_simulator::checker::{Ask, Checker};
+use ringway_simulator::client::peer::{Arrival, Asked, Peer};
+use ringway_simulator::client::{Outside, payload};
+use ringway_simulator::faults::Faults;
+use ringway_simulator::network::Network;
+use ringway_simulator::shards_under_test::ShardsUnderTest;
+use ringway_simulator::trace::Trace;
+
+/// Payload of each message: large, so that the batch behind the full ring fills up too.
+const FILLER_BYTES: usize = 60_000;
+/// Puts that fill the ring, one a batch, then the batch that is being filled, and some that must wait.
+const PUTS: usize = HANDOFF_SLOTS + HANDOFF_BATCH_BYTES / FILLER_BYTES + 10;
+
+struct Plane {
+    network: Rc<RefCell<Network>>,
+    shards: ShardsUnderTest,
+    checker: Checker,
+    chance: Chance,
+    peers: Vec<Peer>,
+    connections: u64,
+    messages: u64,
+}
+
+impl Plane {
+    fn new() -> Self {
+        let faults = Faults { pipe_bytes: 256 << 10, ..Faults::none() };
+        let network = Network::new((2, 3), faults, Chance::new(1), Trace::new(false));
+        let network = Rc::new(RefCell::new(network));
+        let shards = ShardsUnderTest::new(&network, 2);
+        let (checker, chance) = (Checker::new(), Chance::new(2));
+        Self { network, shards, checker, chance, peers: vec![], connections: 0, messages: 0 }
+    }
+
+    fn with<T>(
+        &mut self,
+        act: impl FnOnce(&mut Vec<Peer>, &mut Chance, &mut Outside<'_>) -> T,
+    ) -> T {
+        let Self { network, checker, connections, messages, .. } = self;
+        let mut network = network.borrow_mut();
+        let mut outside = Outside { network: &mut network, checker, connections, messages };
+        act(&mut self.peers, &mut self.chance, &mut outside)
+    }
+
+    /// Lets these shards work for a while, and the clients write and read; returns what arrived at each client.
+    fn run(&mut self, shards: &[usize]) -> Vec<Vec<Arrival>> {
+        let mut arrivals: Vec<Vec<Arrival>> = self.peers.iter().map(|_| Vec::new()).collect();
+        for _ in 0..2000 {
+            self.network.borrow_mut().advance(2_000);
+            for shard in shards {
+                self.network.borrow_mut().progress_all(*shard);
+                self.shards.turn(*shard);
+            }
+            self.with(|peers, chance, outside| {
+                for (peer, arrivals) in peers.iter_mut().zip(&mut arrivals) {
+                    peer.write(chance, outside);
+                    peer.read(chance, outside, arrivals);
+                }
+            });
+        }
+        arrivals
+    }
+
+    fn ask(&mut self, peer: usize, asked: Asked, ask: Ask, request: &Request<'_>) {
+        self.with(|peers, _, outside| {
+            peers[peer]
+                .ask(asked, ask, 0, outside, |name, out| request.encode(name.0, name.1, out));
+        });
+    }
+
+    fn rings_full(&self) -> u64 {
+        let figures = self.shards.figures();
+        let full = figures.iter().find(|(name, _)| name.starts_with("rings"));
+        full.expect("shards count them").1
+    }
+}
+
+#[test]
+fn who_fills_a_ring_is_stopped_and_nothing_is_dropped() {
+    let mut plane = Plane::new();
+    let names = (0..).map(|number| format!("far/{number}"));
+    let name = names.into_iter().find(|name| shard_of(name, 2) == 1).expect("half of all names");
+    for _ in 0..2 {
+        let peer = plane.with(|_, _, outside| Peer::connect(0, outside));
+        plane.peers.push(peer.expect("an empty backlog"));
+    }
+    let declare = Request::Declare { name: &name, options: None };
+    plane.ask(0, Asked::Declare(0), Ask::Other, &declare);
+    let arrivals = plane.run(&[0, 1]);
+    let queue = arrivals[0].iter().find_map(|arrival| match arrival.reply() {
+        Reply::Declared { queue, .. } => Some(queue),
+        _ => None,
+    });
+    let queue = queue.expect("both shards worked");
+
+    // The owner of the queue stands still: its ring fills, batch by batch.
+    for number in 0..PUTS as u64 {
+        let mut records = Vec::new();
+        record::write(&mut records, &[], &payload::write(number, FILLER_BYTES));
+        let records = ringway_protocol::Records::parse(&records, 1).expect("a record");
+        let ask = Ask::Put { queue: queue.0, messages: vec![number] };
+        let put = Request::Put { queue, records };
+        plane.ask(0, Asked::Put(0, vec![number]), ask, &put);
+        plane.run(&[0]);
+    }
+    assert!(plane.rings_full() > 0, "the connection was stopped");
+    assert_eq!(
+        plane.peers[0].outstanding(),
+        PUTS,
+        "nothing is answered by a shard that stands still"
+    );
+
+    // The neighbour on the same shard notices nothing.
+    plane.ask(1, Asked::Other, Ask::Other, &Request::Ping);
+    plane.run(&[0]);
+    assert_eq!(plane.peers[1].outstanding(), 0, "only who filled the ring is stopped");
+
+    let arrivals = plane.run(&[0, 1]);
+    let stored: Vec<u64> = arrivals[0]
+        .iter()
+        .map(|arrival| match arrival.reply() {
+            Reply::Put { first_sequence, .. } => first_sequence,
+            other => panic!("a put was answered with {other:?}"),
+        })
+        .collect();
+    assert_eq!(stored, (0..PUTS as u64).collect::<Vec<_>>(), "all of them, in order");
+}
