@@ -28,7 +28,8 @@ const ROUNDS: u32 = 500;
 const CLEAN_COUNTS: u32 = 3;
 /// Counts within which the plane must have warmed up and stayed so.
 const COUNTS_MAX: u32 = 15;
-/// Messages of a request, by connection: one, a run that is copied into the reply, one that is pinned.
+/// Messages of a request, by connection: one, a run that is copied into the reply, one that is
+/// pinned.
 const BATCHES: [u32; 3] = [1, 16, 64];
 /// Longer than the test: a shard that sleeps waits in glommio, which allocates for each sleep.
 const SPIN: Duration = Duration::from_secs(600);

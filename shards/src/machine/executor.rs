@@ -224,8 +224,8 @@ impl Drop for Beside {
     }
 }
 
-/// Runs a task beside the turn task, on the executor of the calling thread; the turn task makes room
-/// for it in [`ParkEvent::yield_if_due`]. Its outcome is `None` if the executor ends first.
+/// Runs a task beside the turn task, on the executor of the calling thread; the turn task makes
+/// room for it in [`ParkEvent::yield_if_due`]. Its outcome is `None` if the executor ends first.
 pub fn spawn_beside<Task>(task: Task) -> impl Future<Output = Option<Task::Output>>
 where
     Task: Future + 'static,

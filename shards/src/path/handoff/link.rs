@@ -1,4 +1,4 @@
-//! The rings between two shards, as one of them sees them: what is being filled, and what goes when.
+//! The rings between two shards, as one of them sees them: what is being filled, what goes when.
 
 use super::Handoff;
 use crate::limits::HANDOFF_SLOTS;
@@ -99,8 +99,9 @@ impl<S> Link<S> {
         }
     }
 
-    /// Several batches that are answered with one leave buffers here that the other shard would have
-    /// to allocate again. They travel in slots that nothing else needs, and nobody is woken for them.
+    /// Several batches that are answered with one leave buffers here that the other shard would
+    /// have to allocate again. They travel in slots that nothing else needs, and nobody is woken
+    /// for them.
     pub(super) fn return_surplus(&mut self, spare: &mut Vec<Vec<u8>>) {
         while self.surplus > SURPLUS_MAX && self.to.slots() > HANDOFF_SLOTS / 2 {
             let Some(buffer) = spare.pop() else { break };

@@ -3,8 +3,8 @@
 //! What travels is a buffer of whole entries, copied once out of the receive buffer, never a
 //! reference into another shard's memory. Each request comes back as one reply, unless its asker is
 //! gone. A buffer that arrives is kept by the receiver for its own next batch, and what it has too
-//! many of goes back, so buffers circulate and none is allocated in the steady state. A ring that is
-//! full says so: the connection that caused it stops, nothing is dropped, nothing spins.
+//! many of goes back, so buffers circulate and none is allocated in the steady state. A ring that
+//! is full says so: the connection that caused it stops, nothing is dropped, nothing spins.
 //!
 //! An entry is 24 bytes and a frame:
 //! ```text
