@@ -1,4 +1,5 @@
-//! Planted bugs: ways in which the world lies, as a shard with that bug would. Each must make a run fail.
+//! Planted bugs: ways in which the world lies, as a shard with that bug would. Each must make a run
+//! fail.
 
 use ringway_protocol::frame::{self, Frame, Kind, REPLY, Split};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
@@ -33,10 +34,10 @@ macro_rules! canaries {
 }
 
 canaries! {
-    IgnoreMore = "ignore-more", "a receive that ended is never re-armed: the last F_MORE was overlooked";
+    IgnoreMore = "ignore-more", "a receive that ended stays so: a missing F_MORE is overlooked";
     ReceiveTwice = "receive-twice", "received bytes are consumed twice";
     ReceiveSkips = "receive-skips", "a received byte is lost";
-    BufferTwice = "buffer-twice", "a receive buffer is overwritten while its bytes are still needed";
+    BufferTwice = "buffer-twice", "a receive buffer is overwritten while its bytes are needed";
     FreeEarly = "free-early", "bytes are freed before their send's terminal completion";
     TwoSends = "two-sends", "a second send starts while the first is under way";
     ShortUnsaid = "short-unsaid", "the rest of a short send is forgotten";

@@ -1,10 +1,12 @@
 //! The checker: reads what clients asked and what they saw, and says what must not have happened.
 //!
-//! It knows nothing of the simulator: a load driver that records [`Event`]s of real connections can use it as well.
-//! Its time and memory grow with the length of the history, whatever the history is like.
+//! It knows nothing of the simulator: a load driver that records [`Event`]s of real connections can
+//! use it as well. Its time and memory grow with the length of the history, whatever the history is
+//! like.
 //!
-//! A **copy** is one stored message: a queue and a sequence. How often a copy was delivered is in each delivery, so the
-//! deliveries of one copy are ordered by that count and not by when clients happened to read them.
+//! A **copy** is one stored message: a queue and a sequence. How often a copy was delivered is in
+//! each delivery, so the deliveries of one copy are ordered by that count and not by when clients
+//! happened to read them.
 
 mod copies;
 mod event;
@@ -20,7 +22,8 @@ pub use text::{history, verdicts};
 /// What must not have happened.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Verdict {
-    /// Acknowledged, and neither delivered nor in the queue at the end; or leased, not settled, and not seen again.
+    /// Acknowledged, and neither delivered nor in the queue at the end; or leased, not settled, and
+    /// not seen again.
     Lost,
     /// Delivered, and never sent so (or refused).
     Phantom,

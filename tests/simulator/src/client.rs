@@ -1,7 +1,9 @@
-//! Simulated clients: they speak the real protocol, in pieces of any size, and some of them misbehave.
+//! Simulated clients: they speak the real protocol, in pieces of any size, and some of them
+//! misbehave.
 //!
-//! [`peer`] is one connection with its requests; [`worker`] puts, takes and settles; [`vandal`] breaks the
-//! protocol; [`glutton`] does not read; [`sweeper`] empties every queue at the end. Everything they see goes to the checker.
+//! [`peer`] is one connection with its requests; [`worker`] puts, takes and settles; [`vandal`]
+//! breaks the protocol; [`glutton`] does not read; [`sweeper`] empties every queue at the end.
+//! Everything they see goes to the checker.
 
 pub mod glutton;
 pub mod payload;

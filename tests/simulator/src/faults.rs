@@ -1,4 +1,5 @@
-//! How cruel a run's world is: each fault has a rate of its own, drawn from the seed, often zero (swarm testing).
+//! How cruel a run's world is: each fault has a rate of its own, drawn from the seed, often zero
+//! (swarm testing).
 
 use crate::chance::{Chance, Rate};
 
@@ -48,7 +49,8 @@ pub struct Faults {
 impl Faults {
     /// Draws a world.
     pub fn draw(chance: &mut Chance) -> Self {
-        // Half of the worlds are free of a fault, a quarter have it now and then, a quarter have it often.
+        // Half of the worlds are free of a fault, a quarter have it now and then, a quarter have it
+        // often.
         let mut rate = |largest: u32| match chance.below(4) {
             0 | 1 => Rate::NEVER,
             2 => Rate(chance.magnitude(largest as usize) as u32),

@@ -1,6 +1,8 @@
-//! The whole simulated machine outside the shards: clock, connections, listeners, and one kernel for each shard.
+//! The whole simulated machine outside the shards: clock, connections, listeners, and one kernel
+//! for each shard.
 //!
-//! One thread owns all of it. Shards reach it through [`crate::world::SimWorld`], clients by the methods below.
+//! One thread owns all of it. Shards reach it through [`crate::world::SimWorld`], clients by the
+//! methods below.
 
 mod buffers;
 mod cancel;

@@ -80,7 +80,8 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Runs a seed in the world that it draws. A violated rule of the kernel, a panic of a shard and a verdict of the checker are failures alike.
+/// Runs a seed in the world that it draws. A violated rule of the kernel, a panic of a shard and a
+/// verdict of the checker are failures alike.
 pub fn run(seed: u64, options: Options) -> Result<Report, Failure> {
     run_in(seed, options, |_| ())
 }

@@ -1,4 +1,5 @@
-//! One thread for everything: shards, kernels and clients get their turns in an order that the seed chooses.
+//! One thread for everything: shards, kernels and clients get their turns in an order that the seed
+//! chooses.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,9 +24,9 @@ const STALL_NS_MAX: u64 = 60_000_000;
 const JUMP_NS_MAX: u64 = 5_000_000;
 /// Rounds without an event after which the clock may jump.
 const QUIET_ROUNDS: u32 = 3;
-/// Nanoseconds within which a calm plane has answered everything, and within which it gives up every lease: half a
-/// second where 400 seeds needed 0.14 s at most, since no wait or lease of a run is longer than 60 ms. A shard that
-/// is woken only by some later timer is caught by this.
+/// Nanoseconds within which a calm plane has answered everything, and within which it gives up
+/// every lease: half a second where 400 seeds needed 0.14 s at most, since no wait or lease of a
+/// run is longer than 60 ms. A shard that is woken only by some later timer is caught by this.
 const ANSWERED_NS: u64 = 500_000_000;
 /// Nanoseconds within which everything ends: connections linger for a second at most.
 const ENDED_NS: u64 = 3_000_000_000;

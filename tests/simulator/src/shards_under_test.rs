@@ -1,4 +1,5 @@
-//! The real shards, in the simulated world: the only file that knows how a shard is made and driven.
+//! The real shards, in the simulated world: the only file that knows how a shard is made and
+//! driven.
 
 use std::cell::RefCell;
 use std::rc::Rc;

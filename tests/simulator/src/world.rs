@@ -1,4 +1,5 @@
-//! The simulated world of one shard: the [`World`] that its kernel in the [`Network`] stands behind.
+//! The simulated world of one shard: the [`World`] that its kernel in the [`Network`] stands
+//! behind.
 
 use std::cell::RefCell;
 use std::rc::Rc;

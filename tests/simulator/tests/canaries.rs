@@ -1,4 +1,5 @@
-//! Every planted bug must be found: a suite that passes with one of them would pass with the real bug too.
+//! Every planted bug must be found: a suite that passes with one of them would pass with the real
+//! bug too.
 
 use ringway_simulator::canary::Canary;
 use ringway_simulator::run::{Options, run};

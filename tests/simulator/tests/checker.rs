@@ -1,8 +1,10 @@
-//! The checker on histories written by hand: each verdict with a history that earns it, and one close to it that does not.
+//! The checker on histories written by hand: each verdict with a history that earns it, and one
+//! close to it that does not.
 
 use ringway_simulator::checker::{Verdict, verdicts};
 
-/// Checks paragraphs: the words of the first line are the verdicts (or `good`), the rest is the history.
+/// Checks paragraphs: the words of the first line are the verdicts (or `good`), the rest is the
+/// history.
 fn check(paragraphs: &str) {
     for paragraph in paragraphs.split("\n\n").filter(|text| !text.trim().is_empty()) {
         let (expected, history) = paragraph.trim().split_once('\n').expect("verdicts, then events");

@@ -1,4 +1,5 @@
-//! The ring to another shard is full: who filled it is stopped, nobody else is, and nothing is dropped.
+//! The ring to another shard is full: who filled it is stopped, nobody else is, and nothing is
+//! dropped.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,7 +18,8 @@ use ringway_simulator::trace::Trace;
 
 /// Payload of each message: large, so that the batch behind the full ring fills up too.
 const FILLER_BYTES: usize = 60_000;
-/// Puts that fill the ring, one a batch, then the batch that is being filled, and some that must wait.
+/// Puts that fill the ring, one a batch, then the batch that is being filled, and some that must
+/// wait.
 const PUTS: usize = HANDOFF_SLOTS + HANDOFF_BATCH_BYTES / FILLER_BYTES + 10;
 
 struct Plane {
@@ -50,7 +52,8 @@ impl Plane {
         act(&mut self.peers, &mut self.chance, &mut outside)
     }
 
-    /// Lets these shards work for a while, and the clients write and read; returns what arrived at each client.
+    /// Lets these shards work for a while, and the clients write and read; returns what arrived at
+    /// each client.
     fn run(&mut self, shards: &[usize]) -> Vec<Vec<Arrival>> {
         let mut arrivals: Vec<Vec<Arrival>> = self.peers.iter().map(|_| Vec::new()).collect();
         for _ in 0..2000 {

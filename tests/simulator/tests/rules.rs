@@ -1,4 +1,5 @@
-//! The simulated kernel itself: what it does when asked properly, and that it catches each broken rule with a sentence.
+//! The simulated kernel itself: what it does when asked properly, and that it catches each broken
+//! rule with a sentence.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

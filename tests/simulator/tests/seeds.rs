@@ -1,4 +1,5 @@
-//! Whole planes under a hundred seeds: nothing may be wrong, everything must have been tried, and a seed says it all.
+//! Whole planes under a hundred seeds: nothing may be wrong, everything must have been tried, and a
+//! seed says it all.
 
 use std::collections::BTreeMap;
 

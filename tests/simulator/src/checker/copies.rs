@@ -82,8 +82,9 @@ impl Checker {
 
     /// On one connection, what comes for the first time comes in the order of its queue.
     ///
-    /// A delivery that could not be brought to its taker is not counted and is first in line again: each take whose
-    /// reply nobody saw allows one step back. How many there were is known at the end.
+    /// A delivery that could not be brought to its taker is not counted and is first in line again:
+    /// each take whose reply nobody saw allows one step back. How many there were is known at the
+    /// end.
     fn first_in_order(&mut self, connection: u64, queue: u64, taken: Taken) {
         if taken.deliveries != 1 {
             return;

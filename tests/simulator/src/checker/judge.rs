@@ -36,7 +36,8 @@ impl Checker {
 
     /// On one connection, what was put into a queue later stands behind what was put earlier.
     fn stored_in_order(&mut self) {
-        // A put whose outcome nobody knows shows where it stands by its only copy, if that was seen.
+        // A put whose outcome nobody knows shows where it stands by its only copy, if that was
+        // seen.
         let mut only_copy: HashMap<u64, u64> = HashMap::new();
         for copy in self.copies.iter().filter(|copy| !self.queues[&copy.queue].is_dead) {
             only_copy.insert(copy.message, copy.sequence);
@@ -81,7 +82,7 @@ impl Checker {
         steps.sort();
         for (connection, queue, sequences) in steps {
             let sentence = format!(
-                "connection {connection} first saw {sequences:?} of queue {queue:#x} after later ones"
+                "connection {connection} first saw {sequences:?} of {queue:#x} after later ones"
             );
             self.violation(Verdict::Order, sentence);
         }
@@ -136,7 +137,8 @@ impl Checker {
         }
     }
 
-    /// Every copy was seen and settled, or is a dead letter, or may be gone for a reason that has a name.
+    /// Every copy was seen and settled, or is a dead letter, or may be gone for a reason that has a
+    /// name.
     fn lost(&mut self) {
         for (index, copy) in self.copies.iter().enumerate() {
             let dead = self.messages[&copy.message].in_dead_letters;
@@ -176,7 +178,8 @@ impl Delivery {
         matches!(self.settled, Some((Settled::Acked, _)))
     }
 
-    /// Whether the message must come again if this was its last delivery: leased, and surely not acknowledged.
+    /// Whether the message must come again if this was its last delivery: leased, and surely not
+    /// acknowledged.
     fn is_open(&self) -> bool {
         self.lease_until_ns.is_some() && self.acks_open == 0 && !self.is_acked()
     }

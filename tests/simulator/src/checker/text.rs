@@ -4,7 +4,7 @@
 //! 0 c1#1 put q1: 7 8             time in ms, connection, request; messages by number
 //! 1 c1#1 stored 0 x2             first sequence, how many; or `refused`
 //! 2 c2#1 take q1 max 10          or `take-for-good`
-//! 3 c2#1 got lease 5 for 50ms: 0/1=7 1/1=8     sequence/deliveries=message; `?` for no message at all
+//! 3 c2#1 got lease 5 for 50ms: 0/1=7     sequence/deliveries=message; `?` for no message
 //! 4 c2#2 ack q1 lease 5: 0+2     ranges as first+count; or `nack`
 //! 5 c2#2 settled                 or `settled: 0+1 stale 1+1`
 //! 6 c2#3 purge q1                then `removed 3`

@@ -1,4 +1,5 @@
-//! A client that asks for far more than it reads, until the server stops reading from it; then it wants everything.
+//! A client that asks for far more than it reads, until the server stops reading from it; then it
+//! wants everything.
 
 use ringway_protocol::Request;
 

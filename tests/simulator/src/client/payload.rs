@@ -13,7 +13,8 @@ pub fn write(message: u64, filler: usize) -> Vec<u8> {
 pub fn read(bytes: &[u8]) -> Option<u64> {
     let (number, filler) = bytes.split_first_chunk::<8>()?;
     let message = u64::from_le_bytes(*number);
-    // The number's own bits are checked by the filler, and a short one by the checker, who knows all numbers.
+    // The number's own bits are checked by the filler, and a short one by the checker, who knows
+    // all numbers.
     filler.iter().copied().eq(stream(message).take(filler.len())).then_some(message)
 }
 

@@ -159,7 +159,8 @@ impl Peer {
         self.written += outside.network.write(self.connection, &rest[..length]);
     }
 
-    /// Reads pieces until there is nothing more, or many were read: how a client in a calm world reads.
+    /// Reads pieces until there is nothing more, or many were read: how a client in a calm world
+    /// reads.
     pub fn read_much(
         &mut self,
         chance: &mut Chance,

@@ -1,4 +1,5 @@
-//! The last client of a run: it takes from every queue until nothing is left, leased messages included.
+//! The last client of a run: it takes from every queue until nothing is left, leased messages
+//! included.
 
 use std::rc::Rc;
 

@@ -1,4 +1,5 @@
-//! A client that does a queue's daily work: it puts, takes and settles, loses its connection and comes back.
+//! A client that does a queue's daily work: it puts, takes and settles, loses its connection and
+//! comes back.
 
 mod ask;
 

@@ -1,7 +1,9 @@
-//! One shard's ring as the kernel sees it: what was asked for, what is under way, what has completed.
+//! One shard's ring as the kernel sees it: what was asked for, what is under way, what has
+//! completed.
 //!
-//! An operation is under way from the moment a shard asks for it until its terminal completion is handed out: before
-//! that the shard cannot know that it has ended. The rules that a shard must keep are asserted here.
+//! An operation is under way from the moment a shard asks for it until its terminal completion is
+//! handed out: before that the shard cannot know that it has ended. The rules that a shard must
+//! keep are asserted here.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -296,7 +298,8 @@ impl Network {
         self.kernels[shard].parked = parked;
     }
 
-    /// Rings a shard's doorbell if it has said that it sleeps; the first caller's ring serves for all.
+    /// Rings a shard's doorbell if it has said that it sleeps; the first caller's ring serves for
+    /// all.
     pub(crate) fn ring(&mut self, from: usize, shard: usize) {
         assert!(from != shard, "shard {shard} rings its own doorbell");
         if !std::mem::replace(&mut self.kernels[shard].parked, false) {

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 /// A byte pipe of finite size.
 ///
-/// Invariant: travelling bytes + arrived bytes <= capacity; chunks arrive in the order in which they were written.
+/// Invariant: travelling bytes + arrived bytes <= capacity; chunks arrive in the order in which
+/// they were written.
 #[derive(Debug)]
 pub struct Pipe {
     capacity: usize,

@@ -95,7 +95,8 @@ impl Worker {
         });
     }
 
-    /// Acknowledges or gives back all of a lease or parts of it; sometimes again, sometimes one that never was.
+    /// Acknowledges or gives back all of a lease or parts of it; sometimes again, sometimes one
+    /// that never was.
     fn settle(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) {
         let at = self.chance.below(self.leases.len());
         let mut held = self.leases[at];
