@@ -2,6 +2,7 @@
 # Makes a fresh Debian or Ubuntu ready to build, test and fuzz Ringway: looks first, says what is
 # missing, and installs only that. Needs root only when something is missing.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 have() { command -v "$1" >/dev/null 2>&1; }
 

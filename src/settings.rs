@@ -198,6 +198,23 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_is_on_the_operator_s_page_with_its_default() {
+        let page = include_str!("../docs/operating.md");
+        let defaults = Table::try_from(Settings::default()).expect("plain values");
+        for argument in Flags::augment_args(clap::Command::new("serve")).get_arguments() {
+            let flag = argument.get_long().expect("every flag is long");
+            let row = page.lines().find(|line| line.starts_with(&format!("| `--{flag}` |")));
+            let row = row.unwrap_or_else(|| panic!("--{flag} is not on the page"));
+            let default = match &defaults.get(argument.get_id().as_str()) {
+                Some(toml::Value::String(text)) if !text.is_empty() => text.clone(),
+                Some(toml::Value::String(_)) | None => continue, // the page says it in words
+                Some(value) => value.to_string(),
+            };
+            assert!(row.contains(&format!("| `{default}` |")), "{row} does not say {default}");
+        }
+    }
+
+    #[test]
     fn every_flag_has_its_variable_and_its_setting() {
         let known = Table::try_from(Settings {
             token_file: Some(PathBuf::new()),

@@ -163,8 +163,8 @@ pub struct Percentiles {
     pub p999_ns: u64,
     /// What one clock read costs (median); it was subtracted.
     pub clock_ns: u64,
-    /// The median of a hundred means, each over calls without any clock read between them: what a call
-    /// costs when nothing else runs on the CPU.
+    /// The median of a hundred means, each over calls without any clock read between them: what a
+    /// call costs when nothing else runs on the CPU.
     pub unclocked_ns: f64,
 }
 

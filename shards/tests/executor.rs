@@ -2,7 +2,7 @@
 //! gone without a trace.
 
 use ringway_shards::machine::doorbell::Doorbell;
-use ringway_shards::machine::executor::{ExecutorError, ParkEvent, spawn};
+use ringway_shards::machine::executor::{ExecutorError, ParkEvent, spawn, spawn_beside};
 use ringway_shards::machine::{affinity, clock};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -94,12 +94,12 @@ fn a_doorbell_wakes_a_parked_executor_that_uses_no_cpu() {
 fn timers_fire_while_a_task_never_rests() {
     let nap = Duration::from_millis(5);
     let nap_beside_a_busy_task = move || async move {
-        let timer = glommio::spawn_local(async move {
+        let timer = spawn_beside(async move {
             let started = Instant::now();
             glommio::timer::sleep(nap).await;
             started.elapsed()
         });
-        let (doorbell, timer) = (Arc::new(Doorbell::new().expect("one left")), timer.detach());
+        let doorbell = Arc::new(Doorbell::new().expect("one left"));
         let event = ParkEvent::new(&doorbell).expect("a descriptor is left");
         let started = Instant::now();
         while started.elapsed() < 10 * nap {
@@ -135,6 +135,7 @@ fn a_busy_task_keeps_running_where_its_cpu_is_contended() {
     let handle = spawn("shard-0", Some(cpu), move || async move {
         let doorbell = Arc::new(Doorbell::new().expect("a descriptor is left"));
         let event = ParkEvent::new(&doorbell).expect("a descriptor is left");
+        let _never_ends = spawn_beside(std::future::pending::<()>());
         while !task_stop.load(Ordering::Relaxed) {
             // A clock of whole seconds makes a pass due each turn: tens of thousands a second.
             let turn = task_turns.fetch_add(1, Ordering::Relaxed) + 1;

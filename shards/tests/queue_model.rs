@@ -149,7 +149,13 @@ proptest! {
     #[test]
     fn compaction_changes_nothing_but_held_bytes(
         batches in prop::collection::vec(prop::collection::vec(1_usize..1_200, 30..60), 40..80),
-        takes in prop::collection::vec(1_u32..32, 8..20),
+        takes in prop::collection::vec(
+            (
+                prop_oneof![4 => 1_u32..32, 1 => 32_u32..400],
+                prop_oneof![Just(0_u32), 1_u32..200_000],
+            ),
+            8..20,
+        ),
         fates in prop::collection::vec(fate(), 50..100),
     ) {
         let mut pair = Pair::new(0);
@@ -158,21 +164,21 @@ proptest! {
         pair.declare("a", Some(options));
         batches.iter().for_each(|sizes| pair.put("a", sizes));
         let queue = pair.queue("a");
-        let take = |messages_max| Take {
+        let take = |(messages_max, bytes_max)| Take {
             queue,
             messages_max,
-            bytes_max: 0,
+            bytes_max,
             wait_ms: 0,
             lease_ms: 0,
             acknowledged: false,
         };
         for round in 0..4 {
             let first = pair.leases();
-            for messages_max in takes.iter().cycle() {
+            for limits in takes.iter().cycle() {
                 if pair.store.ready() == 0 {
                     break;
                 }
-                pair.take(&take(*messages_max), false);
+                pair.take(&take(*limits), false);
             }
             let leases = pair.leases();
             for (back, fate) in (0..leases - first).zip(fates.iter().cycle().skip(round * 7)) {
@@ -194,7 +200,7 @@ proptest! {
             pair.compare();
         }
         while pair.store.ready() > 0 {
-            pair.take(&Take { acknowledged: true, ..take(4_096) }, false);
+            pair.take(&Take { acknowledged: true, ..take((4_096, 0)) }, false);
         }
         // Dead segments go back a few a turn, once nothing refers to them.
         (0..20).for_each(|_| pair.pass(0));

@@ -210,6 +210,36 @@ async fn heartbeat() {
     }
 }
 
+thread_local! {
+    /// Tasks of [`spawn_beside`] on this thread that have not ended.
+    static BESIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts a task as long as it lives.
+struct Beside;
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        BESIDE.set(BESIDE.get() - 1);
+    }
+}
+
+/// Runs a task beside the turn task, on the executor of the calling thread; the turn task makes
+/// room for it in [`ParkEvent::yield_if_due`]. Its outcome is `None` if the executor ends first.
+pub fn spawn_beside<Task>(task: Task) -> impl Future<Output = Option<Task::Output>>
+where
+    Task: Future + 'static,
+    Task::Output: 'static,
+{
+    BESIDE.set(BESIDE.get() + 1);
+    let counted = Beside;
+    let counted_task = async move {
+        let _counted = counted;
+        task.await
+    };
+    glommio::spawn_local(counted_task).detach()
+}
+
 /// Where the turn task of a shard parks: it waits in glommio until the shard's doorbell is rung, by
 /// a caller or by the shard's own raw ring, whose completions signal the same eventfd.
 ///
@@ -247,8 +277,9 @@ impl ParkEvent {
         Ok(())
     }
 
-    /// Once a turn: gives way to glommio's other tasks, timers and files when their time has come,
-    /// else costs a few loads. `now_ns` is the turn's reading of the monotonic clock.
+    /// Once a turn: gives way to the tasks of [`spawn_beside`] and what they wait for when their
+    /// time has come, else costs a few loads: glommio allocates for each pass, so there is none
+    /// without such tasks. `now_ns` is the turn's reading of the monotonic clock.
     ///
     /// Yielding to glommio's scheduler is not enough, as it never looks at its rings while a task
     /// is runnable. So this rings its own doorbell and waits for that: one full pass, no sleep.
@@ -257,7 +288,9 @@ impl ParkEvent {
     /// As [`wait`](Self::wait).
     #[inline]
     pub async fn yield_if_due(&self, now_ns: u64) -> io::Result<()> {
-        if now_ns < self.pass_due_ns.get() && !glommio::executor().need_preempt() {
+        if BESIDE.get() == 0
+            || (now_ns < self.pass_due_ns.get() && !glommio::executor().need_preempt())
+        {
             return Ok(());
         }
         self.pass_due_ns.set(now_ns + PASS_NS);

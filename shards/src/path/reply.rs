@@ -63,8 +63,7 @@ impl<W: World> Shard<W> {
 
     fn start_send(&mut self, slot: u32) {
         let committed = self.performer.journal.committed();
-        let Self { connections, spare_outboxes, .. } = self;
-        let Some(connection) = connections.at(slot) else { return };
+        let Some(connection) = self.connections.at(slot) else { return };
         connection.listed = false;
         if connection.phase == Phase::Closing {
             self.close_if_quiet(slot);
@@ -73,7 +72,7 @@ impl<W: World> Shard<W> {
         if connection.sending {
             return;
         }
-        if let Some(outgoing) = connection.release(committed, spare_outboxes) {
+        if let Some(outgoing) = connection.release(committed) {
             connection.sending = true;
             connection.owed += outgoing.len();
             let token = self.connections.token(Purpose::Send, slot);
@@ -118,12 +117,6 @@ impl<W: World> Shard<W> {
 
     fn after_sending(&mut self, slot: u32) {
         let Some(connection) = self.connections.at(slot) else { return };
-        if connection.outbox.is_empty() {
-            // An idle connection keeps no memory for replies.
-            let outbox = std::mem::take(&mut connection.outbox);
-            self.recycle(outbox);
-        }
-        let Some(connection) = self.connections.at(slot) else { return };
         if connection.is_behind() {
             self.serve_kept(slot);
         }
@@ -132,7 +125,7 @@ impl<W: World> Shard<W> {
     }
 
     /// Keeps the memory of replies that were sent.
-    fn recycle(&mut self, mut outgoing: Outgoing) {
+    pub(crate) fn recycle(&mut self, mut outgoing: Outgoing) {
         outgoing.clear();
         let capacity = outgoing.bytes.capacity();
         if (1..=SPARE_OUTBOX_BYTES_MAX).contains(&capacity)

@@ -1,4 +1,5 @@
-//! The end of a shard: it drains, parts with its connections, and has stopped when nothing is under way.
+//! The end of a shard: it drains, parts with its connections, and has stopped when nothing is under
+//! way.
 
 use super::Shard;
 use crate::lane::{Command, Lanes};

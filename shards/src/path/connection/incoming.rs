@@ -64,7 +64,8 @@ impl<W: World> Shard<W> {
     fn take_in(&mut self, slot: u32, buffer: BufferId, length: usize) {
         self.performer.stats().bytes_in.add(length as u64);
         let peer = self.connections.peer(slot);
-        let Self { performer, handoffs, config, connections, world, spare_inboxes, .. } = self;
+        let Self { performer, handoffs, config, connections, world, .. } = self;
+        let (spare_inboxes, spare_outboxes) = (&mut self.spare_inboxes, &mut self.spare_outboxes);
         let mut dispatcher = Dispatcher { performer, handoffs, reception: &config.reception };
         let connection = connections.at(slot).expect("the caller has found it");
         if connection.phase >= Phase::Parting {
@@ -79,6 +80,7 @@ impl<W: World> Shard<W> {
             }
             return;
         }
+        connection.open_outbox(spare_outboxes);
         let mut inbox = std::mem::take(&mut connection.inbox);
         let fed =
             inbox.feed(bytes, spare_inboxes, |frame| dispatcher.dispatch(connection, peer, frame));
@@ -97,6 +99,7 @@ impl<W: World> Shard<W> {
             return;
         }
         connection.stall = None;
+        connection.open_outbox(&mut self.spare_outboxes);
         let mut inbox = std::mem::take(&mut connection.inbox);
         let served =
             inbox.serve_kept(spare_inboxes, |frame| dispatcher.dispatch(connection, peer, frame));
@@ -140,9 +143,12 @@ impl<W: World> Shard<W> {
             connection.outbox_position = appended;
         }
         let flushed = connection.outbox.is_empty() && connection.held.is_empty();
+        let unused = connection.outbox.is_empty().then(|| std::mem::take(&mut connection.outbox));
         if !connection.listed && (!flushed || connection.phase >= Phase::Parting) {
             connection.listed = true;
             self.replying.push(slot);
         }
+        // An idle connection keeps no memory for replies.
+        unused.into_iter().for_each(|outbox| self.recycle(outbox));
     }
 }

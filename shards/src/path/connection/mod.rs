@@ -169,12 +169,22 @@ impl<S> Connection<S> {
         !self.sending && matches!(self.receiving, Receiving::Ended | Receiving::Paused)
     }
 
+    /// Lends it memory for replies, if it has none. What was sent, or was not needed, goes back.
+    #[inline]
+    pub fn open_outbox(&mut self, spare: &mut Vec<Outgoing>) {
+        if self.outbox.bytes.capacity() == 0
+            && let Some(outgoing) = spare.pop()
+        {
+            self.outbox = outgoing;
+        }
+    }
+
     /// Moves replies whose changes are committed to the front; returns what can be sent now.
     ///
     /// In memory every change is committed by now and the outbox itself is returned.
-    pub fn release(&mut self, committed: u64, spare: &mut Vec<Outgoing>) -> Option<Outgoing> {
+    pub fn release(&mut self, committed: u64) -> Option<Outgoing> {
         if !self.outbox.is_empty() && (self.outbox_position > committed || !self.held.is_empty()) {
-            let outgoing = std::mem::replace(&mut self.outbox, spare.pop().unwrap_or_default());
+            let outgoing = std::mem::take(&mut self.outbox);
             self.owed += outgoing.len();
             self.held.push_back((self.outbox_position, outgoing));
         }
@@ -186,8 +196,7 @@ impl<S> Connection<S> {
             self.owed -= outgoing.len();
             return Some(outgoing);
         }
-        (!self.outbox.is_empty())
-            .then(|| std::mem::replace(&mut self.outbox, spare.pop().unwrap_or_default()))
+        (!self.outbox.is_empty()).then(|| std::mem::take(&mut self.outbox))
     }
 }
 
@@ -197,18 +206,18 @@ mod tests {
 
     #[test]
     fn replies_wait_for_their_commit_and_keep_their_order() {
-        let (mut connection, mut spare) = (Connection::new(()), Vec::new());
+        let mut connection = Connection::new(());
         connection.outbox.bytes.extend_from_slice(b"first");
         connection.outbox_position = 5;
-        assert!(connection.release(4, &mut spare).is_none(), "not committed yet");
+        assert!(connection.release(4).is_none(), "not committed yet");
         connection.outbox.bytes.extend_from_slice(b"second");
         connection.outbox_position = 9;
-        assert!(connection.release(4, &mut spare).is_none());
+        assert!(connection.release(4).is_none());
         assert!(!connection.is_flushed());
         let bytes = |outgoing: Option<Outgoing>| outgoing.map(|outgoing| outgoing.bytes);
-        assert_eq!(bytes(connection.release(5, &mut spare)), Some(b"first".to_vec()));
-        assert!(connection.release(8, &mut spare).is_none());
-        assert_eq!(bytes(connection.release(9, &mut spare)), Some(b"second".to_vec()));
+        assert_eq!(bytes(connection.release(5)), Some(b"first".to_vec()));
+        assert!(connection.release(8).is_none());
+        assert_eq!(bytes(connection.release(9)), Some(b"second".to_vec()));
         assert_eq!(connection.owed, 0);
         assert!(connection.is_flushed());
     }

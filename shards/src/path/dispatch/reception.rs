@@ -1,4 +1,5 @@
-//! The first frame of a connection: a greeting is checked and answered with everything a client needs.
+//! The first frame of a connection: a greeting is checked and answered with everything a client
+//! needs.
 
 use super::Dispatcher;
 use crate::limits::{REQUESTS_IN_FLIGHT_MAX, WAIT_BYTES_MAX};

@@ -32,7 +32,7 @@ impl<W: World> Shard<W> {
                     self.serve_elsewhere(shard, entry);
                     rest = after;
                 }
-                self.handoffs.keep(batch);
+                self.handoffs.keep(shard, batch);
             }
             Handoff::Replies(batch) => {
                 let mut rest = &batch[..];
@@ -40,8 +40,9 @@ impl<W: World> Shard<W> {
                     self.bring_home(shard, entry);
                     rest = after;
                 }
-                self.handoffs.keep(batch);
+                self.handoffs.keep(shard, batch);
             }
+            Handoff::Buffer(buffer) => self.handoffs.keep(shard, buffer),
             Handoff::Connection(socket) => self.take_on(socket),
             Handoff::Gone(peer) => self.performer.store.forget(shard as u8, peer),
             Handoff::Undelivered(queue, lease) => self.performer.store.release(queue, lease),
@@ -72,14 +73,13 @@ impl<W: World> Shard<W> {
         write: impl FnOnce(&mut crate::path::perform::Performer, &mut Outgoing) -> Performed,
     ) {
         let Self { performer, handoffs, .. } = self;
-        let batch = handoffs.replies(asker.origin.shard as usize, u64::MAX);
-        let start = batch.len();
-        entry_prefix(batch, asker.origin.peer, 0, released as u32);
-        let mut out = Outgoing { bytes: std::mem::take(batch), ..Outgoing::default() };
+        let shard = asker.origin.shard as usize;
+        let mut out = Outgoing { bytes: handoffs.begin_replies(shard), ..Outgoing::default() };
+        let start = out.bytes.len();
+        entry_prefix(&mut out.bytes, asker.origin.peer, 0, released as u32);
         let performed = write(performer, &mut out);
         debug_assert!(out.pins.is_empty(), "what travels between shards is copied");
-        let batch = handoffs.replies(asker.origin.shard as usize, performer.journal.appended());
-        *batch = out.bytes;
+        let mut batch = out.bytes;
         match performed {
             Performed::Answered => {}
             Performed::Delivered(queue) => {
@@ -88,14 +88,16 @@ impl<W: World> Shard<W> {
             Performed::Waiting(_) => batch.truncate(start),
             Performed::Broken(why) => {
                 // The asker's own shard speaks the last words: it sees the code.
-                reply::refused(batch, Kind::Goodbye, (0, 0), why);
+                reply::refused(&mut batch, Kind::Goodbye, (0, 0), why);
             }
         }
+        handoffs.end_replies(shard, batch, performer.journal.appended());
     }
 
     /// A reply of another shard goes to its connection, or back if that is gone.
     fn bring_home(&mut self, shard: usize, entry: Entry<'_>) {
-        let Some((slot, connection)) = self.connections.of_peer(entry.peer) else {
+        let Self { connections, spare_outboxes, .. } = self;
+        let Some((slot, connection)) = connections.of_peer(entry.peer) else {
             let lease =
                 entry.frame.body.first_chunk().map_or(0, |lease| u64::from_le_bytes(*lease));
             if entry.queue != 0 {
@@ -111,6 +113,7 @@ impl<W: World> Shard<W> {
             self.part(slot, Some(Rejection::new(code, "the request does not follow the protocol")));
             return;
         }
+        connection.open_outbox(spare_outboxes);
         connection.outbox.bytes.extend_from_slice(entry.frame_bytes);
         let behind = connection.is_behind();
         self.has_outcome(slot);
@@ -141,13 +144,14 @@ impl<W: World> Shard<W> {
     }
 
     fn answer_here(&mut self, asker: Asker, take: &Take, outcome: Result<(), Rejection>) {
-        let Self { connections, performer, .. } = self;
+        let Self { connections, performer, spare_outboxes, .. } = self;
         let Some((slot, connection)) = connections.of_peer(asker.origin.peer) else {
             performer.give_back_answer(take);
             return;
         };
         connection.waiting -= 1;
         connection.promised -= promised_bytes(take);
+        connection.open_outbox(spare_outboxes);
         performer.write_answer(asker, take, outcome, &mut connection.outbox);
         let behind = connection.is_behind();
         self.has_outcome(slot);

@@ -2,9 +2,9 @@
 //!
 //! What travels is a buffer of whole entries, copied once out of the receive buffer, never a
 //! reference into another shard's memory. Each request comes back as one reply, unless its asker is
-//! gone. A buffer that arrives is kept by the receiver for its own next batch, so buffers circulate
-//! and none is allocated in the steady state. A ring that is full says so: the connection that
-//! caused it stops, nothing is dropped, nothing spins.
+//! gone. A buffer that arrives is kept by the receiver for its own next batch, and what it has too
+//! many of goes back, so buffers circulate and none is allocated in the steady state. A ring that
+//! is full says so: the connection that caused it stops, nothing is dropped, nothing spins.
 //!
 //! An entry is 24 bytes and a frame:
 //! ```text
@@ -17,13 +17,14 @@
 //! now free of.
 
 mod arrivals;
+mod link;
 
 use crate::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
 use crate::path::journal::Journal;
 use crate::stats::ShardStats;
+use link::{Link, SURPLUS_MAX};
 use ringway_protocol::{Frame, HEADER_BYTES, Header, LeaseId, QueueId};
-use rtrb::{Consumer, Producer, RingBuffer};
-use std::collections::VecDeque;
+use rtrb::RingBuffer;
 
 /// What travels from one shard to another.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub enum Handoff<S> {
     Requests(Vec<u8>),
     /// Entries that answer.
     Replies(Vec<u8>),
+    /// An empty buffer: more batches came than went.
+    Buffer(Vec<u8>),
     /// A peer of the sender is gone: its waiting takes must not take anything.
     Gone(u64),
     /// A delivery whose asker is gone: its messages become ready again.
@@ -80,21 +83,10 @@ pub fn first_entry(batch: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     Some((Entry { peer, queue, released, frame, frame_bytes }, rest))
 }
 
-/// The two ends, at one shard, of its rings to and from another.
-#[derive(Debug)]
-struct Link<S> {
-    to: Producer<Handoff<S>>,
-    from: Consumer<Handoff<S>>,
-    /// Requests that go out with the next batch.
-    requests: Vec<u8>,
-    /// Replies that go out with the next batch.
-    replies: Vec<u8>,
-    /// The change that the replies depend on.
-    replies_position: u64,
-    /// Everything else that goes out, after the batches.
-    signals: VecDeque<Handoff<S>>,
-    /// Whether something was pushed since the doorbell was last considered.
-    pushed: bool,
+/// A buffer for batches, at once as large as they get: its pages cost nothing until they are used,
+/// and growing would copy them.
+fn new_buffer() -> Vec<u8> {
+    Vec::with_capacity(HANDOFF_BATCH_BYTES)
 }
 
 /// All rings of one shard.
@@ -151,7 +143,7 @@ impl<S> Handoffs<S> {
     /// Adds a request to the next batch. The caller has seen [`Handoffs::has_room`].
     pub fn ask(&mut self, shard: usize, peer: u64, frame: Frame<'_>, stats: &ShardStats) {
         if self.link(shard).requests.len() >= HANDOFF_BATCH_BYTES {
-            self.push_requests(shard, stats);
+            self.link(shard).push_requests(stats);
         }
         let batch = self.requests(shard);
         entry_prefix(batch, peer, 0, 0);
@@ -163,21 +155,23 @@ impl<S> Handoffs<S> {
         self.unsent = true;
         let link = self.links[shard].as_mut().expect("a shard has no ring to itself");
         if link.requests.capacity() == 0 {
-            link.requests = self.spare.pop().unwrap_or_default();
+            link.requests = self.spare.pop().unwrap_or_else(new_buffer);
         }
         &mut link.requests
     }
 
-    /// The batch that replies to that shard are appended to, as entries; `position` is what they
-    /// depend on.
-    pub fn replies(&mut self, shard: usize, position: u64) -> &mut Vec<u8> {
+    /// The batch that replies to that shard are appended to, as entries; it goes back to
+    /// [`Handoffs::end_replies`].
+    pub fn begin_replies(&mut self, shard: usize) -> Vec<u8> {
+        let batch = std::mem::take(&mut self.link(shard).replies);
+        if batch.capacity() == 0 { self.spare.pop().unwrap_or_else(new_buffer) } else { batch }
+    }
+
+    /// The batch with replies added; `position` is what they depend on.
+    pub fn end_replies(&mut self, shard: usize, batch: Vec<u8>, position: u64) {
         self.unsent = true;
-        let link = self.links[shard].as_mut().expect("a shard has no ring to itself");
-        if link.replies.capacity() == 0 {
-            link.replies = self.spare.pop().unwrap_or_default();
-        }
-        link.replies_position = position;
-        &mut link.replies
+        let link = self.link(shard);
+        (link.replies, link.replies_position) = (batch, position);
     }
 
     /// Queues something that is no batch.
@@ -195,25 +189,6 @@ impl<S> Handoffs<S> {
         }
     }
 
-    fn push_requests(&mut self, shard: usize, stats: &ShardStats) -> bool {
-        let link = self.link(shard);
-        if link.requests.is_empty() {
-            return true;
-        }
-        let batch = Handoff::Requests(std::mem::take(&mut link.requests));
-        match link.push(batch) {
-            Ok(()) => {
-                stats.handoffs_out.add(1);
-                true
-            }
-            Err(Handoff::Requests(batch)) => {
-                link.requests = batch;
-                false
-            }
-            Err(_) => unreachable!("a ring returns what it refused"),
-        }
-    }
-
     /// Pushes what is ready to go; what finds no room, or waits for its commit, goes another time.
     ///
     /// Returns whether anything is left. `ring` is called for each shard that got something.
@@ -223,11 +198,8 @@ impl<S> Handoffs<S> {
         }
         self.unsent = false;
         for shard in 0..self.links.len() {
-            if self.links[shard].is_none() {
-                continue;
-            }
-            let mut done = self.push_requests(shard, stats);
-            let link = self.link(shard);
+            let Some(link) = &mut self.links[shard] else { continue };
+            let mut done = link.push_requests(stats);
             done &= link.push_replies(journal.committed(), stats);
             while done && let Some(signal) = link.signals.pop_front() {
                 if let Err(signal) = link.push(signal) {
@@ -235,6 +207,7 @@ impl<S> Handoffs<S> {
                     done = false;
                 }
             }
+            link.return_surplus(&mut self.spare);
             if std::mem::take(&mut link.pushed) {
                 ring(shard);
             }
@@ -266,52 +239,15 @@ impl<S> Handoffs<S> {
         }
     }
 
-    /// Keeps the buffer of a batch that was served.
-    pub fn keep(&mut self, mut batch: Vec<u8>) {
-        if self.spare.len() < self.links.len() * HANDOFF_SLOTS {
+    /// Keeps the buffer of a batch from that shard that was served.
+    pub fn keep(&mut self, shard: usize, mut batch: Vec<u8>) {
+        // As many as the rings both ways can bring, and the batches being filled.
+        if self.spare.len() < self.links.len() * 2 * (HANDOFF_SLOTS + 1) {
             batch.clear();
             self.spare.push(batch);
-        }
-    }
-}
-
-impl<S> Link<S> {
-    fn new(to: Producer<Handoff<S>>, from: Consumer<Handoff<S>>) -> Self {
-        let (requests, replies) = (Vec::new(), Vec::new());
-        let signals = VecDeque::new();
-        Self { to, from, requests, replies, replies_position: 0, signals, pushed: false }
-    }
-
-    fn push(&mut self, handoff: Handoff<S>) -> Result<(), Handoff<S>> {
-        match self.to.push(handoff) {
-            Ok(()) => {
-                self.pushed = true;
-                Ok(())
-            }
-            // A shard that has ended takes nothing any more, and nobody waits for it to.
-            Err(rtrb::PushError::Full(_)) if self.to.is_abandoned() => Ok(()),
-            Err(rtrb::PushError::Full(handoff)) => Err(handoff),
-        }
-    }
-
-    fn push_replies(&mut self, committed: u64, stats: &ShardStats) -> bool {
-        if self.replies.is_empty() {
-            return true;
-        }
-        if self.replies_position > committed {
-            return false;
-        }
-        let batch = Handoff::Replies(std::mem::take(&mut self.replies));
-        match self.push(batch) {
-            Ok(()) => {
-                stats.handoffs_out.add(1);
-                true
-            }
-            Err(Handoff::Replies(batch)) => {
-                self.replies = batch;
-                false
-            }
-            Err(_) => unreachable!("a ring returns what it refused"),
+            let link = self.link(shard);
+            link.surplus += 1;
+            self.unsent |= link.surplus > SURPLUS_MAX;
         }
     }
 }
@@ -348,7 +284,7 @@ mod tests {
                     let (entry, rest) = first_entry(&batch).expect("an entry");
                     assert_eq!((entry.peer, entry.frame.body.len()), (seen, body.len()));
                     assert!(rest.is_empty());
-                    other.keep(batch);
+                    other.keep(0, batch);
                     seen += 1;
                 }
                 _ => own.flush(&journal, &stats, |shard| assert_eq!(shard, 1)),
@@ -358,13 +294,44 @@ mod tests {
     }
 
     #[test]
+    fn buffers_of_batches_that_are_answered_together_come_back() {
+        let (stats, journal) = (ShardStats::default(), Journal::default());
+        let mut ends = Handoffs::<()>::connect(2);
+        let (mut other, mut own) = (ends.pop().expect("two"), ends.pop().expect("two"));
+        let mut allocated = 0;
+        for _ in 0..100 {
+            for _ in 0..4 {
+                allocated += u32::from(own.spare.is_empty());
+                own.ask(1, 7, frame(b"request"), &stats);
+                own.flush(&journal, &stats, |_| ());
+            }
+            while let Some(Handoff::Requests(batch)) = other.next_arrival(0) {
+                other.keep(0, batch);
+            }
+            let mut batch = other.begin_replies(0);
+            batch.extend_from_slice(b"all of them");
+            other.end_replies(0, batch, 0);
+            other.flush(&journal, &stats, |_| ());
+            assert!(!other.has_unsent(), "a surplus keeps nobody awake");
+            while let Some(Handoff::Replies(buffer) | Handoff::Buffer(buffer)) = own.next_arrival(1)
+            {
+                own.keep(1, buffer);
+            }
+        }
+        assert!(allocated < 10, "{allocated} buffers were made");
+        assert!(other.spare.len() < 10, "{} buffers gathered", other.spare.len());
+    }
+
+    #[test]
     fn replies_wait_for_the_commit() {
         let (stats, mut journal) = (ShardStats::default(), Journal::default());
         let mut ends = Handoffs::<()>::connect(2);
         let (mut other, mut own) = (ends.pop().expect("two"), ends.pop().expect("two"));
         journal.append();
-        entry_prefix(own.replies(1, journal.appended()), 7, 0, 0);
-        own.replies(1, journal.appended()).extend_from_slice(&frame(b"").header.encode());
+        let mut batch = own.begin_replies(1);
+        entry_prefix(&mut batch, 7, 0, 0);
+        batch.extend_from_slice(&frame(b"").header.encode());
+        own.end_replies(1, batch, journal.appended());
         own.flush(&journal, &stats, |_| panic!("nothing may leave yet"));
         assert!(own.has_unsent() && other.next_arrival(0).is_none());
         journal.commit();

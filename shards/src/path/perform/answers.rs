@@ -1,4 +1,5 @@
-//! Waiting takes are answered: with messages, with nothing when their time is over, or with a refusal.
+//! Waiting takes are answered: with messages, with nothing when their time is over, or with a
+//! refusal.
 
 use super::{Asker, Performed, Performer};
 use crate::path::origin::Origin;
