@@ -129,6 +129,12 @@ impl<'a> Subject<'a> {
     #[inline]
     pub fn put_and_take(&mut self) {
         self.put();
+        self.take_for_good();
+    }
+
+    /// Takes a batch, acknowledged at once.
+    #[inline]
+    pub fn take_for_good(&mut self) {
         let take = Take { acknowledged: true, ..self.take };
         let outcome = self.store.take(&take, self.now_ns, &mut self.taken);
         outcome.expect("the queue has messages");

@@ -10,6 +10,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use ringway_bench::floors::CpuPair;
+use ringway_bench::suite::in_process::Allocated;
 use ringway_bench::suite::report::Report;
 use ringway_bench::suite::rounds;
 use ringway_bench::suite::scenarios::{SCENARIOS, Scenario};
@@ -124,7 +125,13 @@ fn bench(arguments: &Arguments) -> Result<Bench, String> {
     } else {
         [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60)]
     };
-    Ok(Bench { program, cpus, duration, open_loop, idle })
+    Ok(Bench { program, cpus, duration, open_loop, idle, count_allocations })
+}
+
+/// Counts with the crate that is this binary's allocator because it is called here.
+fn count_allocations(run: &mut dyn FnMut()) -> Allocated {
+    let counted = allocation_counter::measure(run);
+    Allocated { allocations: counted.count_total, bytes: counted.bytes_total }
 }
 
 /// The live line; indicatif hides it where stderr is no terminal.

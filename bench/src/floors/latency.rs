@@ -28,7 +28,7 @@ pub struct Latency {
 }
 
 /// Makes round trips for `duration` after a warm-up, at least one, and returns how long they took.
-pub(super) fn of_trips<E>(
+pub(crate) fn of_trips<E>(
     duration: Duration,
     mut trip: impl FnMut() -> Result<(), E>,
 ) -> Result<Latency, E> {

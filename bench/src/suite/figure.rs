@@ -33,6 +33,8 @@ pub enum Figure {
     AllocationsPerOperation,
     /// Bytes allocated for one operation.
     AllocatedBytesPerOperation,
+    /// What one reading of the clock costs, nanoseconds.
+    ClockNs,
     /// Share of one core, percent.
     CpuPercent,
     /// Resident memory, bytes.
@@ -52,6 +54,7 @@ impl Figure {
             | Self::P999Ns
             | Self::MaxNs
             | Self::NsPerMessage
+            | Self::ClockNs
             | Self::ServerCpuNsPerMessage => scaled(value, 1e3, &[" ns", " us", " ms", " s"]),
             Self::TailOverMedian => format!("{} x", digits(value)),
             Self::AllocationsPerOperation => digits(value),

@@ -10,14 +10,16 @@
 //! |---|---|
 //! | `scenarios` | the table: names, targets, settings |
 //! | `subject` | everything that can be measured, and how |
+//! | `in_process` | queues on one thread, lanes between two: no socket, no other process |
 //! | `server`, `load_run`, `idle` | our program as child processes |
 //! | `redis` | the peer, if it is installed |
 //! | `rounds` | the order of measuring |
-//! | `figure`, `spread` | one measured quantity; median, lowest, highest |
+//! | `figure`, `spread`, `target` | one measured quantity; median, lowest, highest; its bound |
 //! | `report` | rows with verdicts, as a table and as JSON |
 
 pub mod figure;
 mod idle;
+pub mod in_process;
 mod load_run;
 pub mod redis;
 pub mod report;
@@ -26,3 +28,4 @@ pub mod scenarios;
 mod server;
 pub mod spread;
 pub mod subject;
+pub mod target;

@@ -9,17 +9,70 @@ use super::rounds::Measured;
 use super::scenarios::Row;
 use super::spread::Spread;
 use super::subject::Bench;
+use super::target::Target;
 
-/// What the systems that this replaces do in process, and what was hoped for there.
-///
-/// Each line: the quantity, what they do, what was their target.
-pub const REPLACED: &[[&str; 3]] = &[
-    ["enqueue + dequeue", "376.4 ns (p95 about 750, p99 about 1,500)", "p50 100 ns, p95 200 ns"],
-    ["enqueue", "195.1 ns", ""],
-    ["operations a second", "", "10 M, on a whole host"],
-    ["allocated by an operation", "152 B", "50 B"],
-    ["allocations of an operation", "4", "1"],
+/// A figure of the systems that this replaces, beside ours.
+#[derive(Debug)]
+struct Replaced {
+    what: &'static str,
+    /// What they do in process.
+    they: &'static str,
+    /// What was hoped for there.
+    target: &'static str,
+    /// Our scenario and its figures that say the same.
+    scenario: &'static str,
+    figures: &'static [Figure],
+}
+
+const REPLACED: &[Replaced] = &[
+    Replaced {
+        what: "enqueue + dequeue: p50 / p95 / p99 (ours: put + take + ack)",
+        they: "376.4 ns / about 750 ns / about 1,500 ns",
+        target: "100 ns / 200 ns /",
+        scenario: "queue alone",
+        figures: &[Figure::P50Ns, Figure::P95Ns, Figure::P99Ns],
+    },
+    Replaced {
+        what: "enqueue",
+        they: "195.1 ns",
+        target: "",
+        scenario: "queue alone, enqueue",
+        figures: &[Figure::P50Ns],
+    },
+    Replaced {
+        what: "operations a second (ours: one core, over TCP, batches of 256)",
+        they: "",
+        target: "10 M, on a whole host",
+        scenario: "operations, batches",
+        figures: &[Figure::MessagesPerSecond],
+    },
+    Replaced {
+        what: "allocated by an operation",
+        they: "152 B",
+        target: "50 B",
+        scenario: "queue alone",
+        figures: &[Figure::AllocatedBytesPerOperation],
+    },
+    Replaced {
+        what: "allocations of an operation",
+        they: "4",
+        target: "1",
+        scenario: "queue alone",
+        figures: &[Figure::AllocationsPerOperation],
+    },
 ];
+
+impl Replaced {
+    /// Ours, as far as it was measured: the medians of the rounds.
+    fn ours(&self, measured: &[Measured]) -> String {
+        let known = measured.iter().find(|measured| measured.scenario.name == self.scenario);
+        let median = |figure: &Figure| {
+            let spread = known.and_then(|measured| measured.spreads(*figure)[0]);
+            spread.map_or("-".to_owned(), |spread| figure.show(spread.median))
+        };
+        self.figures.iter().map(median).collect::<Vec<_>>().join(" / ")
+    }
+}
 
 /// Whether a row reached its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,9 +108,7 @@ impl Line {
         let verdict = match row.target.is_met(median(ours), median(ratio)) {
             Some(true) => Verdict::Pass,
             Some(false) => Verdict::Miss,
-            None if ours.is_some() && row.target == super::scenarios::Target::Stated => {
-                Verdict::Stated
-            }
+            None if ours.is_some() && row.target == Target::Stated => Verdict::Stated,
             None => Verdict::NotMeasured,
         };
         Self {
@@ -131,8 +182,12 @@ impl<'a> Report<'a> {
     pub fn text(&self, fits_terminal: bool) -> String {
         let heads = ["what", "target", "ours", "beside it", "ours / beside it", ""];
         let rows = self.lines.iter().map(Line::cells);
-        let replaced = REPLACED.iter().map(|line| line.iter().map(Cell::new).collect());
-        let replaced_heads = ["in process, the systems that this replaces", "they", "target there"];
+        let replaced = REPLACED.iter().map(|line| {
+            let ours = line.ours(self.measured);
+            [line.what, line.they, line.target, &ours].map(Cell::new).into()
+        });
+        let replaced_heads =
+            ["in process, the systems that this replaces", "they", "target there", "ours"];
         let mut text = format!(
             "{}\n\n{}",
             table(&heads, rows, fits_terminal),
@@ -180,7 +235,12 @@ impl<'a> Report<'a> {
             .collect();
         let replaced: Vec<Value> = REPLACED
             .iter()
-            .map(|[what, they, target]| json!({ "what": what, "they": they, "target": target }))
+            .map(|line| {
+                let ours = line.ours(self.measured);
+                json!({
+                    "what": line.what, "they": line.they, "target": line.target, "ours": ours,
+                })
+            })
             .collect();
         json!({
             "cpus": bench.cpus,
@@ -251,7 +311,8 @@ mod tests {
         broken.failures.push(Failure::Failed("ringway serve ended".into()));
         let mut again = measured("open loop", Figure::P50Ns, &[]);
         again.failures.push(Failure::Failed("ringway serve ended".into()));
-        let both = [polling, broken, again];
+        let alone = measured("queue alone", Figure::P50Ns, &[(42.0, None)]);
+        let both = [polling, broken, again, alone];
         let report = Report::new(&both);
         let text = report.text(false);
         for wanted in [
@@ -261,6 +322,7 @@ mod tests {
             "pass",
             "not measured",
             "376.4 ns",
+            "42 ns / - / -",
             "Redis is not installed.",
             "Failed (idle; open loop): ringway serve ended",
         ] {
@@ -281,6 +343,7 @@ mod tests {
             duration: second,
             open_loop: second,
             idle: second,
+            count_allocations: |_| unreachable!("nothing is measured here"),
         };
         let document = Report::new(&all).document(&bench, 2);
         let row = &document["rows"][0];

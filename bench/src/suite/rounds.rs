@@ -95,8 +95,9 @@ pub fn time_needed(scenarios: &[&'static Scenario], rounds: u32, bench: &Bench) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::scenarios::{Row, Target};
+    use super::super::scenarios::Row;
     use super::super::server::tests::Script;
+    use super::super::target::Target;
     use super::*;
     use crate::floors::CpuPair;
     use std::cell::RefCell;
@@ -120,7 +121,14 @@ mod tests {
         let short = Duration::from_millis(5);
         let cpus = CpuPair::choose(None, None).expect("this host tells its CPUs");
         let program = script.path.clone();
-        Bench { program, cpus, duration: short, open_loop: short, idle: short }
+        Bench {
+            program,
+            cpus,
+            duration: short,
+            open_loop: short,
+            idle: short,
+            count_allocations: |_| unreachable!("nothing here allocates"),
+        }
     }
 
     #[test]

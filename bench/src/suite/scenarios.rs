@@ -2,10 +2,11 @@
 //!
 //! One scenario is measured once a round and may fill several rows. Adding one is adding a value.
 
-use super::figure::{Figure, digits};
+use super::figure::Figure;
 use super::load_run::LoadRun;
 use super::redis::RedisRun;
 use super::subject::Subject;
+use super::target::Target;
 use crate::floors::ClientWait::{Blocking, Polling};
 use crate::floors::epoll::ServerWait::{Busy, Sleeping};
 
@@ -35,47 +36,6 @@ pub struct Row {
     pub target: Target,
 }
 
-/// What a figure has to reach.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target {
-    /// The figure itself, at least.
-    AtLeast(f64),
-    /// The figure itself, at most.
-    AtMost(f64),
-    /// So many times the reference, at least.
-    TimesAtLeast(f64),
-    /// So many times the reference, at most.
-    TimesAtMost(f64),
-    /// Nothing: it is stated.
-    Stated,
-}
-
-impl Target {
-    /// The target in words, in the unit of `figure`.
-    #[must_use]
-    pub fn show(self, figure: Figure) -> String {
-        match self {
-            Self::AtLeast(bound) => format!(">= {}", figure.show(bound)),
-            Self::AtMost(bound) => format!("<= {}", figure.show(bound)),
-            Self::TimesAtLeast(bound) => format!(">= {} x", digits(bound)),
-            Self::TimesAtMost(bound) => format!("<= {} x", digits(bound)),
-            Self::Stated => "stated".to_owned(),
-        }
-    }
-
-    /// Whether it is reached; nothing when what it asks about was not measured.
-    #[must_use]
-    pub fn is_met(self, ours: Option<f64>, ratio: Option<f64>) -> Option<bool> {
-        match self {
-            Self::AtLeast(bound) => ours.map(|ours| ours >= bound),
-            Self::AtMost(bound) => ours.map(|ours| ours <= bound),
-            Self::TimesAtLeast(bound) => ratio.map(|ratio| ratio >= bound),
-            Self::TimesAtMost(bound) => ratio.map(|ratio| ratio <= bound),
-            Self::Stated => None,
-        }
-    }
-}
-
 const MILLION: f64 = 1e6;
 
 /// Batches of 256 on four connections: enough in flight that neither side waits for the other.
@@ -88,8 +48,80 @@ const LPUSH: RedisRun =
 /// has the other CPU to itself.
 const TWO_SHARDS: LoadRun = LoadRun { shards: 2, ..BATCHES };
 
+/// A row of a figure that is held against nothing.
+const fn stated(what: &'static str, figure: Figure) -> Row {
+    Row { what, figure, target: Target::Stated }
+}
+
 /// Every scenario, in the order of the report.
 pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "queue alone",
+        ours: Subject::Queue { batch: 1 },
+        reference: None,
+        rows: &[
+            Row {
+                what: "queue alone on one thread, put + take + ack, one at a time: p50",
+                figure: Figure::P50Ns,
+                target: Target::AtMost(60.0),
+            },
+            stated("the same: p95", Figure::P95Ns),
+            Row { what: "the same: p99", figure: Figure::P99Ns, target: Target::AtMost(200.0) },
+            stated("the same: a clock read, which is subtracted", Figure::ClockNs),
+            stated("the same without clock reads between", Figure::NsPerMessage),
+            Row {
+                what: "the same: allocations",
+                figure: Figure::AllocationsPerOperation,
+                target: Target::AtMost(0.0),
+            },
+            Row {
+                what: "the same: allocated",
+                figure: Figure::AllocatedBytesPerOperation,
+                target: Target::AtMost(0.0),
+            },
+        ],
+        is_once: false,
+    },
+    Scenario {
+        name: "queue alone, batches",
+        ours: Subject::Queue { batch: 256 },
+        reference: None,
+        rows: &[Row {
+            what: "queue alone, put + take + ack, batches of 256: a message",
+            figure: Figure::NsPerMessage,
+            target: Target::AtMost(15.0),
+        }],
+        is_once: false,
+    },
+    Scenario {
+        name: "queue alone, enqueue",
+        ours: Subject::QueuePut,
+        reference: None,
+        rows: &[stated("queue alone, put: p50", Figure::P50Ns)],
+        is_once: false,
+    },
+    Scenario {
+        name: "lane, pipelined",
+        ours: Subject::LanePipelined,
+        reference: Some(Subject::RtrbChunks),
+        rows: &[Row {
+            what: "lane, pipelined puts from another core, batches of 256, payload copied",
+            figure: Figure::MessagesPerSecond,
+            target: Target::AtLeast(50.0 * MILLION),
+        }],
+        is_once: false,
+    },
+    Scenario {
+        name: "lane, round trip",
+        ours: Subject::LaneRoundTrip,
+        reference: Some(Subject::RtrbPingPong),
+        rows: &[Row {
+            what: "lane round trip, one message: p50",
+            figure: Figure::P50Ns,
+            target: Target::TimesAtMost(1.3),
+        }],
+        is_once: false,
+    },
     Scenario {
         name: "put, batches",
         ours: Subject::Load(BATCHES),
@@ -213,13 +245,9 @@ pub const SCENARIOS: &[Scenario] = &[
                 figure: Figure::TailOverMedian,
                 target: Target::AtMost(10.0),
             },
-            Row {
-                what: "the same: rate",
-                figure: Figure::MessagesPerSecond,
-                target: Target::Stated,
-            },
-            Row { what: "the same: p50", figure: Figure::P50Ns, target: Target::Stated },
-            Row { what: "the same: maximum", figure: Figure::MaxNs, target: Target::Stated },
+            stated("the same: rate", Figure::MessagesPerSecond),
+            stated("the same: p50", Figure::P50Ns),
+            stated("the same: maximum", Figure::MaxNs),
         ],
         is_once: false,
     },
@@ -275,34 +303,5 @@ mod tests {
                 assert!(!is_ratio || scenario.reference.is_some(), "{}", row.what);
             }
         }
-    }
-
-    /// `ours` and `ratio` as text, `-` where not measured.
-    fn check(target: Target, ours: &str, ratio: &str, wanted: Option<bool>) {
-        let (ours, ratio) = (ours.parse().ok(), ratio.parse().ok());
-        assert_eq!(target.is_met(ours, ratio), wanted, "{target:?} of {ours:?}, {ratio:?}");
-    }
-
-    #[test]
-    fn targets_are_met_at_their_bound() {
-        check(Target::AtLeast(20.0), "20", "-", Some(true));
-        check(Target::AtLeast(20.0), "19.9", "-", Some(false));
-        check(Target::AtLeast(20.0), "-", "5", None);
-        check(Target::AtMost(0.5), "0.5", "-", Some(true));
-        check(Target::AtMost(0.5), "0.51", "-", Some(false));
-        check(Target::TimesAtLeast(6.0), "1", "6", Some(true));
-        check(Target::TimesAtLeast(6.0), "1", "5.9", Some(false));
-        check(Target::TimesAtLeast(6.0), "100", "-", None);
-        check(Target::TimesAtMost(1.15), "1", "1.15", Some(true));
-        check(Target::TimesAtMost(1.15), "1", "1.2", Some(false));
-        check(Target::Stated, "1", "1", None);
-    }
-
-    #[test]
-    fn targets_read_like_the_table() {
-        let shown = Target::AtLeast(20e6).show(Figure::MessagesPerSecond);
-        assert_eq!(shown, ">= 20 M/s");
-        assert_eq!(Target::TimesAtMost(1.15).show(Figure::P50Ns), "<= 1.15 x");
-        assert_eq!(Target::AtMost(31_457_280.0).show(Figure::ResidentBytes), "<= 30 MiB");
     }
 }

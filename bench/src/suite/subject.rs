@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::figure::{Failure, Figure, Figures};
 use super::idle;
+use super::in_process::{self, Allocated};
 use super::load_run::LoadRun;
 use super::redis::RedisRun;
 use crate::floors::epoll::{self, ServerWait};
@@ -24,11 +25,25 @@ pub struct Bench {
     pub open_loop: Duration,
     /// Of watching an idle server.
     pub idle: Duration,
+    /// Runs what it is given and says what the calling thread allocated meanwhile. A function of the
+    /// binary: counting takes an allocator of its own, which nobody else should have to link.
+    pub count_allocations: fn(&mut dyn FnMut()) -> Allocated,
 }
 
 /// Something of ours, a floor or a peer.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject {
+    /// The queues of a shard alone on one thread: put, take and acknowledgement.
+    Queue {
+        /// Messages of a batch.
+        batch: u32,
+    },
+    /// The same, single puts alone.
+    QueuePut,
+    /// Batches of 256 through a lane of this process, many under way.
+    LanePipelined,
+    /// One message through a lane and its answer back.
+    LaneRoundTrip,
     /// Our server under our load, closed loop.
     Load(LoadRun),
     /// The same at `share` of the highest rate of a closed loop that is measured first.
@@ -63,6 +78,10 @@ impl Subject {
         let (program, cpus) = (&bench.program, (bench.cpus.server, bench.cpus.client));
         let load = |run: &LoadRun| run.measure(program, cpus, bench.duration, None);
         match self {
+            Self::Queue { batch } => in_process::queue(bench, *batch),
+            Self::QueuePut => in_process::queue_put(bench),
+            Self::LanePipelined => in_process::lane_pipelined(bench),
+            Self::LaneRoundTrip => in_process::lane_round_trip(bench).map(of_latency),
             Self::Load(run) => load(run),
             Self::OpenLoop { run, share } => {
                 let highest = figure(&load(run)?, Figure::MessagesPerSecond)?;
@@ -98,6 +117,10 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Queue { batch } => write!(out, "queue alone, batches of {batch}"),
+            Self::QueuePut => write!(out, "queue alone, puts"),
+            Self::LanePipelined => write!(out, "lane, batches of 256"),
+            Self::LaneRoundTrip => write!(out, "lane round trip"),
             Self::Load(run) | Self::OpenLoop { run, .. } | Self::Extra(run, _) => {
                 write!(out, "ringway {}", run.op)
             }
@@ -142,6 +165,33 @@ mod tests {
     use super::super::server::tests::Script;
     use super::*;
 
+    /// As the suite's binary does it.
+    fn counted(run: &mut dyn FnMut()) -> Allocated {
+        let counted = allocation_counter::measure(run);
+        Allocated { allocations: counted.count_total, bytes: counted.bytes_total }
+    }
+
+    #[test]
+    fn what_runs_in_process_gives_the_figures_that_rows_ask_for() {
+        let bench = bench(&Script::new("in-process", "exit 1"));
+        for (subject, wanted) in [
+            (Subject::Queue { batch: 1 }, Figure::P99Ns),
+            (Subject::Queue { batch: 256 }, Figure::NsPerMessage),
+            (Subject::QueuePut, Figure::ClockNs),
+            (Subject::LanePipelined, Figure::MessagesPerSecond),
+            (Subject::LaneRoundTrip, Figure::P50Ns),
+        ] {
+            let figures = subject.measure(&bench).expect("it runs");
+            assert!(figures.get(wanted) > Some(1.0), "{subject}: {figures:?}");
+            if matches!(subject, Subject::Queue { .. }) {
+                let allocations = figures.get(Figure::AllocationsPerOperation);
+                assert_eq!(allocations, Some(0.0), "{subject} allocates");
+            }
+        }
+        let one = counted(&mut || drop(std::hint::black_box(Box::new([1_u8; 7]))));
+        assert_eq!(one, Allocated { allocations: 1, bytes: 7 }, "the counter counts");
+    }
+
     fn bench(program: &Script) -> Bench {
         let short = Duration::from_millis(10);
         Bench {
@@ -150,6 +200,7 @@ mod tests {
             duration: short,
             open_loop: short,
             idle: short,
+            count_allocations: counted,
         }
     }
 
