@@ -161,8 +161,9 @@ fn perform(performer: &mut Performer, request: LaneRequest) -> Option<LaneReply>
     })
 }
 
-/// Brings a buffer that another core has filled into this core's cache, many lines at a time. Walking
-/// its records does that one line after another, since each record's length says where the next is.
+/// Brings a buffer that another core has filled into this core's cache, many lines at a time.
+/// Walking its records does that one line after another, since each record's length says where the
+/// next is.
 #[inline]
 fn fetch(buffer: &[u8]) {
     std::hint::black_box(buffer.iter().step_by(CACHE_LINE_BYTES).fold(0, |sum, byte| sum ^ byte));
