@@ -177,7 +177,7 @@ mod tests {
         for (subject, wanted) in [
             (Subject::Queue { batch: 1 }, Figure::P99Ns),
             (Subject::Queue { batch: 256 }, Figure::NsPerMessage),
-            (Subject::QueuePut, Figure::ClockNs),
+            (Subject::QueuePut, Figure::NsPerMessage),
             (Subject::LanePipelined, Figure::MessagesPerSecond),
             (Subject::LaneRoundTrip, Figure::P50Ns),
         ] {
