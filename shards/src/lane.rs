@@ -34,6 +34,11 @@ use ringway_protocol::{QueueId, QueueOptions, Records, Rejection, record};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
 
+/// Bytes of a record that travels in the ring: a payload of 100 bytes, a request of two cache
+/// lines.
+pub const SHORT_RECORD_BYTES: usize = 108;
+const _: () = assert!(size_of::<LaneRequest>() <= 128, "a request has two cache lines");
+
 /// What a lane asks its shard for. Buffers go along and come back.
 #[derive(Debug)]
 pub enum LaneRequest {
@@ -43,6 +48,15 @@ pub enum LaneRequest {
         name: String,
         /// Its options; `None` for the plane's defaults.
         options: Option<QueueOptions>,
+    },
+    /// Add the one short record that travels in the ring itself: no second memory to fetch.
+    EnqueueShort {
+        /// The queue.
+        queue: QueueId,
+        /// Bytes of the record.
+        length: u8,
+        /// The record in wire format, and whatever lies behind it.
+        record: [u8; SHORT_RECORD_BYTES],
     },
     /// Add the records in the buffer.
     Enqueue {
@@ -175,7 +189,16 @@ impl Lane {
     /// See [`LaneError`]; with any of them the message was not added, unless the plane stopped
     /// meanwhile.
     pub fn enqueue(&mut self, payload: &[u8]) -> Result<u64, LaneError> {
-        self.enqueue_batch([payload])
+        let length = record::RECORD_HEADER_BYTES + payload.len();
+        if length > SHORT_RECORD_BYTES {
+            return self.enqueue_batch([payload]);
+        }
+        self.settle()?;
+        let mut record = [0; SHORT_RECORD_BYTES];
+        record[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        record[record::RECORD_HEADER_BYTES..length].copy_from_slice(payload);
+        self.ask(LaneRequest::EnqueueShort { queue: self.queue, length: length as u8, record })?;
+        self.acknowledged()
     }
 
     /// Adds a batch, all of it or nothing, and waits until it is held; returns the first sequence.
@@ -187,11 +210,17 @@ impl Lane {
         &mut self,
         payloads: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<u64, LaneError> {
+        self.settle()?;
+        self.offer_batch(payloads)?;
+        self.acknowledged()
+    }
+
+    /// Waits for every batch offered before.
+    fn settle(&mut self) -> Result<(), LaneError> {
         while self.under_way > 0 {
             self.acknowledged()?;
         }
-        self.offer_batch(payloads)?;
-        self.acknowledged()
+        Ok(())
     }
 
     /// Sends a batch without waiting; [`Lane::acknowledged`] or [`Lane::try_acknowledged`] collects
@@ -274,9 +303,7 @@ impl Lane {
         &mut self,
         messages_max: u32,
     ) -> Result<impl Iterator<Item = &[u8]>, LaneError> {
-        while self.under_way > 0 {
-            self.acknowledged()?;
-        }
+        self.settle()?;
         let mut buffer = std::mem::take(&mut self.dequeued);
         buffer.clear();
         self.ask(LaneRequest::Dequeue { queue: self.queue, messages_max, buffer })?;
@@ -337,8 +364,11 @@ impl Lane {
     }
 
     fn keep(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        self.spare.push(buffer);
+        // A short record came without a buffer.
+        if buffer.capacity() > 0 {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
     }
 }
 

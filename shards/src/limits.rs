@@ -10,9 +10,9 @@ pub const COMPLETION_ENTRIES: u32 = 8 * SUBMISSION_ENTRIES;
 pub const COMPLETIONS_PER_TURN_MAX: usize = 4096;
 
 /// Bytes of a small receive buffer: many requests of one message fit.
-pub const SMALL_BUFFER_BYTES: usize = 4 << 10;
+pub const SMALL_BUFFER_BYTES: usize = 16 << 10;
 /// Small receive buffers of a shard: one for each of many quiet connections. A power of two.
-pub const SMALL_BUFFERS: u16 = 512;
+pub const SMALL_BUFFERS: u16 = 128;
 /// Bytes of a large receive buffer: two batches of 256 messages of 100 bytes fit.
 pub const LARGE_BUFFER_BYTES: usize = 64 << 10;
 /// Large receive buffers of a shard. Few, because each pass over them evicts the cache. A power of

@@ -140,7 +140,12 @@ impl<W: World> Shard<W> {
         if self.has_ended() {
             self.life = Life::Stopped;
         }
-        if self.work > 0 { Turn::Worked } else { Turn::Idle }
+        if self.work == 0 {
+            return Turn::Idle;
+        }
+        let took_ns = self.world.now_ns() - self.performer.now_ns;
+        self.performer.stats().longest_turn_ns.raise(took_ns);
+        Turn::Worked
     }
 
     /// Says that a stage did something in this turn.

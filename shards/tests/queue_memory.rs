@@ -130,9 +130,15 @@ fn memory_goes_back_once_no_send_refers_to_it() {
 
 /// One of everything that a shard does all day: batches, single messages, partial settlements,
 /// give-backs, waits.
-fn day(store: &mut Store, queue: QueueId, requests: &Requests<'_>, taken: &mut Taken, hour: u64) {
+fn day(
+    store: &mut Store,
+    queue: QueueId,
+    requests: &Requests<'_>,
+    [taken, sending]: &mut [Taken; 2],
+    hour: u64,
+) {
     let mut verdicts = Vec::with_capacity(16);
-    let Requests { one, many, whole, parts, rest } = requests;
+    let Requests { one, many, whole, all, parts, rest } = requests;
     let now_ns = hour * 1_000_000;
     let origin = |peer| Origin { shard: 0, peer, stream: 0, request: 0 };
     for peer in 0..8 {
@@ -163,6 +169,16 @@ fn day(store: &mut Store, queue: QueueId, requests: &Requests<'_>, taken: &mut T
             outcome.unwrap();
         }
     }
+    // A send refers to what was taken until after it was acknowledged and the next batches came.
+    for _ in 0..12 {
+        store.put(queue, *many).unwrap();
+        store.take(&take_of(queue, 100), now_ns, sending).unwrap();
+        let settle = ringway_protocol::request::Settle { lease: sending.lease, ..*all };
+        store.ack(&settle, &mut verdicts).unwrap();
+        store.put(queue, *many).unwrap();
+        store.expire(now_ns);
+        sending.clear();
+    }
     // What was given back, and half of it runs out of its lease.
     store.take(&Take { lease_ms: 1, ..take_of(queue, 50) }, now_ns, taken).unwrap();
     store.expire(now_ns + 3_000_000);
@@ -178,6 +194,7 @@ struct Requests<'a> {
     one: Records<'a>,
     many: Records<'a>,
     whole: ringway_protocol::request::Settle<'a>,
+    all: ringway_protocol::request::Settle<'a>,
     parts: ringway_protocol::request::Settle<'a>,
     rest: ringway_protocol::request::Settle<'a>,
 }
@@ -189,17 +206,18 @@ fn the_steady_state_allocates_nothing() {
     let (queue, _) = store.declare("q", Some(options)).unwrap();
     let one = record_of(&[7; 100]);
     let many = one.repeat(100);
-    let mut frames = [Vec::new(), Vec::new(), Vec::new()];
-    let [whole, parts, rest] = &mut frames;
+    let mut frames = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    let [whole, all, parts, rest] = &mut frames;
     let nobody = LeaseId::new(1, 0);
     let requests = Requests {
         one: Records::parse(&one, 1).unwrap(),
         many: Records::parse(&many, 100).unwrap(),
         whole: settle(queue, nobody, &[(0, 1)], whole),
+        all: settle(queue, nobody, &[(0, 100)], all),
         parts: settle(queue, nobody, &[(60, 3), (0, 50), (70, 1)], parts),
         rest: settle(queue, nobody, &[(50, 10), (63, 7), (71, 29)], rest),
     };
-    let mut taken = Taken::new();
+    let mut taken = [Taken::new(), Taken::new()];
     for hour in 0..50 {
         day(&mut store, queue, &requests, &mut taken, 10 * hour);
     }

@@ -1,7 +1,9 @@
 //! A ring of receive buffers that the kernel picks from (`IORING_REGISTER_PBUF_RING`).
 //!
-//!     ring page   [addr len bid | addr len bid | ... ]   tail lives in the first entry's padding
-//!     memory      [ buffer 0 | buffer 1 | ... | buffer N-1 ]
+//! ```text
+//! ring page   [addr len bid | addr len bid | ... ]   tail lives in the first entry's padding
+//! memory      [ buffer 0 | buffer 1 | ... | buffer N-1 ]
+//! ```
 //!
 //! A buffer belongs to the kernel from `give_back` until a completion names it, then to the caller
 //! until he gives it back.

@@ -79,7 +79,8 @@ pub(super) fn queue_put(bench: &Bench) -> Result<Figures, Failure> {
     })
 }
 
-/// Batches through a lane with many under way: messages a second, from the first to the last answer.
+/// Batches through a lane with many under way: messages a second, from the first to the last
+/// answer.
 pub(super) fn lane_pipelined(bench: &Bench) -> Result<Figures, Failure> {
     on_a_thread(|| {
         let mut subject = LaneSubject::start(bench.cpus).map_err(Failure::Failed)?;

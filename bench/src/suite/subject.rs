@@ -25,8 +25,8 @@ pub struct Bench {
     pub open_loop: Duration,
     /// Of watching an idle server.
     pub idle: Duration,
-    /// Runs what it is given and says what the calling thread allocated meanwhile. A function of the
-    /// binary: counting takes an allocator of its own, which nobody else should have to link.
+    /// Runs what it is given and says what the calling thread allocated meanwhile. A function of
+    /// the binary: counting takes an allocator of its own, which nobody else should have to link.
     pub count_allocations: fn(&mut dyn FnMut()) -> Allocated,
 }
 

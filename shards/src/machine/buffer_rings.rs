@@ -84,7 +84,7 @@ impl BufferGroup {
         Ok(group)
     }
 
-    /// Buffers that are handed out by [`Self::lend`].
+    /// Buffers that are handed out by [`Self::next_plain`].
     ///
     /// # Errors
     /// When there is no memory.

@@ -7,9 +7,13 @@ use ringway_simulator::run::{Options, run};
 /// Seeds that each bug gets; most of them must find it.
 const SEEDS: u64 = 5;
 
+/// Steps of each run: half of what a seed gets that should pass.
+const STEPS: u64 = 10_000;
+
 /// How many of the seeds fail with this bug, and how.
 fn failures(canary: Canary) -> Vec<String> {
-    let options = Options { shards: Some(3), canary: Some(canary), ..Options::default() };
+    let (steps, shards, canary) = (STEPS, Some(3), Some(canary));
+    let options = Options { steps, shards, canary, ..Options::default() };
     let runs = (0..SEEDS).map(|seed| run(seed, options));
     runs.filter_map(|run| Some(run.err()?.sentences.join("; "))).collect()
 }
