@@ -45,8 +45,8 @@ pub const SLICES_PER_SEND_MAX: usize = 512;
 pub const HANDOFF_SLOTS: usize = 16;
 /// Bytes at which a handoff batch is closed and the next one begun.
 pub const HANDOFF_BATCH_BYTES: usize = 256 << 10;
-/// Bytes of the largest handoff buffer that is kept: a batch with the longest frame at its end, twice
-/// over because memory grows by doubling.
+/// Bytes of the largest handoff buffer that is kept: a batch with the longest frame at its end,
+/// twice over because memory grows by doubling.
 pub const HANDOFF_BUFFER_BYTES_MAX: usize = 3 << 20;
 /// Handoff batches that a turn takes from one other shard.
 pub const HANDOFFS_PER_TURN_MAX: usize = HANDOFF_SLOTS;

@@ -19,6 +19,8 @@ use crate::queue_figures::{Requests, Subject, percentiles};
 const GUESSED_BY: u64 = 1_000;
 /// Puts that are timed together: the clock adds a tenth of a nanosecond to each.
 const PUTS_OF_A_STRETCH: u64 = 256;
+/// Longest stretch told apart; a longer one counts as this.
+const STRETCH_NS_MAX: u64 = 1_000_000_000;
 /// Batches of a lane between two looks at the clock.
 const BATCHES_PER_CLOCK_READ: u64 = 64;
 
@@ -62,7 +64,8 @@ pub(super) fn queue_put(bench: &Bench) -> Result<Figures, Failure> {
         let requests = Requests::new(1);
         let mut subject = Subject::new(&requests, 0);
         // Of a stretch, nanoseconds.
-        let mut stretches = Histogram::<u64>::new(3).map_err(|why| failed(&why))?;
+        let mut stretches =
+            Histogram::<u64>::new_with_max(STRETCH_NS_MAX, 3).map_err(|why| failed(&why))?;
         let ends = Instant::now() + bench.duration;
         loop {
             let began = Instant::now();
