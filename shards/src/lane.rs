@@ -120,6 +120,9 @@ pub enum LaneError {
     /// So many batches are under way; nothing was sent. Collect acknowledgements, then offer again.
     #[error("{LANE_SLOTS} batches are under way: collect acknowledgements first")]
     Full,
+    /// The process cannot have another descriptor: nothing was opened.
+    #[error("no file descriptor is left for a lane: raise the limit (ulimit -n)")]
+    Descriptors,
     /// The plane has stopped.
     #[error("the plane has stopped: start it again")]
     Stopped,
@@ -267,8 +270,15 @@ impl Lane {
 
     /// The next answer to an offered batch, if it is there.
     pub fn try_acknowledged(&mut self) -> Option<Result<u64, LaneError>> {
-        let reply = self.from.pop().ok()?;
-        Some(self.acknowledge(reply))
+        match self.from.pop() {
+            Ok(reply) => Some(self.acknowledge(reply)),
+            Err(_) if self.under_way > 0 && self.from.is_abandoned() => {
+                // What the shard answered before it went is still there.
+                let last = self.from.pop().map_err(|_| LaneError::Stopped);
+                Some(last.and_then(|reply| self.acknowledge(reply)))
+            }
+            Err(_) => None,
+        }
     }
 
     fn acknowledge(&mut self, reply: LaneReply) -> Result<u64, LaneError> {

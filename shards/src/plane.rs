@@ -252,7 +252,8 @@ impl Plane {
     pub fn lane(&self, name: &str, options: Option<QueueOptions>) -> Result<Lane, LaneError> {
         QueueName::new(name).map_err(LaneError::Refused)?;
         let shard = &self.shards[shard_of(name, self.shards.len())];
-        let (mut lane, end) = Lane::new(shard.doorbell.clone()).map_err(|_| LaneError::Stopped)?;
+        let (mut lane, end) =
+            Lane::new(shard.doorbell.clone()).map_err(|_| LaneError::Descriptors)?;
         if !shard.command(Command::Lane(end)) {
             return Err(LaneError::Stopped);
         }
@@ -275,12 +276,12 @@ impl Plane {
         self.shards.iter().for_each(|shard| {
             shard.command(Command::Drain);
         });
-        let held = || self.stats.iter().map(|stats| stats.messages.get()).sum::<u64>();
-        // A put that was under way may still land: look twice.
+        // Only a shard that refuses puts stays empty.
+        let empty = |stats: &ShardStats| stats.draining.get() > 0 && stats.messages.get() == 0;
         let mut empty_looks = 0;
         while Instant::now() < deadline && !stop_early() && empty_looks < 2 {
             std::thread::sleep(DRAIN_LOOK);
-            empty_looks = if held() == 0 { empty_looks + 1 } else { 0 };
+            empty_looks = if self.stats.iter().all(empty) { empty_looks + 1 } else { 0 };
         }
         self.join()
     }

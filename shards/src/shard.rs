@@ -20,6 +20,7 @@ use crate::path::queue::{Store, StoreConfig};
 use crate::stats::ShardStats;
 use crate::world::{Completion, Outgoing, Wheel, World};
 use ringway_protocol::QueueOptions;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a shard is told once.
@@ -71,7 +72,7 @@ pub struct Shard<W: World> {
     /// Slots whose receive has ended and is to be armed again at the end of the turn.
     pub(crate) rearming: Vec<u32>,
     /// Slots whose next frame waits for a ring to another shard.
-    pub(crate) stalled: Vec<u32>,
+    pub(crate) stalled: VecDeque<u32>,
     /// Memory for inboxes and outboxes of connections that have something in them.
     pub(crate) spare_inboxes: Vec<Vec<u8>>,
     pub(crate) spare_outboxes: Vec<Outgoing>,
@@ -107,7 +108,7 @@ impl<W: World> Shard<W> {
             lanes: Lanes::default(),
             replying: Vec::new(),
             rearming: Vec::new(),
-            stalled: Vec::new(),
+            stalled: VecDeque::new(),
             spare_inboxes: Vec::new(),
             spare_outboxes: Vec::new(),
             work: 0,
@@ -179,11 +180,11 @@ impl<W: World> Shard<W> {
     /// Retries connections that stopped because a ring to another shard was full.
     fn resume(&mut self) {
         for _ in 0..self.stalled.len() {
-            let slot = self.stalled.swap_remove(0);
+            let Some(slot) = self.stalled.pop_front() else { break };
             let stall = self.connections.at(slot).and_then(|connection| connection.stall);
             match stall {
                 Some(Stall::Handoff(shard)) if !self.handoffs.has_room(shard) => {
-                    self.stalled.push(slot);
+                    self.stalled.push_back(slot);
                 }
                 Some(Stall::Handoff(_)) => {
                     self.worked(1);

@@ -51,6 +51,8 @@ pub struct ShardStats {
     pub messages: Figure,
     /// Requests carried out here, of lanes too.
     pub requests: Figure,
+    /// Gauge: 1 from when the shard refuses puts because the plane goes down.
+    pub draining: Figure,
     /// Messages put.
     pub puts: Figure,
     /// Messages delivered.

@@ -101,7 +101,7 @@ impl<S> Dispatcher<'_, S> {
         shard: usize,
         frame: Frame<'_>,
     ) -> Flow {
-        let mut promised = 0;
+        let (mut promised, mut waits) = (0, false);
         if frame.header.kind == Kind::Take as u8 {
             let take = match Request::decode(frame) {
                 Ok(Request::Take(take)) => take,
@@ -115,11 +115,12 @@ impl<S> Dispatcher<'_, S> {
                 let why = Rejection::new(Code::TooManyWaits, sentence);
                 return self.refuse(connection, peer, frame, why);
             }
-            if connection.promised + connection.owed + promised > OUTBOUND_BYTES_MAX {
+            let owed = connection.expected + connection.owed;
+            if take.wait_ms == 0 && owed + promised > OUTBOUND_BYTES_MAX {
                 connection.stall = Some(Stall::InFlight);
                 return Flow::Stall;
             }
-            connection.waits_elsewhere |= take.wait_ms > 0;
+            waits = take.wait_ms > 0;
         }
         if !self.handoffs.has_room(shard) {
             self.performer.stats().handoffs_full.add(1);
@@ -128,7 +129,12 @@ impl<S> Dispatcher<'_, S> {
         }
         self.handoffs.ask(shard, peer, frame, self.performer.stats());
         connection.elsewhere += 1;
-        connection.promised += promised;
+        if waits {
+            connection.waits_elsewhere = true;
+            connection.promised += promised;
+        } else {
+            connection.expected += promised;
+        }
         Flow::Next
     }
 }

@@ -70,6 +70,10 @@ pub async fn drive(
         } else if !spin(&mut shard, start.spin_ns) {
             read_cpu_time(&mut shard);
             park(&mut shard, &doorbell, &event).await;
+            if start.spin_ns == 0 && shard.has_work() {
+                // The CPU is shared: a shard whose ring we wait for may be behind us in the queue.
+                std::thread::yield_now();
+            }
         }
         event.yield_if_due(shard.now_ns()).await.expect(DEAF);
     }

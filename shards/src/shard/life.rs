@@ -32,6 +32,7 @@ impl<W: World> Shard<W> {
         if self.life == Life::Serving {
             self.life = Life::Draining;
             self.performer.draining = true;
+            self.stats().draining.set(1);
         }
     }
 

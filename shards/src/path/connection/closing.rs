@@ -65,9 +65,15 @@ impl<W: World> Shard<W> {
     pub(crate) fn end_of_peer(&mut self, slot: u32) {
         let Some(connection) = self.connections.at(slot) else { return };
         connection.end_seen = true;
-        // Frames that wait behind an obstacle are still served, unless their peer is parted with
-        // already.
-        if connection.stall.is_none() || connection.phase >= Phase::Parting {
+        let behind = connection.is_behind();
+        // Frames that wait behind an obstacle are still served, for as long as a parting lasts.
+        if connection.stall.is_some() && connection.phase < Phase::Parting {
+            self.linger(slot);
+            self.forget_waits(slot);
+            if behind {
+                self.serve_kept(slot);
+            }
+        } else {
             self.part(slot, None);
         }
         self.has_outcome(slot);
@@ -149,7 +155,9 @@ impl<W: World> Shard<W> {
                     self.watch(slot, Watch::Frame(frames), frame_ns);
                 }
             }
-            Watch::Parting if connection.phase == Phase::Parting => self.close(slot),
+            Watch::Parting if connection.phase == Phase::Parting || connection.end_seen => {
+                self.close(slot);
+            }
             Watch::Greeting | Watch::Parting => {}
         }
     }

@@ -95,7 +95,9 @@ impl<W: World> Shard<W> {
         let Self { performer, handoffs, config, connections, spare_inboxes, .. } = self;
         let mut dispatcher = Dispatcher { performer, handoffs, reception: &config.reception };
         let Some(connection) = connections.at(slot) else { return };
-        if connection.must_wait().is_some() {
+        if let Some(why) = connection.must_wait() {
+            // Another reason than before, perhaps: whoever lifts it must find it here.
+            connection.stall = Some(why);
             return;
         }
         connection.stall = None;
@@ -130,7 +132,7 @@ impl<W: World> Shard<W> {
         }
         let Some(connection) = self.connections.at(slot) else { return };
         if let Some(Stall::Handoff(_)) = connection.stall {
-            self.stalled.push(slot);
+            self.stalled.push_back(slot);
         } else if !connection.inbox.is_empty() && !connection.frame_watched {
             connection.frame_watched = true;
             let frames = connection.frames;

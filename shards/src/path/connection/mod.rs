@@ -87,10 +87,16 @@ pub struct Connection<S> {
     pub waiting: u32,
     /// Its requests that other shards have not answered.
     pub elsewhere: u32,
-    /// Bytes of replies promised to its waiting takes and to takes elsewhere.
+    /// Bytes of replies promised to its waiting takes, here and elsewhere.
+    ///
+    /// Invariant: promised <= WAIT_BYTES_MAX.
     pub promised: usize,
+    /// Bytes of replies expected by its takes elsewhere that do not wait.
+    pub expected: usize,
     /// Whether other shards may keep waiting takes of it.
     pub waits_elsewhere: bool,
+    /// Whether a goodbye was written: nothing follows it.
+    pub last_words: bool,
     /// Whether the peer has said its last word.
     pub end_seen: bool,
     /// Whether ours has been said.
@@ -119,6 +125,8 @@ impl<S> Connection<S> {
             waiting: 0,
             elsewhere: 0,
             promised: 0,
+            expected: 0,
+            last_words: false,
             waits_elsewhere: false,
             end_seen: false,
             end_sent: false,
@@ -155,6 +163,7 @@ impl<S> Connection<S> {
         self.phase = Phase::Parting;
         if let Some(why) = why {
             debug_assert!(why.code != Code::Ok);
+            self.last_words = true;
             reply::refused(&mut self.outbox.bytes, Kind::Goodbye, (0, 0), why);
         }
     }

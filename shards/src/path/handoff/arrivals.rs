@@ -3,13 +3,14 @@
 
 use super::{Entry, Handoff, entry_prefix, first_entry};
 use crate::limits::HANDOFFS_PER_TURN_MAX;
+use crate::path::connection::Phase;
 use crate::path::origin::Origin;
-use crate::path::perform::{Asker, Performed, promised_bytes};
+use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
 use crate::shard::Shard;
 use crate::world::{Outgoing, World};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::{
-    Code, Kind, LeaseId, QueueId, Rejection, Request, frame::REPLY, reply, request::Take,
+    Kind, LeaseId, QueueId, Rejection, Request, frame::REPLY, reply, request::Take,
 };
 
 impl<W: World> Shard<W> {
@@ -56,27 +57,29 @@ impl<W: World> Shard<W> {
         let origin = Origin { shard: shard as u8, peer: entry.peer, stream, request };
         // The asking shard has counted the promise; here every wait is within it.
         let asker = Asker { origin, wait_bytes: FRAME_BYTES_MAX, may_pin: false };
-        let released = match Request::decode(entry.frame) {
-            Ok(Request::Take(take)) if header.kind == Kind::Take as u8 => promised_bytes(&take),
-            _ => 0,
+        let take = (header.kind == Kind::Take as u8).then(|| Request::decode(entry.frame));
+        let promise = match take {
+            Some(Ok(Request::Take(take))) => (promised_bytes(&take), take.wait_ms > 0),
+            _ => (0, false),
         };
-        self.reply_elsewhere(asker, released, |performer, out| {
+        self.reply_elsewhere(asker, promise, |performer, out| {
             performer.perform(asker, entry.frame, out)
         });
     }
 
-    /// Writes an entry whose reply `write` appends, or nothing if the request waits.
-    pub(crate) fn reply_elsewhere(
+    /// Writes an entry whose reply `write` appends, or nothing if the request waits. The reply
+    /// frees its peer of the promise of so many bytes, to a take that may wait or to one that not.
+    fn reply_elsewhere(
         &mut self,
         asker: Asker,
-        released: usize,
-        write: impl FnOnce(&mut crate::path::perform::Performer, &mut Outgoing) -> Performed,
+        (released, waits): (usize, bool),
+        write: impl FnOnce(&mut Performer, &mut Outgoing) -> Performed,
     ) {
         let Self { performer, handoffs, .. } = self;
         let shard = asker.origin.shard as usize;
         let mut out = Outgoing { bytes: handoffs.begin_replies(shard), ..Outgoing::default() };
         let start = out.bytes.len();
-        entry_prefix(&mut out.bytes, asker.origin.peer, 0, released as u32);
+        entry_prefix(&mut out.bytes, asker.origin.peer, 0, released as u32, waits);
         let performed = write(performer, &mut out);
         debug_assert!(out.pins.is_empty(), "what travels between shards is copied");
         let mut batch = out.bytes;
@@ -87,7 +90,7 @@ impl<W: World> Shard<W> {
             }
             Performed::Waiting(_) => batch.truncate(start),
             Performed::Broken(why) => {
-                // The asker's own shard speaks the last words: it sees the code.
+                // The asker's own shard passes the last words on and closes.
                 reply::refused(&mut batch, Kind::Goodbye, (0, 0), why);
             }
         }
@@ -102,16 +105,22 @@ impl<W: World> Shard<W> {
             return;
         };
         connection.elsewhere -= 1;
-        connection.promised -= entry.released as usize;
-        if connection.end_sent {
+        if entry.waits {
+            connection.promised -= entry.released as usize;
+        } else {
+            connection.expected -= entry.released as usize;
+        }
+        if connection.last_words || connection.end_sent || connection.phase == Phase::Closing {
             // Nothing is said after the last words.
             self.return_undelivered(shard, &entry);
             self.has_outcome(slot);
             return;
         }
         if entry.frame.header.kind == Kind::Goodbye as u8 | REPLY {
-            let code = Code::from_number(entry.frame.header.code).unwrap_or(Code::Malformed);
-            self.part(slot, Some(Rejection::new(code, "the request does not follow the protocol")));
+            connection.open_outbox(spare_outboxes);
+            connection.outbox.bytes.extend_from_slice(entry.frame_bytes);
+            connection.last_words = true;
+            self.part(slot, None);
             return;
         }
         connection.open_outbox(spare_outboxes);
@@ -137,18 +146,16 @@ impl<W: World> Shard<W> {
         for _ in 0..crate::limits::ANSWERS_PER_TURN_MAX {
             let Some((origin, take, outcome)) = self.performer.answer() else { break };
             self.worked(1);
-            let asker = Asker { origin, wait_bytes: 0, may_pin: true };
-            let promised = promised_bytes(&take);
-            if origin.shard as usize != self.config.shard {
-                self.reply_elsewhere(
-                    Asker { may_pin: false, ..asker },
-                    promised,
-                    |performer, out| {
-                        performer.write_answer(asker_copied(asker), &take, outcome, out)
-                    },
-                );
-            } else {
+            let here = origin.shard as usize == self.config.shard;
+            // What travels between shards is copied.
+            let asker = Asker { origin, wait_bytes: 0, may_pin: here };
+            if here {
                 self.answer_here(asker, &take, outcome);
+            } else {
+                let promise = (promised_bytes(&take), true);
+                self.reply_elsewhere(asker, promise, |performer, out| {
+                    performer.write_answer(asker, &take, outcome, out)
+                });
             }
         }
     }
@@ -169,9 +176,4 @@ impl<W: World> Shard<W> {
             self.serve_kept(slot);
         }
     }
-}
-
-/// The same asker, for a reply that travels between shards.
-fn asker_copied(asker: Asker) -> Asker {
-    Asker { may_pin: false, ..asker }
 }

@@ -9,7 +9,7 @@
 //! An entry is 24 bytes and a frame:
 //! ```text
 //!  0      8       16         20      24
-//!  | peer | queue | released | zero  | header, body
+//!  | peer | queue | released | waits | header, body
 //!  | u64  | u64   | u32      | u32   | the reply's or the request's own bytes
 //! ```
 //! `peer` names the connection on the shard that asked. In replies, `queue` is the queue of a lease
@@ -55,6 +55,8 @@ pub struct Entry<'a> {
     pub queue: u64,
     /// Bytes that were promised to the peer and are settled by this reply.
     pub released: u32,
+    /// Whether those bytes were promised to a take that may wait.
+    pub waits: bool,
     /// The request or the reply.
     pub frame: Frame<'a>,
     /// The frame as it goes over the wire.
@@ -63,11 +65,12 @@ pub struct Entry<'a> {
 
 /// Appends the 24 bytes of an entry; a frame must follow.
 #[inline]
-pub fn entry_prefix(out: &mut Vec<u8>, peer: u64, queue: u64, released: u32) {
+pub fn entry_prefix(out: &mut Vec<u8>, peer: u64, queue: u64, released: u32, waits: bool) {
     let mut prefix = [0; ENTRY_BYTES];
     prefix[..8].copy_from_slice(&peer.to_le_bytes());
     prefix[8..16].copy_from_slice(&queue.to_le_bytes());
     prefix[16..20].copy_from_slice(&released.to_le_bytes());
+    prefix[20] = u8::from(waits);
     out.extend_from_slice(&prefix);
 }
 
@@ -80,7 +83,8 @@ pub fn first_entry(batch: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     let (frame_bytes, rest) = rest.split_at(HEADER_BYTES + header.length as usize);
     let frame = Frame { header, body: &frame_bytes[HEADER_BYTES..] };
     let (peer, queue, released) = (word(0), word(8), word(16) as u32);
-    Some((Entry { peer, queue, released, frame, frame_bytes }, rest))
+    let waits = word(16) >> 32 != 0;
+    Some((Entry { peer, queue, released, waits, frame, frame_bytes }, rest))
 }
 
 /// A buffer for batches, at once as large as they get: its pages cost nothing until they are used,
@@ -146,7 +150,7 @@ impl<S> Handoffs<S> {
             self.link(shard).push_requests(stats);
         }
         let batch = self.requests(shard);
-        entry_prefix(batch, peer, 0, 0);
+        entry_prefix(batch, peer, 0, 0, false);
         batch.extend_from_slice(&frame.header.encode());
         batch.extend_from_slice(frame.body);
     }
@@ -199,8 +203,8 @@ impl<S> Handoffs<S> {
         self.unsent = false;
         for shard in 0..self.links.len() {
             let Some(link) = &mut self.links[shard] else { continue };
-            let mut done = link.push_requests(stats);
-            done &= link.push_replies(journal.committed(), stats);
+            let mut done = link.push_replies(journal.committed(), stats);
+            done &= link.push_requests(stats);
             while done && let Some(signal) = link.signals.pop_front() {
                 if let Err(signal) = link.push(signal) {
                     link.signals.push_front(signal);
@@ -227,14 +231,18 @@ impl<S> Handoffs<S> {
         self.links.iter().flatten().any(|link| !link.from.is_empty())
     }
 
-    /// The next arrival from a shard, unless it asks for replies that would find no room.
+    /// The next arrival from a shard, unless it asks for replies that had better go out first.
+    ///
+    /// Requests are taken all the same while our own ring to that shard is full: if both sides
+    /// waited for the other to take theirs, neither ever would. What the replies then grow to is
+    /// bounded by what the asking connections may have in flight.
     #[inline]
     pub fn next_arrival(&mut self, shard: usize) -> Option<Handoff<S>> {
         let room = self.has_reply_room(shard);
-        let from = &mut self.links[shard].as_mut()?.from;
-        match from.peek() {
-            Ok(Handoff::Requests(_)) if !room => None,
-            Ok(_) => from.pop().ok(),
+        let link = self.links[shard].as_mut()?;
+        match link.from.peek() {
+            Ok(Handoff::Requests(_)) if !room && !link.to.is_full() => None,
+            Ok(_) => link.from.pop().ok(),
             Err(_) => None,
         }
     }
@@ -254,89 +262,4 @@ impl<S> Handoffs<S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ringway_protocol::Kind;
-
-    fn frame(body: &[u8]) -> Frame<'_> {
-        let mut header = Header::request(Kind::Echo, 0, 9);
-        header.length = body.len() as u32;
-        Frame { header, body }
-    }
-
-    #[test]
-    fn a_full_ring_refuses_and_loses_nothing() {
-        let (stats, journal) = (ShardStats::default(), Journal::default());
-        let mut ends = Handoffs::<()>::connect(2);
-        let (mut other, mut own) = (ends.pop().expect("two"), ends.pop().expect("two"));
-        let body = vec![1; HANDOFF_BATCH_BYTES];
-        let mut asked = 0;
-        while own.has_room(1) {
-            own.ask(1, asked, frame(&body), &stats);
-            own.flush(&journal, &stats, |_| ());
-            asked += 1;
-        }
-        assert_eq!(asked as usize, HANDOFF_SLOTS + 1, "the ring, and the batch being filled");
-        assert!(own.has_unsent());
-        let mut seen = 0;
-        while seen < asked {
-            match other.next_arrival(0) {
-                Some(Handoff::Requests(batch)) => {
-                    let (entry, rest) = first_entry(&batch).expect("an entry");
-                    assert_eq!((entry.peer, entry.frame.body.len()), (seen, body.len()));
-                    assert!(rest.is_empty());
-                    other.keep(0, batch);
-                    seen += 1;
-                }
-                _ => own.flush(&journal, &stats, |shard| assert_eq!(shard, 1)),
-            }
-        }
-        assert!(!own.has_unsent());
-    }
-
-    #[test]
-    fn buffers_of_batches_that_are_answered_together_come_back() {
-        let (stats, journal) = (ShardStats::default(), Journal::default());
-        let mut ends = Handoffs::<()>::connect(2);
-        let (mut other, mut own) = (ends.pop().expect("two"), ends.pop().expect("two"));
-        let mut allocated = 0;
-        for _ in 0..100 {
-            for _ in 0..4 {
-                allocated += u32::from(own.spare.is_empty());
-                own.ask(1, 7, frame(b"request"), &stats);
-                own.flush(&journal, &stats, |_| ());
-            }
-            while let Some(Handoff::Requests(batch)) = other.next_arrival(0) {
-                other.keep(0, batch);
-            }
-            let mut batch = other.begin_replies(0);
-            batch.extend_from_slice(b"all of them");
-            other.end_replies(0, batch, 0);
-            other.flush(&journal, &stats, |_| ());
-            assert!(!other.has_unsent(), "a surplus keeps nobody awake");
-            while let Some(Handoff::Replies(buffer) | Handoff::Buffer(buffer)) = own.next_arrival(1)
-            {
-                own.keep(1, buffer);
-            }
-        }
-        assert!(allocated < 10, "{allocated} buffers were made");
-        assert!(other.spare.len() < 10, "{} buffers gathered", other.spare.len());
-    }
-
-    #[test]
-    fn replies_wait_for_the_commit() {
-        let (stats, mut journal) = (ShardStats::default(), Journal::default());
-        let mut ends = Handoffs::<()>::connect(2);
-        let (mut other, mut own) = (ends.pop().expect("two"), ends.pop().expect("two"));
-        journal.append();
-        let mut batch = own.begin_replies(1);
-        entry_prefix(&mut batch, 7, 0, 0);
-        batch.extend_from_slice(&frame(b"").header.encode());
-        own.end_replies(1, batch, journal.appended());
-        own.flush(&journal, &stats, |_| panic!("nothing may leave yet"));
-        assert!(own.has_unsent() && other.next_arrival(0).is_none());
-        journal.commit();
-        own.flush(&journal, &stats, |_| ());
-        assert!(matches!(other.next_arrival(0), Some(Handoff::Replies(_))));
-    }
-}
+mod tests;

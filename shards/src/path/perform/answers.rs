@@ -9,8 +9,6 @@ use ringway_protocol::{Kind, Rejection};
 
 impl Performer {
     /// Answers one waiting take, if one can be served or has waited long enough.
-    ///
-    /// `place` finds where its reply goes, or `None` if its asker is gone.
     pub fn answer(&mut self) -> Option<(Origin, Take, Result<(), Rejection>)> {
         let answer = self.store.next_answer(self.now_ns, &mut self.taken)?;
         Some((answer.origin, answer.take, answer.outcome))
