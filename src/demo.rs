@@ -36,10 +36,12 @@ pub struct DemoArguments {
     size: usize,
 }
 
-/// Connections of each load thread, and requests in flight on each of them: enough to keep a shard
-/// busy, few enough that a request does not queue for long.
+/// Connections of each load thread.
 const CONNECTIONS_PER_THREAD: usize = 8;
-const PIPELINE: u32 = 4;
+/// Messages in flight on a connection, and the requests that this may mean: enough to keep a shard
+/// busy, few enough that a request does not queue for long.
+const IN_FLIGHT: u32 = 1024;
+const PIPELINE: std::ops::RangeInclusive<u32> = 4..=64;
 /// How long the plane may take to start and to end on a slow host.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -104,7 +106,7 @@ fn drive(
         duration: arguments.duration.0,
         batch: arguments.batch,
         size: arguments.size,
-        pipeline: PIPELINE,
+        pipeline: (IN_FLIGHT / arguments.batch.max(1)).clamp(*PIPELINE.start(), *PIPELINE.end()),
         connections: CONNECTIONS_PER_THREAD * cpus.0.len(),
         threads: cpus.0.len(),
         cpus: cpus.0.clone(),

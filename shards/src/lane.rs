@@ -34,7 +34,8 @@ use ringway_protocol::{QueueId, QueueOptions, Records, Rejection, record};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
 
-/// Bytes of a record that travels in the ring: a payload of 100 bytes, a request of two cache lines.
+/// Bytes of a record that travels in the ring: a payload of 100 bytes, a request of two cache
+/// lines.
 pub const SHORT_RECORD_BYTES: usize = 108;
 const _: () = assert!(size_of::<LaneRequest>() <= 128, "a request has two cache lines");
 

@@ -45,6 +45,9 @@ pub const SLICES_PER_SEND_MAX: usize = 512;
 pub const HANDOFF_SLOTS: usize = 16;
 /// Bytes at which a handoff batch is closed and the next one begun.
 pub const HANDOFF_BATCH_BYTES: usize = 256 << 10;
+/// Bytes of the largest handoff buffer that is kept: a batch with the longest frame at its end, twice
+/// over because memory grows by doubling.
+pub const HANDOFF_BUFFER_BYTES_MAX: usize = 3 << 20;
 /// Handoff batches that a turn takes from one other shard.
 pub const HANDOFFS_PER_TURN_MAX: usize = HANDOFF_SLOTS;
 
@@ -110,5 +113,9 @@ const _: () = assert!(
 const _: () = assert!(
     OUTBOUND_BYTES_RESUME < OUTBOUND_BYTES_MAX && OUTBOUND_BYTES_MAX >= 2 * FRAME_BYTES_MAX,
     "a connection can owe one whole reply while another is being sent"
+);
+const _: () = assert!(
+    HANDOFF_BUFFER_BYTES_MAX >= 2 * (HANDOFF_BATCH_BYTES + FRAME_BYTES_MAX),
+    "a buffer grown for the longest batch of requests is kept"
 );
 const _: () = assert!(HANDOFF_SLOTS >= 2, "one batch in flight, one being filled");

@@ -119,19 +119,18 @@ impl<W: World> Shard<W> {
 
     /// One pass over all stages, in the order of a message's way.
     pub fn turn(&mut self) -> Turn {
-        self.performer.now_ns = self.world.now_ns();
         self.work = 0;
+        self.serve_lanes(); //    threads of this process: they wait in nanoseconds, not for a clock
+        self.performer.now_ns = self.world.now_ns();
         self.reap(); //           completions are recorded
         self.accept(); //         listening sockets become connections, here or on another shard
         self.receive(); //        bytes become frames, frames outcomes or handoffs
         self.take_arrivals(); //  what other shards handed over
-        self.serve_lanes(); //    what threads of this process ask for
         self.expire(); //         leases, waits and deadlines that have run out
         self.answer(); //         waiting takes that can be answered now
         self.resume(); //         connections whose obstacle is gone
         self.performer.journal.commit(); // the mark that replies wait for
         self.reply(); //          one send a connection
-        self.reply_to_lanes(); // one answer a batch
         self.hand_over(); //      batches to other shards, doorbells
         self.rearm(); //          receives that ended are armed again
         self.world.submit(); //   everything asked for goes to the kernel, once
@@ -140,7 +139,12 @@ impl<W: World> Shard<W> {
         if self.has_ended() {
             self.life = Life::Stopped;
         }
-        if self.work > 0 { Turn::Worked } else { Turn::Idle }
+        if self.work == 0 {
+            return Turn::Idle;
+        }
+        let took_ns = self.world.now_ns() - self.performer.now_ns;
+        self.performer.stats().longest_turn_ns.raise(took_ns);
+        Turn::Worked
     }
 
     /// Says that a stage did something in this turn.

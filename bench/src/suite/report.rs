@@ -37,7 +37,7 @@ const REPLACED: &[Replaced] = &[
         they: "195.1 ns",
         target: "",
         scenario: "queue alone, enqueue",
-        figures: &[Figure::P50Ns],
+        figures: &[Figure::NsPerMessage],
     },
     Replaced {
         what: "operations a second (ours: one core, over TCP, batches of 256)",

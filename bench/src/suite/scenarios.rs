@@ -97,7 +97,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "queue alone, enqueue",
         ours: Subject::QueuePut,
         reference: None,
-        rows: &[stated("queue alone, put: p50", Figure::P50Ns)],
+        rows: &[stated("queue alone, put, one at a time", Figure::NsPerMessage)],
         is_once: false,
     },
     Scenario {

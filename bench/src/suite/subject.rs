@@ -25,8 +25,8 @@ pub struct Bench {
     pub open_loop: Duration,
     /// Of watching an idle server.
     pub idle: Duration,
-    /// Runs what it is given and says what the calling thread allocated meanwhile. A function of the
-    /// binary: counting takes an allocator of its own, which nobody else should have to link.
+    /// Runs what it is given and says what the calling thread allocated meanwhile. A function of
+    /// the binary: counting takes an allocator of its own, which nobody else should have to link.
     pub count_allocations: fn(&mut dyn FnMut()) -> Allocated,
 }
 
@@ -177,7 +177,7 @@ mod tests {
         for (subject, wanted) in [
             (Subject::Queue { batch: 1 }, Figure::P99Ns),
             (Subject::Queue { batch: 256 }, Figure::NsPerMessage),
-            (Subject::QueuePut, Figure::ClockNs),
+            (Subject::QueuePut, Figure::NsPerMessage),
             (Subject::LanePipelined, Figure::MessagesPerSecond),
             (Subject::LaneRoundTrip, Figure::P50Ns),
         ] {

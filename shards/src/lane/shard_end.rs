@@ -93,35 +93,42 @@ impl<W: World> Shard<W> {
         let Self { lanes, performer, .. } = self;
         let mut served = 0;
         for lane in &mut lanes.lanes {
-            for _ in 0..LANE_SLOTS {
-                let Ok(request) = lane.from.pop() else { break };
-                performer.stats().requests.add(1);
-                served += 1;
-                match perform(performer, request) {
-                    Some(reply) => lane.held.push_back((performer.journal.appended(), reply)),
-                    None => lane.left = true,
-                }
-            }
+            served += lane.serve(performer);
         }
-        lanes.lanes.retain(|lane| !lane.left);
-        self.worked(served);
+        if served > 0 {
+            lanes.lanes.retain(|lane| !lane.left);
+            self.worked(served);
+        }
     }
+}
 
-    /// Answers lanes whose changes are committed by now.
+impl LaneEnd {
+    /// Carries out what has arrived, and answers what is committed by now; returns how much arrived.
     #[inline]
-    pub(crate) fn reply_to_lanes(&mut self) {
-        let committed = self.performer.journal.committed();
-        for lane in &mut self.lanes.lanes {
-            if lane.held.is_empty() {
-                continue;
+    fn serve(&mut self, performer: &mut Performer) -> usize {
+        let mut served = 0;
+        while served < LANE_SLOTS
+            && let Ok(request) = self.from.pop()
+        {
+            served += 1;
+            match perform(performer, request) {
+                Some(reply) => self.held.push_back((performer.journal.appended(), reply)),
+                None => self.left = true,
             }
-            while let Some((_, reply)) =
-                lane.held.pop_front_if(|(position, _)| *position <= committed)
-            {
-                lane.to.push(reply).expect("a lane has no more requests than its rings have slots");
-            }
-            lane.bell.ring_if_parked();
         }
+        performer.stats().requests.add(served as u64);
+        performer.journal.commit();
+        let committed = performer.journal.committed();
+        let mut answered = false;
+        while let Some((_, reply)) = self.held.pop_front_if(|(position, _)| *position <= committed)
+        {
+            self.to.push(reply).expect("a lane has no more requests than its rings have slots");
+            answered = true;
+        }
+        if answered {
+            self.bell.ring_if_parked();
+        }
+        served
     }
 }
 
@@ -161,8 +168,9 @@ fn perform(performer: &mut Performer, request: LaneRequest) -> Option<LaneReply>
     })
 }
 
-/// Brings a buffer that another core has filled into this core's cache, many lines at a time. Walking
-/// its records does that one line after another, since each record's length says where the next is.
+/// Brings a buffer that another core has filled into this core's cache, many lines at a time.
+/// Walking its records does that one line after another, since each record's length says where the
+/// next is.
 #[inline]
 fn fetch(buffer: &[u8]) {
     std::hint::black_box(buffer.iter().step_by(CACHE_LINE_BYTES).fold(0, |sum, byte| sum ^ byte));

@@ -153,13 +153,6 @@ impl Performer {
         if self.draining {
             return Err(Rejection::new(Code::Draining, "the server is going down"));
         }
-        if records.unsupported_attribute().is_some() {
-            return Err(Rejection::new(
-                Code::Unsupported,
-                "a message asks for a key, delay, time to live, priority or deduplication, \
-                 which this version only has room for",
-            ));
-        }
         let first_sequence = self.store.put(queue, records)?;
         self.journal.append();
         self.stats().puts.add(u64::from(records.count()));

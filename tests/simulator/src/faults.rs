@@ -1,6 +1,8 @@
 //! How cruel a run's world is: each fault has a rate of its own, drawn from the seed, often zero
 //! (swarm testing).
 
+use ringway_shards::limits::{LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES};
+
 use crate::chance::{Chance, Rate};
 
 /// The rates of every fault, and the sizes of everything finite.
@@ -83,8 +85,8 @@ impl Faults {
             doorbell_ns_max: chance.magnitude(500_000) as u64,
             pipe_bytes: chance.pick(&[64, 700, 4 << 10, 64 << 10, 256 << 10]),
             buffers: [
-                (chance.pick(&[2, 4, 16, 128]), chance.pick(&[64, 256, 4 << 10])),
-                (chance.pick(&[2, 4, 16]), chance.pick(&[1 << 10, 16 << 10, 64 << 10])),
+                (chance.pick(&[2, 4, 16, 128]), chance.pick(&[64, 256, SMALL_BUFFER_BYTES])),
+                (chance.pick(&[2, 4, 16]), chance.pick(&[1 << 10, 16 << 10, LARGE_BUFFER_BYTES])),
             ],
         }
     }
@@ -111,7 +113,7 @@ impl Faults {
             delay_ns_max: 1_000,
             doorbell_ns_max: 1_000,
             pipe_bytes: 64 << 10,
-            buffers: [(64, 4 << 10), (8, 64 << 10)],
+            buffers: [(64, SMALL_BUFFER_BYTES), (8, LARGE_BUFFER_BYTES)],
         }
     }
 

@@ -47,11 +47,17 @@ impl<W: World> Shard<W> {
         connection.stall = None;
         connection.inbox.forget(&mut self.spare_inboxes);
         if first {
-            self.watch(slot, Watch::Parting, LINGER_NS);
-            self.rearming.push(slot);
+            self.linger(slot);
         }
         self.forget_waits(slot);
         self.has_outcome(slot);
+    }
+
+    /// Sees to it that a parting connection does not stay for ever, and that its peer's end is
+    /// heard.
+    pub(crate) fn linger(&mut self, slot: u32) {
+        self.watch(slot, Watch::Parting, LINGER_NS);
+        self.rearming.push(slot);
     }
 
     /// The peer has said its last word: it gets what it is owed, but its waiting takes take

@@ -112,7 +112,11 @@ impl<W: World> Shard<W> {
 
     fn after_serving(&mut self, slot: u32, flow: Result<Flow, Rejection>) {
         match flow {
-            Ok(Flow::Close) => self.part(slot, None),
+            Ok(Flow::Close) => {
+                // The stage that refused has queued the last words and moved the phase already.
+                self.linger(slot);
+                self.part(slot, None);
+            }
             Err(why) => {
                 self.performer.stats().refused.add(1);
                 self.part(slot, Some(why));

@@ -98,16 +98,17 @@ impl<W: World> Shard<W> {
     fn bring_home(&mut self, shard: usize, entry: Entry<'_>) {
         let Self { connections, spare_outboxes, .. } = self;
         let Some((slot, connection)) = connections.of_peer(entry.peer) else {
-            let lease =
-                entry.frame.body.first_chunk().map_or(0, |lease| u64::from_le_bytes(*lease));
-            if entry.queue != 0 {
-                let back = Handoff::Undelivered(QueueId(entry.queue), LeaseId(lease));
-                self.handoffs.signal(shard, back);
-            }
+            self.return_undelivered(shard, &entry);
             return;
         };
         connection.elsewhere -= 1;
         connection.promised -= entry.released as usize;
+        if connection.end_sent {
+            // Nothing is said after the last words.
+            self.return_undelivered(shard, &entry);
+            self.has_outcome(slot);
+            return;
+        }
         if entry.frame.header.kind == Kind::Goodbye as u8 | REPLY {
             let code = Code::from_number(entry.frame.header.code).unwrap_or(Code::Malformed);
             self.part(slot, Some(Rejection::new(code, "the request does not follow the protocol")));
@@ -119,6 +120,15 @@ impl<W: World> Shard<W> {
         self.has_outcome(slot);
         if behind {
             self.serve_kept(slot);
+        }
+    }
+
+    /// What was delivered to nobody goes back to its queue.
+    fn return_undelivered(&mut self, shard: usize, entry: &Entry<'_>) {
+        let lease = entry.frame.body.first_chunk().map_or(0, |lease| u64::from_le_bytes(*lease));
+        if entry.queue != 0 {
+            let back = Handoff::Undelivered(QueueId(entry.queue), LeaseId(lease));
+            self.handoffs.signal(shard, back);
         }
     }
 

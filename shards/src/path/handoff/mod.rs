@@ -19,7 +19,7 @@
 mod arrivals;
 mod link;
 
-use crate::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
+use crate::limits::{HANDOFF_BATCH_BYTES, HANDOFF_BUFFER_BYTES_MAX, HANDOFF_SLOTS};
 use crate::path::journal::Journal;
 use crate::stats::ShardStats;
 use link::{Link, SURPLUS_MAX};
@@ -242,7 +242,8 @@ impl<S> Handoffs<S> {
     /// Keeps the buffer of a batch from that shard that was served.
     pub fn keep(&mut self, shard: usize, mut batch: Vec<u8>) {
         // As many as the rings both ways can bring, and the batches being filled.
-        if self.spare.len() < self.links.len() * 2 * (HANDOFF_SLOTS + 1) {
+        let kept = self.links.len() * 2 * (HANDOFF_SLOTS + 1);
+        if self.spare.len() < kept && batch.capacity() <= HANDOFF_BUFFER_BYTES_MAX {
             batch.clear();
             self.spare.push(batch);
             let link = self.link(shard);

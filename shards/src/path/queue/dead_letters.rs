@@ -5,7 +5,7 @@
 //! `ringway-queue`, `ringway-sequence`, as text, as many as the limit on attributes leaves room
 //! for. If the dead-letter queue refuses it, the message is ready again and the refusal is counted.
 
-use ringway_protocol::limits::ATTRIBUTES_BYTES_MAX;
+use ringway_protocol::limits::{ATTRIBUTES_BYTES_MAX, DEAD_LETTER_BYTES_MAX};
 use ringway_protocol::record::{RECORD_HEADER_BYTES, record_bytes};
 use ringway_protocol::{Attribute, QueueId, Records, Rejection};
 
@@ -93,7 +93,8 @@ fn write_letter(record: &[u8], queue: &str, message: &Piece, letter: &mut Vec<u8
     ] {
         let before = letter.len();
         Attribute::Header { name, value: value.as_bytes() }.encode(letter);
-        if letter.len() - RECORD_HEADER_BYTES + own > ATTRIBUTES_BYTES_MAX {
+        let attributes = letter.len() - RECORD_HEADER_BYTES + own;
+        if attributes > ATTRIBUTES_BYTES_MAX + DEAD_LETTER_BYTES_MAX {
             letter.truncate(before);
         }
     }
@@ -102,4 +103,26 @@ fn write_letter(record: &[u8], queue: &str, message: &Piece, letter: &mut Vec<u8
     let length = (letter.len() - RECORD_HEADER_BYTES) as u32;
     letter[..4].copy_from_slice(&length.to_le_bytes());
     letter[4..6].copy_from_slice(&(attributes as u16).to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringway_protocol::record;
+
+    #[test]
+    fn a_message_full_of_attributes_keeps_them_and_gets_the_four_headers() {
+        let value = [7; 1000];
+        let own: Vec<_> = (0..4).map(|_| Attribute::Header { name: "x", value: &value }).collect();
+        let (mut message, mut letter) = (Vec::new(), Vec::new());
+        record::write(&mut message, &own, b"payload");
+        let queue = "q".repeat(250);
+        let (sequence, deliveries) = (u64::MAX, u32::MAX);
+        let piece = Piece { sequence, segment: 0, offset: 0, bytes: 0, count: 1, deliveries };
+        write_letter(&message, &queue, &piece, &mut letter);
+        let records = Records::parse(&letter, 1).expect("a valid record");
+        let record = records.iter().next().expect("one record");
+        assert_eq!(record.payload, b"payload");
+        assert_eq!(record.attributes().count(), 8);
+    }
 }
