@@ -1,0 +1,85 @@
+//! How much one connection may ask for at a time: requests in flight, and bytes promised to waits.
+
+use crate::peer::{Peer, encoded, take_of};
+use crate::process;
+use ringway_protocol::request::Take;
+use ringway_protocol::{Code, Reply, Request};
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// `requests_in_flight_max` and `wait_bytes_max` of the greeting.
+const REQUESTS: u32 = 1024;
+const WAIT_BYTES: u32 = 8 << 20;
+
+#[test]
+fn requests_over_the_limit_wait_until_others_are_answered() {
+    process::alone(
+        "in_flight::requests_over_the_limit_wait_until_others_are_answered",
+        &[],
+        || {
+            let plane = process::plane(|_| ());
+            let mut neighbour = Peer::connect(plane.address());
+            for shard in [0, 1] {
+                let queue = neighbour.declare_on(shard, "waits");
+                let mut peer = Peer::connect(plane.shard_addresses()[0]);
+                let mut bytes = Vec::new();
+                for number in 0..REQUESTS {
+                    bytes.extend(encoded(Request::Take(take_of(queue, 60_000, 0)), number));
+                }
+                bytes.extend(encoded(Request::Ping, REQUESTS));
+                peer.say(&bytes);
+                let short = Some(Duration::from_millis(300));
+                peer.socket.set_read_timeout(short).expect("a valid timeout");
+                let early = peer.socket.peek(&mut [0; 1]);
+                assert!(early.is_err(), "1,024 requests wait, so the ping must: {early:?}");
+                peer.socket.set_read_timeout(Some(process::PATIENCE)).expect("a valid timeout");
+                neighbour.is_served();
+                // One answer makes room for the ping.
+                neighbour.put(queue, b"first");
+                let first = [peer.next(), peer.next()].map(|reply| reply.expect("a reply"));
+                let numbers: HashSet<_> = first.iter().map(|reply| reply.header.request).collect();
+                assert_eq!(numbers, HashSet::from([0, REQUESTS]), "the first take, and the ping");
+                // The others are served in turn.
+                for number in 1..REQUESTS {
+                    neighbour.put(queue, b"next");
+                    let reply = peer.next().expect("a delivery");
+                    assert_eq!((reply.header.request, reply.delivered()), (number, (1, 1)));
+                }
+                peer.is_served();
+            }
+        },
+    );
+}
+
+#[test]
+fn waits_that_promise_too_much_are_refused() {
+    process::alone("in_flight::waits_that_promise_too_much_are_refused", &[], || {
+        let plane = process::plane(|_| ());
+        let mut neighbour = Peer::connect(plane.address());
+        let bytes_max = 1 << 20;
+        let waits = WAIT_BYTES / bytes_max;
+        for shard in [0, 1] {
+            let queue = neighbour.declare_on(shard, "promises");
+            let wide = Request::Take(Take { bytes_max, ..take_of(queue, 60_000, 0) });
+            let mut peer = Peer::connect(plane.shard_addresses()[0]);
+            for number in 0..=waits {
+                peer.say(&encoded(wide, number));
+            }
+            let refused = peer.next().expect("a refusal");
+            assert_eq!((refused.header.request, refused.code()), (waits, Code::TooManyWaits));
+            // Other requests are served; a take of another shard's queue would have to wait until
+            // a promise is kept, like one that nobody reads.
+            if shard == 0 {
+                let at_once = peer.ask(Request::Take(take_of(queue, 0, 0)));
+                assert_eq!(at_once.delivered(), (0, 0));
+            }
+            peer.is_served();
+            // Answered waits make room for others.
+            neighbour.put(queue, b"one");
+            assert_eq!(peer.next().expect("a delivery").header.request, 0);
+            peer.say(&encoded(wide, 99));
+            let pong = peer.ask(Request::Ping);
+            assert!(matches!(pong.reply(), Reply::Pong), "the ninth wait is accepted: {pong:?}");
+        }
+    });
+}
