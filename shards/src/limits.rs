@@ -9,7 +9,8 @@ pub const COMPLETION_ENTRIES: u32 = 8 * SUBMISSION_ENTRIES;
 /// Completions acted upon in one turn, so that no turn is unbounded.
 pub const COMPLETIONS_PER_TURN_MAX: usize = 4096;
 
-/// Bytes of a small receive buffer: many requests of one message fit.
+/// Bytes of a small receive buffer: a burst of a hundred requests of one message fits. See
+/// `docs/decisions/0004-receive-buffers.md`.
 pub const SMALL_BUFFER_BYTES: usize = 16 << 10;
 /// Small receive buffers of a shard: one for each of many quiet connections. A power of two.
 pub const SMALL_BUFFERS: u16 = 128;

@@ -172,6 +172,17 @@ impl Outgoing {
     }
 }
 
+/// Whether the other side of a connection has said that it ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeerEnd {
+    /// It has not.
+    Open,
+    /// It sends no more; what it has sent can still be received, and it may still read.
+    Half,
+    /// It has reset the connection, or closed it whole.
+    Whole,
+}
+
 /// Network, clock and doorbells of one shard.
 pub trait World {
     /// An open socket; closed by [`World::close`], or when dropped without operations under way.
@@ -218,6 +229,9 @@ pub trait World {
 
     /// Asks for the end of every operation on a socket; its own completion comes with `token`.
     fn cancel_all(&mut self, socket: &Self::Socket, token: Token);
+
+    /// Whether the peer has ended, without receiving: for a connection whose receive is paused.
+    fn peer_end(&mut self, socket: &Self::Socket) -> PeerEnd;
 
     /// Tells the peer that nothing more will be sent; what it still sends can be received. Does not
     /// block.

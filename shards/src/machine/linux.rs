@@ -21,7 +21,7 @@ use super::doorbell::Doorbell;
 use super::listeners::Listener;
 use super::ring::{Entered, RawCompletion, Ring};
 use crate::limits;
-use crate::world::{BufferId, BufferSize, Completion, Outgoing, Purpose, Token, World};
+use crate::world::{BufferId, BufferSize, Completion, Outgoing, PeerEnd, Purpose, Token, World};
 use io_uring::{opcode, squeue, types};
 use receive::Receives;
 use sends::Sends;
@@ -321,6 +321,18 @@ impl World for LinuxWorld {
         let entry = opcode::AsyncCancel2::new(of_socket).build().user_data(token.0);
         // SAFETY: it refers to no memory.
         unsafe { self.push(&entry) };
+    }
+
+    fn peer_end(&mut self, socket: &LinuxSocket) -> PeerEnd {
+        let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: one pollfd, valid for the call, which does not wait.
+        let found = unsafe { libc::poll(&raw mut poll, 1, 0) };
+        match poll.revents {
+            _ if found <= 0 => PeerEnd::Open,
+            revents if revents & (libc::POLLERR | libc::POLLHUP) != 0 => PeerEnd::Whole,
+            revents if revents & libc::POLLRDHUP != 0 => PeerEnd::Half,
+            _ => PeerEnd::Open,
+        }
     }
 
     fn shutdown(&mut self, socket: &LinuxSocket) {

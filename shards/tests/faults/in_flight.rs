@@ -67,12 +67,9 @@ fn waits_that_promise_too_much_are_refused() {
             }
             let refused = peer.next().expect("a refusal");
             assert_eq!((refused.header.request, refused.code()), (waits, Code::TooManyWaits));
-            // Other requests are served; a take of another shard's queue would have to wait until
-            // a promise is kept, like one that nobody reads.
-            if shard == 0 {
-                let at_once = peer.ask(Request::Take(take_of(queue, 0, 0)));
-                assert_eq!(at_once.delivered(), (0, 0));
-            }
+            // Other requests are served, takes that do not wait among them.
+            let at_once = peer.ask(Request::Take(take_of(queue, 0, 0)));
+            assert_eq!(at_once.delivered(), (0, 0));
             peer.is_served();
             // Answered waits make room for others.
             neighbour.put(queue, b"one");
@@ -80,6 +77,38 @@ fn waits_that_promise_too_much_are_refused() {
             peer.say(&encoded(wide, 99));
             let pong = peer.ask(Request::Ping);
             assert!(matches!(pong.reply(), Reply::Pong), "the ninth wait is accepted: {pong:?}");
+        }
+    });
+}
+
+/// More requests than are held for a connection, so that its receive is paused.
+const TOO_MANY_TO_HOLD: u32 = 20_000;
+
+#[test]
+fn a_peer_that_resets_while_it_is_held_back_takes_nothing() {
+    let name = "in_flight::a_peer_that_resets_while_it_is_held_back_takes_nothing";
+    process::alone(name, &[], || {
+        let plane = process::plane(|_| ());
+        let mut neighbour = Peer::connect(plane.address());
+        for shard in [0, 1] {
+            let queue = neighbour.declare_on(shard, "held");
+            let base = process::Base::of(&plane);
+            let mut peer = Peer::connect(plane.shard_addresses()[0]);
+            let mut bytes = Vec::new();
+            for number in 0..REQUESTS {
+                bytes.extend(encoded(Request::Take(take_of(queue, 60_000, 0)), number));
+            }
+            for number in 0..TOO_MANY_TO_HOLD {
+                bytes.extend(encoded(Request::Ping, number));
+            }
+            peer.say(&bytes);
+            neighbour.is_served();
+            let reset = socket2::SockRef::from(&peer.socket).set_linger(Some(Duration::ZERO));
+            reset.expect("TCP");
+            drop(peer);
+            base.awaited(&plane, process::PATIENCE);
+            neighbour.put(queue, b"for the living");
+            assert_eq!(neighbour.drain(queue, 1), 1, "nobody else takes it");
         }
     });
 }

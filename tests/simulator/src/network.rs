@@ -20,6 +20,7 @@ use crate::faults::Faults;
 use crate::trace::Trace;
 use kernel::Kernel;
 use pipe::Pipe;
+use ringway_shards::world::PeerEnd;
 
 pub(crate) use kernel::{Posted, Work};
 
@@ -315,6 +316,16 @@ impl Network {
         for number in self.listeners.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>() {
             self.connections[number].server = ServerEnd::Closed;
             self.break_connection(number);
+        }
+    }
+
+    /// What the server's kernel knows of the client's end.
+    pub fn peer_end(&self, number: usize) -> PeerEnd {
+        let connection = &self.connections[number];
+        match connection.reset {
+            true => PeerEnd::Whole,
+            false if connection.to_server.has_ended() => PeerEnd::Half,
+            false => PeerEnd::Open,
         }
     }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ringway_shards::world::{BufferId, BufferSize, Completion, Outgoing, Token, World};
+use ringway_shards::world::{BufferId, BufferSize, Completion, Outgoing, PeerEnd, Token, World};
 
 use crate::canary::Canary;
 use crate::network::{Network, Posted, Work};
@@ -125,6 +125,10 @@ impl World for SimWorld {
 
     fn cancel_all(&mut self, socket: &SimSocket, token: Token) {
         self.network.borrow_mut().ask_cancel_all(self.shard, socket.number, token);
+    }
+
+    fn peer_end(&mut self, socket: &SimSocket) -> PeerEnd {
+        self.network.borrow().peer_end(socket.number)
     }
 
     fn shutdown(&mut self, socket: &SimSocket) {

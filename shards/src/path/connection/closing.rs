@@ -24,6 +24,8 @@ pub enum Watch {
     Frame(u64),
     /// That a parting connection does not stay.
     Parting,
+    /// That the peer of a paused receive is still there.
+    Paused,
 }
 
 /// A timer of a connection; it is late when the connection is gone.
@@ -80,7 +82,7 @@ impl<W: World> Shard<W> {
     }
 
     /// Takes that wait for a peer that is gone must take nothing.
-    fn forget_waits(&mut self, slot: u32) {
+    pub(super) fn forget_waits(&mut self, slot: u32) {
         let peer = self.connections.peer(slot);
         let Some(connection) = self.connections.at(slot) else { return };
         if connection.waiting > 0 {
@@ -158,7 +160,8 @@ impl<W: World> Shard<W> {
             Watch::Parting if connection.phase == Phase::Parting || connection.end_seen => {
                 self.close(slot);
             }
-            Watch::Greeting | Watch::Parting => {}
+            Watch::Paused if connection.stall.is_some() => self.look_for_peer(slot),
+            Watch::Greeting | Watch::Parting | Watch::Paused => {}
         }
     }
 }

@@ -76,7 +76,7 @@ impl<W: World> Shard<W> {
             connection.inbox.hold(bytes, spare_inboxes);
             let too_much = connection.inbox.len() > HELD_BYTES_MAX;
             if too_much && connection.receiving == Receiving::Armed {
-                self.pause(slot);
+                self.hold_back(slot);
             }
             return;
         }

@@ -1,14 +1,41 @@
 //! A connection's receive is paused, armed again, and moved between the groups of buffers.
 
+use super::closing::Watch;
 use super::{Phase, Receiving};
 use crate::limits::SMALL_BUFFER_BYTES;
 use crate::shard::Shard;
-use crate::world::{BufferSize, Purpose, World};
+use crate::world::{BufferSize, PeerEnd, Purpose, World};
 
 /// Completions in a row that must speak for the other size of buffers before a connection moves.
 const MISFITS_MAX: u8 = 8;
 
+/// Nanoseconds between two looks whether the peer of a paused receive is still there.
+const PAUSED_LOOK_NS: u64 = 1_000_000_000;
+
 impl<W: World> Shard<W> {
+    /// Pauses the receive of a connection that has sent more than can be held for it.
+    pub(super) fn hold_back(&mut self, slot: u32) {
+        self.pause(slot);
+        self.watch(slot, Watch::Paused, PAUSED_LOOK_NS);
+    }
+
+    /// Looks whether the peer of a stalled connection has ended: a paused receive does not say so.
+    pub(super) fn look_for_peer(&mut self, slot: u32) {
+        let Some(connection) = self.connections.at(slot) else { return };
+        let has_waits = connection.waiting > 0 || connection.waits_elsewhere;
+        match self.world.peer_end(&connection.socket) {
+            PeerEnd::Open => self.watch(slot, Watch::Paused, PAUSED_LOOK_NS),
+            // Its waits end, which may be what the next frame waits for.
+            PeerEnd::Half if has_waits => {
+                self.forget_waits(slot);
+                self.watch(slot, Watch::Paused, PAUSED_LOOK_NS);
+                self.serve_kept(slot);
+            }
+            PeerEnd::Half => self.watch(slot, Watch::Paused, PAUSED_LOOK_NS),
+            PeerEnd::Whole => self.close(slot),
+        }
+    }
+
     /// Moves a connection between the groups of buffers by what it is seen to send.
     pub(super) fn fit_buffers(&mut self, slot: u32, size: BufferSize, length: usize) {
         let Some(connection) = self.connections.at(slot) else { return };

@@ -86,6 +86,11 @@ impl Pipe {
         self.capacity = self.capacity.max(self.arrived.len() + self.travelling_bytes);
     }
 
+    /// Whether the end has arrived, behind whatever is still to be read.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Whether the reader has read everything that will ever come.
     pub fn is_drained(&self) -> bool {
         self.ended && self.arrived.is_empty()
