@@ -32,7 +32,7 @@ else
 fi
 
 if ! have cargo; then
-  echo "setup: Rust is missing; install it with rustup (the newest stable will do), then run again" >&2
+  echo "setup: Rust is missing: install stable Rust with rustup, then run again" >&2
   exit 1
 fi
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
