@@ -103,7 +103,8 @@ impl<W: World> Shard<W> {
 }
 
 impl LaneEnd {
-    /// Carries out what has arrived, and answers what is committed by now; returns how much arrived.
+    /// Carries out what has arrived, and answers what is committed by now; returns how much
+    /// arrived.
     #[inline]
     fn serve(&mut self, performer: &mut Performer) -> usize {
         let mut served = 0;
