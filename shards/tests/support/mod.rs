@@ -1,9 +1,12 @@
 //! What the tests of the queues share: batches, settlements and figures from plain values.
 #![allow(dead_code)]
 
+pub mod clock;
 pub mod model;
-pub mod pair;
-pub mod script;
+pub mod options;
+pub mod outcome;
+pub mod spec;
+pub mod words;
 
 use ringway_protocol::reply::QUEUE_COLUMNS;
 use ringway_protocol::request::{Range, Settle, encode_settle};
