@@ -3,13 +3,14 @@
 
 mod support;
 
+use ringway_protocol::GroupId;
 use ringway_protocol::request::Take;
 use ringway_protocol::{FullPolicy, LeaseId, QueueId, QueueOptions, Records};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Store, StoreConfig, Taken};
 use ringway_shards::world::PinnedSlice;
 
-use self::support::{figure, record_of, settle};
+use self::support::{at, figure, record_of, settle};
 
 fn store() -> Store {
     Store::new(StoreConfig {
@@ -24,11 +25,19 @@ fn store() -> Store {
 fn put(store: &mut Store, queue: QueueId, payloads: &[Vec<u8>]) -> bool {
     let bytes = payloads.iter().flat_map(|payload| record_of(payload)).collect::<Vec<_>>();
     let records = Records::parse(&bytes, payloads.len() as u32).unwrap();
-    store.put(queue, records).is_ok()
+    store.put(queue, records, at(0)).is_ok()
 }
 
 fn take_of(queue: QueueId, messages_max: u32) -> Take {
-    Take { queue, messages_max, bytes_max: 0, wait_ms: 0, lease_ms: 0, acknowledged: false }
+    Take {
+        queue,
+        group: GroupId::default(),
+        messages_max,
+        bytes_max: 0,
+        wait_ms: 0,
+        lease_ms: 0,
+        acknowledged: false,
+    }
 }
 
 /// Takes messages and keeps their slices as a send would, with what they must go on saying.
@@ -38,7 +47,7 @@ fn pins(
     messages: u32,
 ) -> (LeaseId, Vec<(PinnedSlice, Vec<u8>)>) {
     let mut taken = Taken::new();
-    store.take(&take_of(queue, messages), 0, &mut taken).unwrap();
+    store.take(&take_of(queue, messages), at(0), &mut taken).unwrap();
     let pins = taken.runs.drain(..).map(|run| (run.slice.clone(), run.slice.to_vec())).collect();
     (taken.lease, pins)
 }
@@ -83,7 +92,7 @@ fn a_pinned_slice_survives_acknowledgement() {
 fn a_pinned_slice_survives_purge_and_expiry() {
     check_pins(QueueOptions::default(), |store, queue, _| {
         store.purge(queue).unwrap();
-        store.expire(31_000_000_000);
+        store.expire(at(31_000_000_000));
         assert_eq!(store.purge(queue), Ok(60));
     });
 }
@@ -121,10 +130,10 @@ fn memory_goes_back_once_no_send_refers_to_it() {
     let (lease, pins) = pins(&mut store, queue, 100);
     ack(&mut store, queue, lease, &[(0, 100)]);
     let held = |store: &Store| figure(&store.stat(queue).unwrap(), "held_bytes");
-    (0..50).for_each(|_| store.expire(0));
+    (0..50).for_each(|_| store.expire(at(0)));
     assert!(held(&store) >= 100_000, "what a send refers to is held, and counted");
     drop(pins);
-    (0..50).for_each(|_| store.expire(0));
+    (0..50).for_each(|_| store.expire(at(0)));
     assert_eq!(held(&store), 0);
 }
 
@@ -142,12 +151,12 @@ fn day(
     let now_ns = hour * 1_000_000;
     let origin = |peer| Origin { shard: 0, peer, stream: 0, request: 0 };
     for peer in 0..8 {
-        store.wait(&Take { wait_ms: 1, ..take_of(queue, 1) }, origin(peer), now_ns).unwrap();
+        store.wait(&Take { wait_ms: 1, ..take_of(queue, 1) }, origin(peer), at(now_ns)).unwrap();
     }
     for _ in 0..4 {
-        store.put(queue, *one).unwrap();
+        store.put(queue, *one, at(now_ns)).unwrap();
     }
-    while let Some(answer) = store.next_answer(now_ns, taken) {
+    while let Some(answer) = store.next_answer(at(now_ns), taken) {
         taken.runs.clear();
         let settle = ringway_protocol::request::Settle { lease: taken.lease, ..*whole };
         assert!(answer.outcome.is_ok() && taken.count <= 1);
@@ -155,15 +164,15 @@ fn day(
     }
     store.forget(0, 7);
     for _ in 0..12 {
-        store.put(queue, *many).unwrap();
+        store.put(queue, *many, at(now_ns)).unwrap();
     }
     for _ in 0..12 {
-        store.take(&take_of(queue, 100), now_ns, taken).unwrap();
+        store.take(&take_of(queue, 100), at(now_ns), taken).unwrap();
         taken.runs.clear();
         for (settle, nack) in [(parts, false), (rest, true)] {
             let settle = ringway_protocol::request::Settle { lease: taken.lease, ..*settle };
             let outcome = match nack {
-                true => store.nack(&settle, &mut verdicts),
+                true => store.nack(&settle, at(now_ns), &mut verdicts),
                 false => store.ack(&settle, &mut verdicts),
             };
             outcome.unwrap();
@@ -171,23 +180,25 @@ fn day(
     }
     // A send refers to what was taken until after it was acknowledged and the next batches came.
     for _ in 0..12 {
-        store.put(queue, *many).unwrap();
-        store.take(&take_of(queue, 100), now_ns, sending).unwrap();
+        store.put(queue, *many, at(now_ns)).unwrap();
+        store.take(&take_of(queue, 100), at(now_ns), sending).unwrap();
         let settle = ringway_protocol::request::Settle { lease: sending.lease, ..*all };
         store.ack(&settle, &mut verdicts).unwrap();
-        store.put(queue, *many).unwrap();
-        store.expire(now_ns);
+        store.put(queue, *many, at(now_ns)).unwrap();
+        store.expire(at(now_ns));
         sending.clear();
     }
     // What was given back, and half of it runs out of its lease.
-    store.take(&Take { lease_ms: 1, ..take_of(queue, 50) }, now_ns, taken).unwrap();
-    store.expire(now_ns + 3_000_000);
-    while store.ready() > 0 {
-        store.take(&Take { acknowledged: true, ..take_of(queue, 4_096) }, now_ns, taken).unwrap();
+    store.take(&Take { lease_ms: 1, ..take_of(queue, 50) }, at(now_ns), taken).unwrap();
+    store.expire(at(now_ns + 3_000_000));
+    while store.ready_and_leased().0 > 0 {
+        store
+            .take(&Take { acknowledged: true, ..take_of(queue, 4_096) }, at(now_ns), taken)
+            .unwrap();
         taken.runs.clear();
     }
-    while store.next_answer(now_ns, taken).is_some() {}
-    store.expire(now_ns + 5_000_000);
+    while store.next_answer(at(now_ns), taken).is_some() {}
+    store.expire(at(now_ns + 5_000_000));
 }
 
 struct Requests<'a> {

@@ -4,6 +4,7 @@
 mod support;
 
 use proptest::prelude::*;
+use ringway_protocol::GroupId;
 use ringway_protocol::request::Take;
 use ringway_protocol::{FullPolicy, QueueOptions};
 
@@ -81,14 +82,30 @@ fn run(pair: &mut Pair, op: Op) {
         Op::Take { name, messages, bytes, lease_ms, acknowledged, pin } => {
             let queue = pair.queue(NAMES[name]);
             let (messages_max, bytes_max) = (messages, bytes);
-            let take = Take { queue, messages_max, bytes_max, wait_ms: 0, lease_ms, acknowledged };
+            let take = Take {
+                queue,
+                group: GroupId::default(),
+                messages_max,
+                bytes_max,
+                wait_ms: 0,
+                lease_ms,
+                acknowledged,
+            };
             pair.take(&take, pin);
         }
         Op::Wait { name, messages, wait_ms, asker, acknowledged } => {
             let queue = pair.queue(NAMES[name]);
             let (messages_max, lease_ms) = (messages, 50 * messages);
             pair.wait(
-                Take { queue, messages_max, bytes_max: 0, wait_ms, lease_ms, acknowledged },
+                Take {
+                    queue,
+                    group: GroupId::default(),
+                    messages_max,
+                    bytes_max: 0,
+                    wait_ms,
+                    lease_ms,
+                    acknowledged,
+                },
                 asker,
             );
         }
@@ -166,6 +183,7 @@ proptest! {
         let queue = pair.queue("a");
         let take = |(messages_max, bytes_max)| Take {
             queue,
+            group: GroupId::default(),
             messages_max,
             bytes_max,
             wait_ms: 0,
@@ -175,7 +193,7 @@ proptest! {
         for round in 0..4 {
             let first = pair.leases();
             for limits in takes.iter().cycle() {
-                if pair.store.ready() == 0 {
+                if pair.store.ready_and_leased().0 == 0 {
                     break;
                 }
                 pair.take(&take(*limits), false);
@@ -199,7 +217,7 @@ proptest! {
             pair.pass(31_000);
             pair.compare();
         }
-        while pair.store.ready() > 0 {
+        while pair.store.ready_and_leased().0 > 0 {
             pair.take(&Take { acknowledged: true, ..take((4_096, 0)) }, false);
         }
         // Dead segments go back a few a turn, once nothing refers to them.

@@ -7,7 +7,7 @@ use crate::path::perform::Performer;
 use crate::shard::Shard;
 use crate::world::World;
 use ringway_protocol::request::Take;
-use ringway_protocol::{QueueId, Records, Rejection};
+use ringway_protocol::{GroupId, QueueId, Records, Rejection};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -192,6 +192,7 @@ fn dequeue(
 ) -> Result<LaneReply, (Rejection, Vec<u8>)> {
     let take = Take {
         queue,
+        group: GroupId::default(),
         messages_max: messages_max.max(1),
         bytes_max: TAKE_BYTES_DEFAULT as u32,
         wait_ms: 0,

@@ -1,6 +1,7 @@
 //! A client that says whatever bytes it is told to, and reads frame by frame.
 
 use crate::process::PATIENCE;
+use ringway_protocol::GroupId;
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::name::shard_of;
@@ -71,7 +72,15 @@ pub fn put_of(queue: QueueId, payload: &[u8]) -> Vec<u8> {
 
 /// A take of one message.
 pub fn take_of(queue: QueueId, wait_ms: u32, lease_ms: u32) -> Take {
-    Take { queue, messages_max: 1, bytes_max: 1024, wait_ms, lease_ms, acknowledged: false }
+    Take {
+        queue,
+        group: GroupId::default(),
+        messages_max: 1,
+        bytes_max: 1024,
+        wait_ms,
+        lease_ms,
+        acknowledged: false,
+    }
 }
 
 impl Peer {

@@ -8,6 +8,12 @@ pub mod script;
 use ringway_protocol::reply::QUEUE_COLUMNS;
 use ringway_protocol::request::{Range, Settle, encode_settle};
 use ringway_protocol::{Frame, Kind, LeaseId, QueueId, Record, Request, Split, frame, record};
+use ringway_shards::world::Now;
+
+/// A reading of the clocks: the wall clock began at the same time as the other.
+pub fn at(ns: u64) -> Now {
+    Now { ns, wall_ms: ns / 1_000_000 }
+}
 
 /// A record without attributes.
 pub fn record_of(payload: &[u8]) -> Vec<u8> {

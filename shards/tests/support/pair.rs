@@ -9,7 +9,7 @@ use ringway_shards::path::queue::{Store, StoreConfig, Taken};
 use ringway_shards::world::PinnedSlice;
 
 use super::model::{Due, Model, TICK_NS, Wait};
-use super::{figure, record_of, records_in, settle};
+use super::{at, figure, record_of, records_in, settle};
 
 /// Few enough that a dead-letter queue sometimes cannot be made.
 const QUEUES_MAX: usize = 5;
@@ -40,7 +40,7 @@ impl Pair {
             leases_max: 10_000,
             waits_max: 1_000,
         });
-        store.expire(start_ns);
+        store.expire(at(start_ns));
         Self {
             store,
             model: Model::new(defaults, QUEUES_MAX),
@@ -105,7 +105,7 @@ impl Pair {
         let (id, count) = (self.queue(name), records.len() as u64);
         let before = self.store.stat(id);
         let batch = Records::parse(&bytes, count as u32).unwrap();
-        let outcome = self.store.put(id, batch);
+        let outcome = self.store.put(id, batch, at(self.now_ns));
         let Ok(before) = before else {
             assert_eq!(outcome.unwrap_err().code, Code::NoSuchQueue);
             return;
@@ -154,7 +154,7 @@ impl Pair {
     }
 
     pub fn take(&mut self, take: &Take, pin: bool) {
-        let outcome = self.store.take(take, self.now_ns, &mut self.taken);
+        let outcome = self.store.take(take, at(self.now_ns), &mut self.taken);
         if !self.model.queues.contains_key(&take.queue) {
             assert_eq!(outcome.unwrap_err().code, Code::NoSuchQueue);
             return;
@@ -209,7 +209,7 @@ impl Pair {
     pub fn wait(&mut self, take: Take, asker: u64) {
         self.requests += 1;
         let origin = Origin { shard: 1, peer: asker, stream: 0, request: self.requests - 1 };
-        let outcome = self.store.wait(&take, origin, self.now_ns);
+        let outcome = self.store.wait(&take, origin, at(self.now_ns));
         let Some(queue) = self.model.queues.get(&take.queue) else {
             self.requests -= 1;
             assert_eq!(outcome.unwrap_err().code, Code::NoSuchQueue);
@@ -233,7 +233,7 @@ impl Pair {
         }
         let request = settle(queue, id, &ranges, &mut self.frame);
         let outcome = if nack {
-            self.store.nack(&request, &mut self.verdicts)
+            self.store.nack(&request, at(self.now_ns), &mut self.verdicts)
         } else {
             self.store.ack(&request, &mut self.verdicts)
         };
@@ -273,7 +273,7 @@ impl Pair {
 
     pub fn pass(&mut self, ms: u64) {
         self.now_ns += ms * 1_000_000 + 123_457;
-        self.store.expire(self.now_ns);
+        self.store.expire(at(self.now_ns));
         self.model.expire(self.now_ns);
     }
 
@@ -281,7 +281,7 @@ impl Pair {
     /// serve.
     pub fn answers(&mut self) {
         self.model.adopt(|name| self.store.open(name).unwrap());
-        while let Some(answer) = self.store.next_answer(self.now_ns, &mut self.taken) {
+        while let Some(answer) = self.store.next_answer(at(self.now_ns), &mut self.taken) {
             let index = answer.origin.request as usize;
             let wait = &self.model.waits[index];
             assert_eq!((answer.origin.peer, answer.take.queue), (wait.asker, wait.queue));
@@ -359,7 +359,7 @@ impl Pair {
             all_ready += queue.ready.len() as u64;
             all_leased += queue.leased();
         }
-        assert_eq!((self.store.ready(), self.store.leased()), (all_ready, all_leased));
+        assert_eq!(self.store.ready_and_leased(), (all_ready, all_leased));
         assert_eq!(self.store.queues(), self.model.queues.len());
         for (slice, bytes) in &self.pins {
             assert_eq!(slice[..], bytes[..], "a pinned slice never changes");

@@ -4,6 +4,7 @@
 use super::{Asker, Performed, Performer};
 use crate::world::Outgoing;
 use ringway_protocol::reply::{self, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
+use ringway_protocol::request::{ChangeGroup, GroupOperation};
 use ringway_protocol::{Code, Header, Kind, QueueId, Rejection, Request, frame};
 
 impl Performer {
@@ -54,11 +55,36 @@ impl Performer {
                 out.extend_from_slice(body);
             }
             Request::Greet(_) => return Err(Rejection::malformed("a second greeting")),
-            Request::Put { .. } | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
+            Request::Put(_) | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
                 unreachable!("a message's way does not lead here")
+            }
+            Request::Group(change) => self.change_group(ids, &change, out)?,
+            _ => {
+                let sentence = "this kind of request is not supported yet";
+                return Err(Rejection::new(Code::Unsupported, sentence));
             }
         }
         Ok(Performed::Answered)
+    }
+
+    /// Makes, changes or removes a group.
+    fn change_group(
+        &mut self,
+        ids: (u32, u32),
+        change: &ChangeGroup<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let ChangeGroup { queue, name, operation } = *change;
+        let (group, changed) = match operation {
+            GroupOperation::Create { start, flags } => {
+                self.store.create_group(queue, name, start, flags, self.now)?
+            }
+            GroupOperation::Alter { flags } => (self.store.alter_group(queue, name, flags)?, true),
+            GroupOperation::Delete => (self.store.delete_group(queue, name)?, true),
+        };
+        self.journal.append();
+        reply::group(out, ids, group, changed);
+        Ok(())
     }
 
     fn changed_queues(&mut self) {

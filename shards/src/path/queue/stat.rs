@@ -2,70 +2,80 @@
 
 use ringway_protocol::reply::QUEUE_COLUMNS;
 
+use super::bands::SCHEDULED;
 use super::catalog::Queue;
+use super::groups::Group;
 
-/// Counters since the queue was declared, in messages unless they say otherwise.
+/// Counters of a queue since it was declared, in messages. What its groups do, they count.
 ///
-/// Invariant: puts = ready + leased + acks + dead_lettered + dropped + purged.
+/// Invariant: puts = live messages + gone.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Counters {
     /// Put, by producers or as dead letters.
     pub puts: u64,
-    /// Delivered, each time counted.
-    pub takes: u64,
-    /// Acknowledged, as they left or later.
-    pub acks: u64,
-    /// Given back by their consumer.
-    pub nacks: u64,
-    /// Leases that ran out.
-    pub expired_leases: u64,
-    /// Delivered not for the first time.
-    pub redeliveries: u64,
-    /// Moved to the dead-letter queue.
-    pub dead_lettered: u64,
-    /// Dropped by the policy `drop-oldest`.
-    pub dropped: u64,
     /// Refused because the queue was full or they were too large, dead letters included.
     pub refused: u64,
-    /// Dropped by a purge.
-    pub purged: u64,
+    /// Repeats of messages that were stored before.
+    pub duplicates: u64,
 }
 
 impl Queue {
+    /// Messages ready, of all groups together.
+    pub fn ready(&self) -> u64 {
+        self.groups.iter().map(|(group, _)| self.bands.ready(group)).sum()
+    }
+
+    /// Messages leased, of all groups together.
+    pub fn leased(&self) -> u64 {
+        self.groups.iter().map(|(_, group)| group.leased).sum()
+    }
+
+    fn sum(&self, counter: impl Fn(&Group) -> u64) -> u64 {
+        self.groups.iter().map(|(_, group)| counter(group)).sum()
+    }
+
     /// The figures in the order of [`QUEUE_COLUMNS`].
     pub fn figures(&self) -> [u64; QUEUE_COLUMNS.len()] {
-        let counters = &self.counters;
-        [
-            self.log.ready(),
-            self.leased,
-            self.log.held_bytes,
-            self.log.live_bytes,
-            counters.puts,
-            counters.takes,
-            counters.acks,
-            counters.nacks,
-            counters.expired_leases,
-            counters.redeliveries,
-            counters.dead_lettered,
-            counters.dropped,
-            counters.refused,
-            counters.purged,
-            u64::from(self.waits.count),
-        ]
+        let mut figures = [0; QUEUE_COLUMNS.len()];
+        let known = [
+            self.ready(),
+            self.leased(),
+            self.bands.held_bytes(),
+            self.bands.live_bytes(),
+            self.counters.puts,
+            self.sum(|group| group.counters.takes),
+            self.sum(|group| group.counters.acks),
+            self.sum(|group| group.counters.nacks),
+            self.sum(|group| group.counters.expired_leases),
+            self.sum(|group| group.counters.redeliveries),
+            self.sum(|group| group.counters.dead_lettered),
+            self.sum(|group| group.counters.dropped),
+            self.counters.refused,
+            self.sum(|group| group.counters.purged),
+            self.sum(|group| u64::from(group.waits.count)),
+        ];
+        figures[..known.len()].copy_from_slice(&known);
+        figures
     }
 
     /// Asserts what must hold after every batch.
     #[inline]
     pub fn check(&self) {
-        assert!(
-            self.log.live == self.log.ready() + self.leased,
-            "a held message is ready or leased"
-        );
-        assert!(self.log.live_bytes <= self.log.held_bytes, "live bytes are held");
+        if self.bands.is_single() && self.groups.places() == 1 {
+            let held = self.bands.first.ready(0) + self.groups.at(0).leased;
+            assert!(self.bands.first.live == held, "a held message is ready or leased");
+        }
+        assert!(self.bands.live_bytes() <= self.bands.held_bytes(), "live bytes are held");
         if cfg!(debug_assertions) {
-            let counters = &self.counters;
-            let gone = counters.acks + counters.dead_lettered + counters.dropped + counters.purged;
-            assert!(counters.puts == self.log.live + gone, "every message is accounted for");
+            self.check_groups();
+        }
+    }
+
+    fn check_groups(&self) {
+        let scheduled = self.bands.get(SCHEDULED).map_or(0, |log| log.live);
+        for (index, group) in self.groups.iter() {
+            let held = self.bands.ready(index) + group.leased;
+            assert!(held + scheduled <= self.bands.live(), "a group holds live messages");
         }
     }
 }
