@@ -1,7 +1,7 @@
 //! Putting: a batch with or without its producer's number, and the receipt that answers it.
 //!
 //! ```text
-//!  put      | queue u64 | count u32 | producer u32 (0, 1) | [ id u64 | sequence u64 ] | records ...
+//!  put      | queue u64 | count u32 | producer u32 | [ id u64 | sequence u64 ] | records ... |
 //!  receipt  | first_sequence u64 | count u32 | level u8 | duplicate u8 | runs u16 | runs ... |
 //!  run      | first_sequence u64 | count u32 | outcome u32 |
 //! ```

@@ -159,7 +159,7 @@ fn perform(performer: &mut Performer, request: LaneRequest) -> Option<LaneReply>
                 .unwrap_or_else(|(why, buffer)| refuse(performer, why, buffer))
         }
         LaneRequest::Declare { name, options } => {
-            let declared = performer.store.declare(&name, options);
+            let declared = performer.declare(&name, options);
             match declared {
                 Ok((queue, _)) => LaneReply::Declared(queue),
                 Err(why) => refuse(performer, why, Vec::new()),
@@ -192,11 +192,11 @@ fn dequeue(
 ) -> Result<LaneReply, (Rejection, Vec<u8>)> {
     let take = Take {
         queue,
-        group: GroupId::default(),
         messages_max: messages_max.max(1),
         bytes_max: TAKE_BYTES_DEFAULT as u32,
         wait_ms: 0,
         lease_ms: 0,
+        group: GroupId::DEFAULT,
         acknowledged: true,
     };
     match performer.dequeue(&take) {

@@ -2,6 +2,7 @@
 
 mod administer;
 mod answers;
+mod unsupported;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::journal::Journal;
@@ -225,9 +226,10 @@ impl Performer {
         settle: &Settle<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
+        unsupported::delay(settle)?;
         self.verdicts.clear();
         let settlement = if kind == Kind::Ack {
-            self.store.ack(settle, &mut self.verdicts)?
+            self.store.ack(settle, self.now, &mut self.verdicts)?
         } else {
             self.store.nack(settle, self.now, &mut self.verdicts)?
         };

@@ -16,15 +16,16 @@
 //! Without options, `wait` is answered `waits`. A refusal's outcome is the name of its code. Leases
 //! are numbered from 1 as they are granted; `none` and `never` name no lease.
 
-use ringway_protocol::GroupId;
 use ringway_protocol::reply::{Settlement, Verdict};
 use ringway_protocol::request::Take;
-use ringway_protocol::{Attribute, FullPolicy, LeaseId, QueueId, QueueOptions, Records, Rejection};
+use ringway_protocol::{
+    Attribute, FullPolicy, GroupId, LeaseId, QueueId, QueueOptions, Records, Rejection,
+};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Store, StoreConfig, Taken};
 use ringway_shards::world::Now;
 
-use super::{at, figure, record_of, records_in, settle};
+use super::{at, figure, put, record_of, records_in, settle};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -64,6 +65,7 @@ impl Script {
                 queues_max: 6,
                 leases_max: 4,
                 waits_max: 4,
+                seed: 1,
             }),
             now_ns: 0,
             leases: Vec::new(),
@@ -131,7 +133,7 @@ impl Script {
             wait_max_ms: words.number("wait", defaults.wait_max_ms.into()) as u32,
             deliveries_max: words.number("deliveries", defaults.deliveries_max.into()) as u32,
             full_policy: if drops { FullPolicy::DropOldest } else { FullPolicy::Reject },
-            level: defaults.level,
+            ..defaults
         };
         let options = (!words.options.is_empty()).then_some(options);
         let name = long(words.plain[0]);
@@ -145,19 +147,18 @@ impl Script {
             words.plain[1..].iter().map(|word| record_of(long(word).as_bytes())).collect();
         let bytes = records.concat();
         let records = Records::parse(&bytes, records.len() as u32)?;
-        self.store
-            .put(self.queue(words.plain[0]), records, self.now())
-            .map(|first| first.to_string())
+        let (queue, now) = (self.queue(words.plain[0]), self.now());
+        put(&mut self.store, queue, records, now).map(|first| first.to_string())
     }
 
     fn take(&mut self, words: &Words<'_>) -> Result<String, Rejection> {
         let take = Take {
-            group: GroupId::default(),
             queue: self.queue(words.plain[0]),
             messages_max: words.plain[1].parse().expect("a number of messages"),
             bytes_max: words.number("bytes", 0) as u32,
             wait_ms: words.number("wait", 0) as u32,
             lease_ms: words.number("lease", 0) as u32,
+            group: GroupId::DEFAULT,
             acknowledged: words.has("acknowledged"),
         };
         self.store.take(&take, self.now(), &mut self.taken)?;
@@ -196,8 +197,8 @@ impl Script {
     fn lease(&self, word: &str) -> LeaseId {
         match word {
             "none" => LeaseId::NONE,
-            "never" => LeaseId::new(7, 99),
-            "later" => LeaseId::new(self.leases[0].generation() + 9, self.leases[0].slot()),
+            "never" => LeaseId::new(7, 0, 99),
+            "later" => LeaseId::new(self.leases[0].generation() + 9, 0, self.leases[0].slot()),
             number => self.leases[number.parse::<usize>().expect("a lease's number") - 1],
         }
     }
@@ -212,7 +213,7 @@ impl Script {
         let (mut room, mut verdicts) = (Vec::new(), Vec::new());
         let request = settle(queue, lease, &ranges, &mut room);
         let Settlement { settled, stale, unknown } = match verb {
-            "ack" => self.store.ack(&request, &mut verdicts)?,
+            "ack" => self.store.ack(&request, self.now(), &mut verdicts)?,
             _ => self.store.nack(&request, self.now(), &mut verdicts)?,
         };
         let counts = [(settled, "settled"), (stale, "stale"), (unknown, "unknown")];

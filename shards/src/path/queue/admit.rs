@@ -37,7 +37,6 @@ enum Fate {
 struct Part {
     bytes: Vec<u8>,
     count: u32,
-    first_sequence: u64,
     keys: Vec<u32>,
     /// When each is due: the monotonic clock's nanoseconds, and whether the wall clock decides.
     due: Vec<(u64, bool)>,
@@ -60,6 +59,8 @@ impl Part {
 pub(super) struct Desk {
     fates: Vec<Fate>,
     parts: [Part; LOGS],
+    /// Where each part begins once it is stored.
+    firsts: [u64; LOGS],
     digests: Vec<Option<Digest>>,
     seen: HashMap<Digest, usize>,
     sequences: Vec<u64>,
@@ -127,7 +128,7 @@ impl Store {
         for (band, records) in wanted.iter().enumerate() {
             let Some(records) = records else { continue };
             added += u64::from(records.count());
-            desk.parts[band].first_sequence = queue.bands.make(band).next_sequence();
+            desk.firsts[band] = queue.bands.make(band).next_sequence();
             queue.append(&mut self.segments, (band, sizes[band]), *records, now);
         }
         queue.counters.puts += added;
@@ -180,7 +181,7 @@ impl Store {
         stored: &mut Stored,
     ) -> Result<(), Rejection> {
         let queue = self.catalog.get_mut(put.queue)?;
-        let mut next = desk.parts.each_ref().map(|part| part.first_sequence);
+        let mut next = desk.firsts;
         desk.sequences.clear();
         stored.clear();
         for (index, fate) in desk.fates.iter().enumerate() {

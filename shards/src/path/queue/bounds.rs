@@ -13,10 +13,10 @@ use ringway_protocol::request::Put;
 use ringway_protocol::{Code, FullPolicy, Records, Rejection, Tags};
 
 use super::bands::{LOGS, SCHEDULED};
-use super::{Admission, Store, Stored};
 use super::catalog::Queue;
 use super::piece::walk;
 use super::segments::Segments;
+use super::{Admission, Store, Stored};
 use crate::limits::SEGMENT_BYTES;
 use crate::path::origin::Origin;
 use crate::world::Now;
@@ -132,10 +132,11 @@ pub(super) fn make_room(
     let bytes = records().map(|records| records.as_bytes().len() as u64).sum::<u64>();
     // Segments are filled by more than half, so a batch up to a quarter of the bound always fits an
     // empty queue.
-    let least = || records().map(|records| cheapest(records, 0).map(|(cost, _)| cost)).sum();
+    let least = || -> Option<u64> {
+        records().map(|records| cheapest(records, 0).map(|(cost, _)| cost)).sum()
+    };
     let large = bytes > options.bytes_max / 4;
-    if count > options.messages_max
-        || large && least().is_none_or(|cost: u64| cost > options.bytes_max)
+    if count > options.messages_max || large && least().is_none_or(|cost| cost > options.bytes_max)
     {
         return Err(TOO_LARGE);
     }

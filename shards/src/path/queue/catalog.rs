@@ -43,6 +43,8 @@ pub(super) struct Queue {
     pub lifetimes: Option<TimerId>,
     /// Messages put, a second.
     pub puts: Meter,
+    /// Messages acknowledged, a second.
+    pub acks: Meter,
     pub counters: Counters,
     /// Its dead-letter queue, once one was needed; it may have been deleted since.
     pub dead_letters: Option<QueueId>,
@@ -161,6 +163,7 @@ impl Catalog {
             mortal: false,
             lifetimes: None,
             puts: Meter::new(),
+            acks: Meter::new(),
             counters: Counters::default(),
             dead_letters: None,
             lingering: false,

@@ -46,6 +46,21 @@ impl Store {
         Ok((queue.groups.id(index), true))
     }
 
+    /// Visits the groups of a queue: number, flags, name, and figures in the order of
+    /// [`GROUP_COLUMNS`](ringway_protocol::reply::GROUP_COLUMNS).
+    pub fn groups(
+        &self,
+        id: QueueId,
+        mut visit: impl FnMut(GroupId, GroupFlags, &str, &[u64]),
+    ) -> Result<(), Rejection> {
+        let queue = self.catalog.get(id)?;
+        for (index, group) in queue.groups.iter() {
+            let figures = queue.group_figures(index);
+            visit(queue.groups.id(index), group.flags(), group.name(), &figures);
+        }
+        Ok(())
+    }
+
     /// Changes the flags of a group; says which group it is.
     pub fn alter_group(
         &mut self,

@@ -129,12 +129,21 @@ impl Log {
         Some(segments[line.segment].put_at_ms(sequence))
     }
 
+    /// When the oldest message was put that some group needs, in milliseconds of the monotonic
+    /// clock. Visits segments of which all is gone.
+    pub fn oldest_put_ms(&self, segments: &Segments) -> Option<u64> {
+        let live = |slot: &u32| segments[*slot].live > 0;
+        let segment = &segments[self.slots_from(segments, self.head).find(live)?];
+        let index = segment.done.alike(0, segment.messages, true);
+        Some(segment.put_at_ms(segment.first_sequence + u64::from(index)))
+    }
+
     /// Drops every message of a log without lines. Visits each.
     pub fn clear(&mut self, segments: &mut Segments) {
         debug_assert_eq!(self.lines.active, 0);
-        while let Some(slot) =
-            self.slots_from(segments, self.head).find(|slot| segments[*slot].live > 0)
-        {
+        loop {
+            let live = |slot: &u32| segments[*slot].live > 0;
+            let Some(slot) = self.slots_from(segments, self.head).find(live) else { break };
             let segment = &segments[slot];
             let index = segment.done.alike(0, segment.messages, true);
             let count = segment.done.alike(index, segment.messages, false);

@@ -245,8 +245,8 @@ impl Store {
     }
 
     /// The figures of a queue in the order of [`QUEUE_COLUMNS`].
-    pub fn stat(&self, queue: QueueId) -> Result<[u64; QUEUE_COLUMNS.len()], Rejection> {
-        self.catalog.get(queue).map(|queue| queue.figures())
+    pub fn stat(&self, id: QueueId, now: Now) -> Result<[u64; QUEUE_COLUMNS.len()], Rejection> {
+        self.catalog.get(id).map(|queue| queue.figures(&self.segments, now))
     }
 
     /// How many queues there are.

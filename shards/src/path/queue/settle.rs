@@ -35,14 +35,19 @@ impl Store {
     pub fn ack(
         &mut self,
         settle: &Settle<'_>,
+        now: Now,
         verdicts: &mut Vec<RangeVerdict>,
     ) -> Result<Settlement, Rejection> {
         let (settlement, group) = self.settle(settle, verdicts, End::Acknowledged)?;
         let queue = self.catalog.get_mut(settle.queue)?;
         if let Some(group) = group {
             queue.groups.at_mut(group).counters.acks += u64::from(settlement.settled);
+            queue.acks.add(now.ns, settlement.settled);
         }
         queue.check();
+        if let Some(group) = group.filter(|_| queue.keys.is_some()) {
+            self.offer(settle.queue, group);
+        }
         Ok(settlement)
     }
 

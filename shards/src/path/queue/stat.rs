@@ -1,10 +1,12 @@
 //! What a queue counts, and the row of figures that a stat answers.
 
-use ringway_protocol::reply::QUEUE_COLUMNS;
+use ringway_protocol::reply::{GROUP_COLUMNS, QUEUE_COLUMNS};
 
 use super::bands::SCHEDULED;
 use super::catalog::Queue;
 use super::groups::Group;
+use super::segments::Segments;
+use crate::world::Now;
 
 /// Counters of a queue since it was declared, in messages. What its groups do, they count.
 ///
@@ -35,9 +37,9 @@ impl Queue {
     }
 
     /// The figures in the order of [`QUEUE_COLUMNS`].
-    pub fn figures(&self) -> [u64; QUEUE_COLUMNS.len()] {
-        let mut figures = [0; QUEUE_COLUMNS.len()];
-        let known = [
+    pub fn figures(&self, segments: &Segments, now: Now) -> [u64; QUEUE_COLUMNS.len()] {
+        let scheduled = self.bands.get(SCHEDULED).map_or(0, |log| log.live);
+        [
             self.ready(),
             self.leased(),
             self.bands.held_bytes(),
@@ -53,9 +55,57 @@ impl Queue {
             self.counters.refused,
             self.sum(|group| group.counters.purged),
             self.sum(|group| u64::from(group.waits.count)),
-        ];
-        figures[..known.len()].copy_from_slice(&known);
-        figures
+            0,
+            self.sum(|group| u64::from(group.keys.count)),
+            scheduled,
+            self.groups.len() as u64,
+            0,
+            self.sum(|group| group.counters.expired),
+            self.sum(|group| group.counters.removed),
+            self.counters.duplicates,
+            0,
+            0,
+            0,
+            self.sum(|group| group.counters.dead_letters_refused),
+            0,
+            self.oldest_age_ms(segments, now),
+            self.puts.per_second(now.ns),
+            self.acks.per_second(now.ns),
+            0,
+            self.bands.live(),
+        ]
+    }
+
+    /// The figures of a group in the order of [`GROUP_COLUMNS`].
+    pub fn group_figures(&self, index: usize) -> [u64; GROUP_COLUMNS.len()] {
+        let group = self.groups.at(index);
+        let counters = &group.counters;
+        [
+            self.bands.first.lines.at(index).sequence,
+            self.bands.ready(index),
+            group.leased,
+            u64::from(group.keys.count),
+            0,
+            counters.takes,
+            counters.acks,
+            counters.nacks,
+            counters.expired_leases,
+            counters.redeliveries,
+            counters.dead_lettered,
+            counters.expired,
+            counters.dropped,
+            counters.purged,
+            counters.removed,
+            u64::from(group.waits.count),
+            0,
+        ]
+    }
+
+    /// How long the oldest message has been held that some group needs, what is scheduled left out.
+    fn oldest_age_ms(&self, segments: &Segments, now: Now) -> u64 {
+        let logs = (0..SCHEDULED).filter_map(|band| self.bands.get(band));
+        let oldest = logs.filter_map(|log| log.oldest_put_ms(segments)).min();
+        oldest.map_or(0, |put_ms| now.ms().saturating_sub(put_ms))
     }
 
     /// Asserts what must hold after every batch.
