@@ -7,11 +7,13 @@
 
 mod support;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use self::support::model::{Limits, Model};
 use self::support::options::Options;
 use self::support::outcome::Outcome;
+use self::support::real::Real;
 
 /// Few of everything, so that cases can reach the limits.
 const LIMITS: fn() -> Limits =
@@ -22,6 +24,14 @@ fn every_case_goes_as_written_for_the_model() {
     check_all(false, &|| {
         let mut model = Model::new(LIMITS());
         Box::new(move |command| model.run(command, None))
+    });
+}
+
+#[test]
+fn every_case_goes_as_written() {
+    check_all(true, &|| {
+        let mut real = Real::new(LIMITS(), 0);
+        Box::new(move |command| real.run(command))
     });
 }
 
@@ -72,9 +82,12 @@ fn check(
         }
         let (command, expected) = line.split_once("->").unwrap_or((line, "ok"));
         let (command, expected) = (command.trim(), expected.trim());
-        let outcome = side(command);
+        let line = first_line + index;
+        let outcome = catch_unwind(AssertUnwindSafe(|| side(command)));
+        let Ok(outcome) = outcome else {
+            return Some(format!("{file}:{line}: {command}\n  panicked: see above"));
+        };
         if !outcome.is(expected, knows_runs) {
-            let line = first_line + index;
             return Some(format!("{file}:{line}: {command}\n  {expected}\n  {outcome}"));
         }
     }

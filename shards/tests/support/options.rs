@@ -1,5 +1,6 @@
 //! The options of a queue as a case names them.
 
+use ringway_protocol::options::PriorityOrder;
 use ringway_protocol::{FullPolicy, QueueOptions};
 
 use super::words::Words;
@@ -105,9 +106,24 @@ impl Options {
             wait_max_ms: self.wait_max_ms as u32,
             deliveries_max: self.deliveries_max as u32,
             full_policy: match self.policy {
-                Policy::Reject | Policy::Hold => FullPolicy::Reject,
+                Policy::Reject => FullPolicy::Reject,
                 Policy::DropOldest => FullPolicy::DropOldest,
+                Policy::Hold => FullPolicy::Hold,
             },
+            priority: match self.weighted {
+                false => PriorityOrder::Strict,
+                true => PriorityOrder::Weighted,
+            },
+            dead_letter_expired: self.dead_letter_expired,
+            ttl_ms: self.ttl_ms,
+            backoff_ms: self.backoff_ms as u32,
+            backoff_max_ms: self.backoff_max_ms as u32,
+            dedup_ms: self.dedup_ms as u32,
+            dedup_max: self.dedup_max as u32,
+            keep_ms: self.keep_ms,
+            keep_messages: self.keep_messages,
+            keep_bytes: self.keep_bytes,
+            idle_ms: self.idle_ms,
             ..QueueOptions::default()
         }
     }

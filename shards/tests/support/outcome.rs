@@ -76,6 +76,21 @@ impl Outcome {
         matches!(self, Outcome::Refused(_))
     }
 
+    /// The outcome without what only the store knows.
+    pub fn without_runs(&self) -> Outcome {
+        let mut outcome = self.clone();
+        let clear = |outcome: &mut Outcome| {
+            if let Outcome::Delivery(delivery) = outcome {
+                delivery.messages.iter_mut().for_each(|message| message.ends_run = false);
+            }
+        };
+        match &mut outcome {
+            Outcome::Answers(answers) => answers.iter_mut().for_each(|(.., o)| clear(o)),
+            outcome => clear(outcome),
+        }
+        outcome
+    }
+
     /// Whether the text in a case is this outcome. `?` in a case is any word; `|`, the end of a
     /// run, counts only if the case has one, and for a side that knows runs.
     pub fn is(&self, expected: &str, knows_runs: bool) -> bool {

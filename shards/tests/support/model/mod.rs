@@ -20,7 +20,8 @@ mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use self::queue::{Queue, band_of};
+pub use self::queue::Queue;
+pub use self::settle::text as settlement_text;
 use super::clock::Clock;
 use super::options::Options;
 use super::outcome::Outcome;
@@ -164,7 +165,7 @@ impl Model {
             "rename" => self.rename(words),
             "stat" => self.stat(words),
             "share" => self.share(words),
-            "list" | "next" => Ok(Outcome::Beyond),
+            "list" | "next" | "unpin" => Ok(Outcome::Beyond),
             other => panic!("no command is called {other}"),
         }
     }
@@ -222,6 +223,32 @@ impl Model {
             return Err("NoSuchGroup");
         }
         Ok((number, group.into()))
+    }
+
+    /// The number of the lease that a word names, from 1, and the name of its queue.
+    pub fn lease_place(&self, word: &str) -> (Option<usize>, Option<String>) {
+        let lease = self.lease(word);
+        let queue = lease.and_then(|lease| self.queues.get(&self.leases[lease].queue));
+        (lease.map(|lease| lease + 1), queue.map(|queue| queue.name.clone()))
+    }
+
+    /// The same for a subscription.
+    pub fn subscription_place(&self, word: &str) -> (Option<usize>, Option<String>) {
+        let index = super::words::back(word, self.subscriptions.len());
+        let asker = index.map(|index| &self.askers[self.subscriptions[index]]);
+        let queue = asker.and_then(|asker| self.queues.get(&asker.queue));
+        (index.map(|index| index + 1), queue.map(|queue| queue.name.clone()))
+    }
+
+    /// Forgets done messages, the oldest first, until no more are kept than really are.
+    pub fn trim_kept(&mut self, number: usize, kept: usize) {
+        let queue = self.at_mut(number);
+        let done: Vec<u64> =
+            queue.messages.keys().copied().filter(|s| !queue.is_live(*s)).collect();
+        let gone = done.len().checked_sub(kept).expect("no more are kept than were done");
+        for sequence in &done[..gone] {
+            queue.messages.remove(sequence);
+        }
     }
 
     fn leases_alive(&self) -> usize {

@@ -1,8 +1,8 @@
 //! Looking at the real store: figures, messages by their state, listings.
 
-use ringway_protocol::reply::{GROUP_COLUMNS, QUEUE_COLUMNS};
+use ringway_protocol::reply::GROUP_COLUMNS;
 
-use super::{NOWHERE, Real, Result};
+use super::{Real, Result};
 use crate::support::outcome::Outcome;
 use crate::support::words::Words;
 
@@ -38,9 +38,9 @@ impl Real {
     pub fn group_figure(&self, name: &str, group: &str, column: &str) -> u64 {
         let mut found = None;
         let at = GROUP_COLUMNS.iter().position(|known| *known == column).expect("a column");
-        let visit = &mut |entry: ringway_protocol::reply::GroupEntry<'_>| {
-            if entry.name == group {
-                found = entry.figures.get(at).copied();
+        let visit = |_, _, known: &str, figures: &[u64]| {
+            if known == group {
+                found = figures.get(at).copied();
             }
         };
         self.store.groups(self.queue(name), visit).expect("the queue is there");
@@ -58,6 +58,11 @@ impl Real {
         Outcome::said(if entries.is_empty() { "none".into() } else { entries.join(", ") })
     }
 
+    /// What browsing shows, once the store can be browsed.
+    pub fn browse(&self, _: &str) -> Option<String> {
+        None
+    }
+
     /// When there is something to do next.
     pub(super) fn next(&self) -> Outcome {
         Outcome::said(match self.store.next_deadline() {
@@ -66,6 +71,3 @@ impl Real {
         })
     }
 }
-
-const _: () = assert!(QUEUE_COLUMNS.len() > GROUP_COLUMNS.len(), "a queue counts more");
-const _: fn() -> ringway_protocol::QueueId = NOWHERE;

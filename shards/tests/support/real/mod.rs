@@ -114,9 +114,16 @@ impl Real {
         Now { ns: self.start_ns + self.clock.ns, wall_ms: self.clock.wall_ms }
     }
 
+    /// Who asks next.
     fn origin(&self, who: char) -> Origin {
         let request = self.asked.len() as u32;
         Origin { shard: 1, peer: u64::from(u32::from(who)), stream: 0, request }
+    }
+
+    /// Who asked something that waits.
+    fn origin_of(&self, asker: usize) -> Origin {
+        let peer = u64::from(u32::from(self.asked[asker].who));
+        Origin { shard: 1, peer, stream: 0, request: asker as u32 }
     }
 
     /// The id that a name stands for, of a queue that may be gone.
@@ -209,7 +216,7 @@ impl Real {
         };
         let (who, now) = (words.asker(), self.now());
         let origin = self.origin(who);
-        self.store.take(&take, origin, now, &mut self.taken)?;
+        self.store.take(&take, now, &mut self.taken)?;
         if self.taken.count > 0 || take.wait_ms == 0 {
             return Ok(Outcome::Delivery(self.delivery(words.has("pin"))));
         }
@@ -282,7 +289,7 @@ impl Real {
 
     fn release(&mut self, words: &Words<'_>) -> Outcome {
         let lease = self.lease(words.word(1)).id;
-        self.store.release(self.queue(words.word(0)), lease, self.now());
+        self.store.release(self.queue(words.word(0)), lease);
         Outcome::ok()
     }
 
