@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use ringway_protocol::request::Take;
 use ringway_protocol::{FullPolicy, GroupId, QueueOptions};
 
-use self::support::figure;
+use self::support::{at, figure};
 use self::support::pair::Pair;
 
 const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];

@@ -336,7 +336,7 @@ impl Pair {
         self.model.adopt(|name| self.store.open(name).unwrap());
         let (mut all_ready, mut all_leased) = (0, 0);
         for (id, queue) in &self.model.queues {
-            let row = self.store.stat(*id).unwrap();
+            let row = self.store.stat(*id, at(self.now_ns)).unwrap();
             let (counts, held) = (&queue.counts, figure(&row, "held_bytes"));
             let expected = [
                 queue.ready.len() as u64,

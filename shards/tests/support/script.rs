@@ -257,7 +257,7 @@ impl Script {
             let (ready, leased) = self.store.ready_and_leased();
             return Ok(format!("{ready} ready, {leased} leased"));
         }
-        let row = self.store.stat(self.queue(words.plain[0]))?;
+        let row = self.store.stat(self.queue(words.plain[0]), self.now())?;
         let figures: Vec<_> =
             words.plain[1..].iter().map(|column| figure(&row, column).to_string()).collect();
         Ok(figures.join(" "))
