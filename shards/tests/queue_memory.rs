@@ -79,7 +79,7 @@ fn check_pins(options: QueueOptions, happen: impl FnOnce(&mut Store, QueueId, Le
 
 fn ack(store: &mut Store, queue: QueueId, lease: LeaseId, ranges: &[(u32, u32)]) {
     let (mut frame, mut verdicts) = (Vec::new(), Vec::new());
-    store.ack(&settle(queue, lease, ranges, &mut frame), &mut verdicts).unwrap();
+    store.ack(&settle(queue, lease, ranges, &mut frame), at(0), &mut verdicts).unwrap();
     assert!(verdicts.is_empty());
 }
 

@@ -36,7 +36,6 @@ impl Model {
     fn create_group(&mut self, number: usize, name: &str, start: &str, flags: (bool, bool)) {
         let queue = self.at_mut(number);
         let mut group = Group { paused: flags.0, single_active: flags.1, ..Group::default() };
-        group.start = start.strip_prefix("sequence:").map_or(0, sequence_of);
         for (sequence, message) in &queue.messages {
             let after = |(what, value): (&str, &str)| match what {
                 "sequence" => *sequence >= sequence_of(value),

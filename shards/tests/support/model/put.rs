@@ -1,7 +1,7 @@
 //! Putting: deduplication, the place of a message, puts that wait for room.
 
 use super::admit::Room;
-use super::queue::{Due, Mark, Message, SCHEDULED, Share};
+use super::queue::{Batch, Due, Message, SCHEDULED, Share};
 use super::{Asker, Asks, Model, Result};
 use crate::support::options::Policy;
 use crate::support::outcome::{Outcome, PutRun, What};
@@ -10,8 +10,10 @@ use crate::support::words::Words;
 
 /// Bytes of puts that one connection may let wait.
 const HELD_BYTES_MAX: u64 = 4 << 20;
-/// Marks that a queue remembers if only a time is set.
-const MARKS_MAX: u64 = 1_000_000;
+/// A hundred years: no delay and no life is longer.
+const CENTURY_MS: u64 = 3_155_760_000_000;
+/// Ids that a queue remembers if only a time is set.
+const IDS_MAX: u64 = 1_000_000;
 
 /// What is to become of one message of a put.
 enum Plan {
@@ -84,6 +86,10 @@ impl Model {
         if self.at(number).pauses_puts {
             return Err("Paused");
         }
+        let times = specs.iter().flat_map(|spec| [spec.delay_ms, spec.ttl_ms]);
+        if times.flatten().any(|ms| ms > CENTURY_MS) {
+            return Err("InvalidOption");
+        }
         let plans = self.plan(number, specs, producer)?;
         let new = plans.iter().filter(|plan| matches!(plan, Plan::New)).count() as u64;
         if new > 0 {
@@ -93,30 +99,28 @@ impl Model {
                 Room::After(dropped) => self.drop_messages(number, &dropped),
             }
         }
-        let marks = marks(specs, producer);
-        let options = self.at(number).options;
-        let remembers = options.dedup_ms > 0 || options.dedup_max > 0;
-        let mut sequences: Vec<u64> = Vec::new();
+        let remembers = self.at(number).options.dedup_ms > 0;
+        let (mut sequences, mut ids): (Vec<u64>, Vec<(String, u64)>) = Default::default();
         let mut runs: Vec<PutRun> = Vec::new();
-        for (at, plan) in plans.iter().enumerate() {
+        for (spec, plan) in specs.iter().zip(&plans) {
             let (sequence, what) = match plan {
-                Plan::New => self.store(number, &specs[at]),
+                Plan::New => self.store(number, spec),
                 Plan::Repeat(sequence) => (*sequence, What::Duplicate),
                 Plan::Twin(other) => (sequences[*other], What::Duplicate),
             };
-            let queue = self.queues.get_mut(&number).expect("the queue was looked up before");
-            match (what, &marks[at]) {
-                (What::Duplicate, _) => queue.counts.add("duplicates", 1),
-                (_, Some(mark)) if remembers => {
-                    queue.marks.push_back((mark.clone(), sequence, self.clock.ns));
-                }
-                _ => {}
+            match what {
+                What::Duplicate => self.at_mut(number).counts.add("duplicates", 1),
+                _ => ids.extend(spec.dedup.clone().map(|id| (id, sequence))),
             }
             sequences.push(sequence);
             match runs.last_mut() {
                 Some(run) if run.what == what && run.first + run.count == sequence => run.count += 1,
                 _ => runs.push(PutRun { first: sequence, count: 1, what }),
             }
+        }
+        let repeats = self.repeat(number, specs.len() as u64, producer).is_ok_and(|r| r.is_some());
+        if remembers && !repeats {
+            self.remember(number, ids, producer, sequences);
         }
         Ok(runs)
     }
@@ -129,46 +133,83 @@ impl Model {
         producer: Option<(u64, u64)>,
     ) -> Result<Vec<Plan>> {
         let options = self.at(number).options;
-        let marks = marks(specs, producer);
-        if options.dedup_ms == 0 && options.dedup_max == 0 {
-            return Ok(marks.iter().map(|_| Plan::New).collect());
+        if options.dedup_ms == 0 {
+            return Ok(specs.iter().map(|_| Plan::New).collect());
+        }
+        if let Some(answer) = self.repeat(number, specs.len() as u64, producer)? {
+            return Ok(answer.into_iter().map(Plan::Repeat).collect());
         }
         let remembered = self.remembered(number);
-        let find = |mark: &Mark| remembered.iter().find(|(known, _)| known == mark);
-        let plan = |(at, mark): (usize, &Option<Mark>)| {
-            let Some(mark) = mark else { return Ok(Plan::New) };
-            if let Some((_, sequence)) = find(mark) {
-                return Ok(Plan::Repeat(*sequence));
-            }
-            if let Some(other) = marks[..at].iter().position(|other| other.as_ref() == Some(mark)) {
-                return Ok(Plan::Twin(other));
-            }
-            let newest = |producer: u64| {
-                let of_it = remembered.iter().filter_map(|(known, _)| match known {
-                    Mark::Producer(known, sequence) if *known == producer => Some(*sequence),
-                    _ => None,
-                });
-                of_it.max()
-            };
-            match mark {
-                Mark::Producer(id, sequence) if newest(*id).is_some_and(|it| *sequence < it) => {
-                    Err("OutOfWindow")
-                }
-                _ => Ok(Plan::New),
-            }
+        let plan = |(at, spec): (usize, &Spec)| {
+            let id = spec.dedup.as_ref()?;
+            let known = remembered.iter().find(|(known, _)| known == id);
+            let twin = || specs[..at].iter().position(|other| other.dedup.as_ref() == Some(id));
+            known.map(|(_, sequence)| Plan::Repeat(*sequence)).or_else(|| twin().map(Plan::Twin))
         };
-        marks.iter().enumerate().map(plan).collect()
+        Ok(specs.iter().enumerate().map(|spec| plan(spec).unwrap_or(Plan::New)).collect())
     }
 
-    /// The marks that are within the window of time and count, with their answers.
-    fn remembered(&self, number: usize) -> Vec<(Mark, u64)> {
+    /// The answer to a batch that its producer put before.
+    fn repeat(
+        &self,
+        number: usize,
+        count: u64,
+        producer: Option<(u64, u64)>,
+    ) -> Result<Option<Vec<u64>>> {
+        let Some((id, first)) = producer else { return Ok(None) };
+        let queue = self.at(number);
+        let window_ns = queue.options.dedup_ms * 1_000_000;
+        let over = |at_ns: u64| at_ns + window_ns <= self.clock.ns;
+        let Some(known) = queue.producers.get(&id).filter(|known| !over(known.last_ns)) else {
+            return Ok(None);
+        };
+        // Forgotten are those out of the window that no younger one comes before.
+        let forgotten = known.batches.iter().take_while(|batch| over(batch.at_ns)).count();
+        if known.batches[..forgotten].iter().any(|batch| first < batch.end()) {
+            return Err("OutOfWindow");
+        }
+        let touches = |batch: &&Batch| first < batch.end() && batch.first < first + count;
+        match known.batches.iter().find(touches) {
+            None => Ok(None),
+            Some(batch) if batch.first == first && batch.answer.len() as u64 == count => {
+                Ok(Some(batch.answer.clone()))
+            }
+            Some(_) => Err("Conflict"),
+        }
+    }
+
+    /// The ids that are within the window of time and count, with their answers.
+    fn remembered(&self, number: usize) -> Vec<(String, u64)> {
         let queue = self.at(number);
         let (ms, most) = (queue.options.dedup_ms, queue.options.dedup_max);
-        let most = if most == 0 { MARKS_MAX } else { most } as usize;
-        let newest = queue.marks.len().saturating_sub(most);
-        let young = |at: u64| ms == 0 || at.saturating_add(ms * 1_000_000) > self.clock.ns;
-        let marks = queue.marks.iter().skip(newest).filter(|(_, _, at)| young(*at));
-        marks.map(|(mark, sequence, _)| (mark.clone(), *sequence)).collect()
+        let most = if most == 0 { IDS_MAX } else { most } as usize;
+        let newest = queue.ids.len().saturating_sub(most);
+        let young = |at: u64| at.saturating_add(ms * 1_000_000) > self.clock.ns;
+        let ids = queue.ids.iter().skip(newest).filter(|(_, _, at)| young(*at));
+        ids.map(|(id, sequence, _)| (id.clone(), *sequence)).collect()
+    }
+
+    /// Remembers a batch for its repeats.
+    fn remember(
+        &mut self,
+        number: usize,
+        ids: Vec<(String, u64)>,
+        producer: Option<(u64, u64)>,
+        answer: Vec<u64>,
+    ) {
+        let now_ns = self.clock.ns;
+        let queue = self.at_mut(number);
+        queue.ids.extend(ids.into_iter().map(|(id, sequence)| (id, sequence, now_ns)));
+        if let Some((id, first)) = producer {
+            let window_ns = queue.options.dedup_ms * 1_000_000;
+            let known = queue.producers.entry(id).or_default();
+            if known.last_ns + window_ns <= now_ns {
+                known.batches.clear();
+            }
+            known.last_ns = now_ns;
+            known.batches.push(Batch { first, answer, at_ns: now_ns });
+            known.batches.sort_by_key(|batch| batch.first);
+        }
     }
 
     /// Gives a message its place: in line, or among those that are scheduled.
@@ -188,11 +229,8 @@ impl Model {
     pub(super) fn line_up(&mut self, number: usize, spec: &Spec) -> u64 {
         let sequence = self.append(number, spec, spec.priority.unwrap_or(0).into(), None);
         for group in self.at_mut(number).groups.values_mut() {
-            if sequence >= group.start {
-                group.shares.insert(sequence, Share::default());
-            }
+            group.shares.insert(sequence, Share::default());
         }
-        self.at_mut(number).forget_if_done(sequence);
         sequence
     }
 
@@ -264,13 +302,4 @@ impl Model {
             }
         }
     }
-}
-
-/// What names each message of a put for deduplication.
-fn marks(specs: &[Spec], producer: Option<(u64, u64)>) -> Vec<Option<Mark>> {
-    let mark = |(at, spec): (usize, &Spec)| match producer {
-        Some((id, sequence)) => Some(Mark::Producer(id, sequence + at as u64)),
-        None => spec.dedup.clone().map(Mark::Id),
-    };
-    specs.iter().enumerate().map(mark).collect()
 }

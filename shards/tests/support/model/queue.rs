@@ -66,8 +66,6 @@ impl Counts {
 pub struct Group {
     /// The messages that it is not done with.
     pub shares: BTreeMap<u64, Share>,
-    /// Messages of the first band before this one are not the group's.
-    pub start: u64,
     pub paused: bool,
     pub single_active: bool,
     /// Who alone gets messages of a group with a single active consumer.
@@ -83,11 +81,27 @@ pub struct Group {
     pub served_at: u64,
 }
 
-/// Names a message for deduplication.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mark {
-    Id(String),
-    Producer(u64, u64),
+/// A batch that its producer numbered.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The number of its first message.
+    pub first: u64,
+    /// The sequences that the messages got.
+    pub answer: Vec<u64>,
+    pub at_ns: u64,
+}
+
+impl Batch {
+    pub fn end(&self) -> u64 {
+        self.first + self.answer.len() as u64
+    }
+}
+
+/// A producer that numbers its messages: its batches by number.
+#[derive(Clone, Default, Debug)]
+pub struct Producer {
+    pub batches: Vec<Batch>,
+    pub last_ns: u64,
 }
 
 /// One queue.
@@ -99,8 +113,9 @@ pub struct Queue {
     pub next: [u64; SCHEDULED + 1],
     pub messages: BTreeMap<u64, Message>,
     pub groups: BTreeMap<String, Group>,
-    /// Marks in the order in which they came, with the answer and the time.
-    pub marks: VecDeque<(Mark, u64, u64)>,
+    /// Ids for deduplication in the order in which they came, with the answer and the time.
+    pub ids: Vec<(String, u64, u64)>,
+    pub producers: BTreeMap<u64, Producer>,
     /// Puts that wait for room, in order.
     pub held: VecDeque<usize>,
     pub pauses_puts: bool,
@@ -118,7 +133,8 @@ impl Queue {
             next: [0; SCHEDULED + 1],
             messages: BTreeMap::new(),
             groups: BTreeMap::from([("default".into(), Group::default())]),
-            marks: VecDeque::new(),
+            ids: Vec::new(),
+            producers: BTreeMap::new(),
             held: VecDeque::new(),
             pauses_puts: false,
             pauses_takes: false,
