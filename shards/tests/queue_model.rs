@@ -35,17 +35,39 @@ fn back() -> impl Strategy<Value = String> {
 fn options() -> impl Strategy<Value = String> {
     let bounds = (prop_oneof![1_u64..40, Just(10_000)], 1_u32..3_000, 0_u32..4);
     let policy = prop_oneof![Just("reject"), Just("drop-oldest")];
-    (bounds, policy).prop_map(|((messages, lease, deliveries), policy)| {
-        format!("messages={messages} lease={lease} deliveries={deliveries} wait=5000 policy={policy}")
+    let dedup = maybe((1_u32..4_000, 0_u32..8).prop_map(|(ms, most)| format!("dedup={ms} dedup_max={most}")));
+    (bounds, policy, dedup).prop_map(|((messages, lease, deliveries), policy, dedup)| {
+        let deliveries = deliveries * u32::from(std::env::var("DEATH").is_ok());
+        format!("messages={messages} lease={lease} deliveries={deliveries} wait=5000 policy={policy} {dedup}")
     })
+}
+
+/// One value for all messages of a put, or one each.
+fn each<T: std::fmt::Display + std::fmt::Debug + 'static>(
+    key: &'static str,
+    value: impl Strategy<Value = T> + 'static,
+) -> BoxedStrategy<String> {
+    let value = prop_oneof![4 => value.prop_map(|value| value.to_string()), 1 => Just("-".into())];
+    let values = prop::collection::vec(value, 1..8);
+    maybe(values.prop_map(move |values| format!("{key}={}", values.join(","))))
 }
 
 fn put() -> impl Strategy<Value = String> {
     let size = prop_oneof![6 => 4_usize..300, 2 => 300_usize..9_000, 1 => 9_000_usize..60_000];
-    (name(), prop::collection::vec(size, 1..14)).prop_map(|(name, sizes)| {
-        let sizes: Vec<_> = sizes.iter().map(|size| format!("#{size}")).collect();
-        format!("put {name} {}", sizes.join(" "))
-    })
+    let keys = each("keys", prop_oneof![Just("k"), Just("l"), Just("m")]);
+    let priority = each("priority", 0_u8..8);
+    let delay = each("delay", 0_u32..3_000);
+    let later = prop_oneof![delay, each("at", -1_000_i32..20_000)];
+    let ids = each("ids", prop_oneof![Just("one"), Just("two"), Just("three"), Just("four")]);
+    let producer = maybe((0_u8..2, 0_u8..12).prop_map(|(id, at)| format!("producer={id}:{at}")));
+    let sizes = prop::collection::vec(size, 1..14);
+    (name(), sizes, (keys, priority, later), ids, producer).prop_map(
+        |(name, sizes, (keys, priority, later), ids, producer)| {
+            let sizes: Vec<_> = sizes.iter().map(|size| format!("#{size}")).collect();
+            let sizes = sizes.join(" ");
+            format!("put {name} {sizes} {keys} {priority} {later} {ids} {producer}")
+        },
+    )
 }
 
 fn take() -> impl Strategy<Value = String> {
@@ -53,11 +75,28 @@ fn take() -> impl Strategy<Value = String> {
     let lease = maybe((1_u32..2_000).prop_map(|lease| format!("lease={lease}")));
     let wait = maybe((0_u32..6_000).prop_map(|wait| format!("wait={wait}")));
     let how = prop_oneof![4 => Just(""), 1 => Just("acknowledged"), 2 => Just("pin")];
-    (name(), 1_u32..20, bytes, lease, wait, how, asker()).prop_map(
-        |(name, messages, bytes, lease, wait, how, by)| {
-            format!("take {name} {messages} {bytes} {lease} {wait} {how} by={by}")
+    (name(), 1_u32..20, bytes, lease, wait, how, (asker(), group())).prop_map(
+        |(name, messages, bytes, lease, wait, how, (by, group))| {
+            format!("take {name} {messages} {bytes} {lease} {wait} {how} by={by} group={group}")
         },
     )
+}
+
+fn change_group() -> impl Strategy<Value = String> {
+    let start = prop_oneof![
+        2 => Just("earliest".to_owned()),
+        1 => Just("latest".to_owned()),
+        1 => (0_u32..60).prop_map(|at| format!("sequence:{at}")),
+        1 => (0_u32..20_000).prop_map(|ms| format!("time:{ms}")),
+    ];
+    let paused = prop_oneof![3 => Just(""), 1 => Just("paused")];
+    (0_u8..8, name(), group(), start, paused).prop_map(|(what, name, group, start, paused)| {
+        match what {
+            0 => format!("group delete {name} {group}"),
+            1 | 2 => format!("group alter {name} {group} {paused}"),
+            _ => format!("group create {name} {group} start={start} {paused}"),
+        }
+    })
 }
 
 fn settle() -> impl Strategy<Value = String> {
@@ -81,6 +120,11 @@ fn command() -> impl Strategy<Value = String> {
         1 => name().prop_map(|name| format!("delete {name}")),
         1 => asker().prop_map(|asker| format!("forget {asker}")),
         2 => Just("unpin".to_owned()),
+        4 => change_group(),
+        1 => (-5_000_i32..5_000).prop_map(|ms| match ms < 0 {
+            true => format!("wall {ms}ms"),
+            false => format!("wall +{ms}ms"),
+        }),
     ]
 }
 

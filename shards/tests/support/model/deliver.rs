@@ -1,6 +1,6 @@
 //! Taking: which messages a group gets next.
 
-use super::queue::{Queue, SCHEDULED, band_of};
+use super::queue::{Group, Queue, SCHEDULED, band_of};
 use super::{Asker, Asks, Lease, Model, Result};
 use crate::support::clock::Clock;
 use crate::support::outcome::{Delivered, Delivery, Outcome};
@@ -194,22 +194,32 @@ impl Queue {
     ) -> Vec<u64> {
         let holder = self.group(group);
         let (mut picked, mut bytes) = (Vec::new(), 0);
-        let mut closed = [false; SCHEDULED];
+        let (mut closed, mut skipped) = ([false; SCHEDULED], Vec::new());
         while (picked.len() as u64) < messages_max {
             let firsts = (0..SCHEDULED).filter(|band| !closed[*band]).filter_map(|band| {
                 let mut shares = holder.shares.keys().filter(|s| band_of(**s) == band);
-                shares.find(|s| !picked.contains(*s) && self.is_ready(holder, **s, &picked))
+                shares.find(|s| {
+                    !picked.contains(*s)
+                        && !skipped.contains(*s)
+                        && self.is_ready(holder, **s, &picked)
+                })
             });
             let firsts: Vec<u64> = firsts.copied().collect();
-            let wanted = follow.and_then(|follow| follow.get(picked.len()));
-            let next = match wanted {
-                Some(wanted) if self.options.weighted && firsts.contains(wanted) => Some(*wanted),
-                _ if self.options.weighted => self.fairest(group, &firsts, &picked),
-                _ => firsts.last().copied(),
+            let next = match follow {
+                _ if !self.options.weighted => firsts.last().copied(),
+                Some(follow) => follow.get(picked.len()).copied().filter(|s| firsts.contains(s)),
+                None => self.fairest(group, &firsts, &picked),
             };
             let Some(next) = next else { break };
             let length = self.messages[&next].bytes;
-            if bytes + length > bytes_max && !picked.is_empty() {
+            let left = bytes_max.saturating_sub(bytes);
+            let full = length > left && !picked.is_empty();
+            let passed = follow.is_some_and(|follow| follow.get(picked.len()) != Some(&next));
+            if passed && self.could_be_held_back(holder, next) {
+                skipped.push(next);
+                continue;
+            }
+            if full || passed && self.could_stop(holder, next, &picked, left) {
                 closed[band_of(next)] = true;
                 continue;
             }
@@ -217,6 +227,30 @@ impl Queue {
             picked.push(next);
         }
         picked
+    }
+
+    /// Whether another message of its key in another band may come first: one that is away with a
+    /// delay, or a less urgent one that was in line before this one was there.
+    fn could_be_held_back(&self, holder: &Group, next: u64) -> bool {
+        let key = &self.messages[&next].spec.key;
+        key.is_some()
+            && holder.shares.iter().any(|(other, share)| {
+                self.messages[other].spec.key == *key
+                    && band_of(*other) != band_of(next)
+                    && (share.back_ns.is_some() || band_of(*other) < band_of(next))
+            })
+    }
+
+    /// Whether a take may leave a band although this message of it would fit: a message before it
+    /// that its key holds back does not fit.
+    fn could_stop(&self, holder: &Group, next: u64, picked: &[u64], left: u64) -> bool {
+        let waits = holder.shares.range(..next).filter(|(sequence, share)| {
+            band_of(**sequence) == band_of(next)
+                && share.lease.is_none()
+                && !picked.contains(*sequence)
+                && self.is_blocked(holder, **sequence, picked)
+        });
+        !picked.is_empty() && waits.into_iter().any(|(s, _)| self.messages[s].bytes > left)
     }
 
     /// Of the first messages of some bands the one whose band is furthest behind its share.

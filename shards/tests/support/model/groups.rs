@@ -34,12 +34,18 @@ impl Model {
     }
 
     fn create_group(&mut self, number: usize, name: &str, start: &str, flags: (bool, bool)) {
+        let clock = self.clock;
         let queue = self.at_mut(number);
         let mut group = Group { paused: flags.0, single_active: flags.1, ..Group::default() };
         for (sequence, message) in &queue.messages {
             let after = |(what, value): (&str, &str)| match what {
                 "sequence" => *sequence >= sequence_of(value),
-                _ => message.put_ms >= Clock::START_MS + value.parse::<u64>().expect("a time"),
+                // A time of day means that time as the wall clock goes now.
+                _ => {
+                    let age_ms = clock.ns / 1_000_000 - message.put_ns / 1_000_000;
+                    clock.wall_ms.saturating_sub(age_ms)
+                        >= Clock::START_MS + value.parse::<u64>().expect("a time")
+                }
             };
             let starts = match start {
                 "earliest" => true,

@@ -244,7 +244,7 @@ impl Model {
         let message = Message {
             bytes: spec.record().len() as u64,
             spec: spec.clone(),
-            put_ms: clock.wall_ms,
+            put_ns: clock.ns,
             // What is scheduled lives from when it is due.
             expires_ns: ttl_ms.filter(|_| due.is_none()).map(|ttl| clock.in_ms(ttl)),
             due,

@@ -28,8 +28,8 @@ pub struct Message {
     pub spec: Spec,
     /// Bytes of its record.
     pub bytes: u64,
-    /// What the wall clock said when it got its place in line.
-    pub put_ms: u64,
+    /// When it got its place in line.
+    pub put_ns: u64,
     pub expires_ns: Option<u64>,
     pub due: Option<Due>,
 }
