@@ -121,13 +121,12 @@ impl Queue {
             }
             let served = (basket.count - before) as u8;
             let turn = &mut self.groups.at_mut(group).turn;
-            if served == 0 || served >= left {
+            barren = if served == 0 { barren + 1 } else { 0 };
+            if served < left && !basket.wants_more(limits) {
+                turn.1 = left - served;
+            } else {
                 let next = if band == 0 { SCHEDULED - 1 } else { band - 1 };
                 *turn = (next as u8, share(next));
-                barren = if served == 0 { barren + 1 } else { 0 };
-            } else {
-                turn.1 = left - served;
-                break;
             }
         }
     }
