@@ -267,6 +267,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::queue::backoff::Random;
     use crate::path::queue::dedup::Window;
 
     /// Ids by number, of a window whose seed keeps them alike from run to run.
@@ -314,28 +315,50 @@ mod tests {
         slots
     }
 
-    /// Ids that all belong to one bucket make a long chain, which goes again.
+    /// Ids that belong to few buckets make long chains. None is lost on the way to other buckets,
+    /// and what is forgotten leaves nothing behind.
     #[test]
-    fn a_chain_holds_what_a_bucket_cannot() {
-        let mut index = Index::default();
+    fn chains_hold_what_buckets_cannot() {
         let alike: Vec<u64> =
-            (0..200_000).filter(|n| bucket_of(digest_of(*n), 512) == 7).take(200).collect();
+            (0..4_000).filter(|id| bucket_of(digest_of(*id), 16) % 8 == 3).collect();
         let digest_of = |number: u64| digest_of(alike[number as usize % alike.len()]);
-        let span = |next: u64, len: u64| Span { next, len };
-        for number in 0..200 {
-            index.insert(digest_of(number), number, span(number, number), digest_of);
+        let mut random = Random::new(1);
+        let (mut index, mut span, mut longest) = (Index::default(), Span { next: 0, len: 0 }, 0);
+        for _ in 0..600 {
+            // More and fewer are remembered in turn, so that buckets split and join.
+            let most = if span.next / 1_000 % 2 == 0 { 400 } else { 20 };
+            for _ in 0..random.next() % 40 {
+                index.insert(digest_of(span.next), span.next, span, digest_of);
+                (span.next, span.len) = (span.next + 1, span.len + 1);
+            }
+            span.len = span.len.min(most - random.next() % 20);
+            index.shrink(random.next() as usize % 20, span);
+            for number in span.next - span.len..span.next {
+                let found = index.find(digest_of(number), span, exactly(number));
+                assert_eq!(found, Some(number));
+            }
+            longest = longest.max(index.chained.len);
         }
-        for number in 0..200 {
-            let found = index.find(digest_of(number), span(200, 150), exactly(number));
-            assert_eq!(found, (number >= 50).then_some(number));
+        assert!(longest >= 10, "there were chains");
+        (0..SWEEPS).for_each(|_| index.sweep(Span { next: span.next, len: 0 }));
+        let (mut link, mut free) = (index.free, 0);
+        while link != 0 {
+            (link, free) = (index.chained.get(link as usize - 1).more(), free + 1);
         }
-        assert!(index.chained.len >= 10);
-        let before = index.chained.len;
-        for number in 200..2_000 {
-            index.insert(digest_of(number), number, span(number, 20), digest_of);
-            let found = index.find(digest_of(number), span(number + 1, 20), exactly(number));
-            assert_eq!(found, Some(number));
-        }
-        assert!(index.chained.len <= before, "buckets that were freed are used again");
+        assert_eq!(free, index.chained.len, "all chained buckets are free again");
+    }
+
+    #[test]
+    fn a_chain_goes_with_what_it_held() {
+        let mut index = Index::default();
+        let insert = |index: &mut Index, number: u64, len: u64| {
+            // One bucket gets all, as if their digests were contrived.
+            index.place(0, tag_of(digest_of(number)) | number as u32, Span { next: number, len });
+        };
+        index.buckets.push(Bucket::EMPTY);
+        (0..200).for_each(|number| insert(&mut index, number, number));
+        assert_eq!(index.chained.len, 13);
+        (200..240).for_each(|number| insert(&mut index, number, 10));
+        assert_eq!(index.buckets.get(0).more(), 0);
     }
 }
