@@ -73,7 +73,7 @@ impl<'a> Put<'a> {
 }
 
 impl Producer {
-    #[cold]
+    #[inline]
     fn decode(with: u32, count: u32, reader: &mut Reader<'_>) -> Result<Self, Rejection> {
         if with != 1 {
             return Err(Rejection::malformed("a put has a producer (1) or none (0)"));

@@ -125,9 +125,11 @@ impl<'a> Records<'a> {
         if Tags::KEY.contains(self.tags) { Ok(()) } else { self.check_put_attributes() }
     }
 
-    #[cold]
+    #[inline(never)]
     fn check_put_attributes(&self) -> Result<(), Rejection> {
-        if self.iter().any(|record| record.attributes.len() > ATTRIBUTES_BYTES_MAX) {
+        // Only headers may repeat; without them no record gets anywhere near the limit.
+        let too_large = |record: Record<'_>| record.attributes.len() > ATTRIBUTES_BYTES_MAX;
+        if self.tags.meets(Tags::HEADER) && self.iter().any(too_large) {
             return Err(ATTRIBUTES_TOO_LARGE);
         }
         if self.tags.meets(Tags::SCATTERING) && self.count > PUT_STRETCHES_MAX {
@@ -181,7 +183,7 @@ fn check_attributes(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
     check_rare(word, record)
 }
 
-#[cold]
+#[inline(never)]
 fn check_rare(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
     let attributes = usize::from((word >> 32) as u16);
     if word >> 48 != 0 {

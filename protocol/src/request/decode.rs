@@ -49,7 +49,7 @@ impl<'a> Request<'a> {
     }
 
     /// The kinds from [`Kind::Credit`] on, apart so that the hot ones stay one short function.
-    #[cold]
+    #[inline(never)]
     fn decode_further(kind: Kind, reader: &mut Reader<'a>) -> Result<Self, Rejection> {
         Ok(match kind {
             Kind::Credit => Request::Credit(Credit::decode(reader)?),
