@@ -7,6 +7,7 @@ pub use reception::Reception;
 
 use crate::path::connection::{Connection, Phase, Stall};
 use crate::path::decode::Flow;
+use crate::path::errand::{Begun, Errands, Runner, begins_here};
 use crate::path::handoff::Handoffs;
 use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
@@ -19,6 +20,8 @@ pub struct Dispatcher<'a, S> {
     pub performer: &'a mut Performer,
     /// Leads to the other shards.
     pub handoffs: &'a mut Handoffs<S>,
+    /// Carries out what concerns several shards.
+    pub errands: &'a mut Errands,
     /// Welcomes new peers.
     pub reception: &'a Reception,
 }
@@ -39,10 +42,17 @@ impl<S> Dispatcher<'_, S> {
             connection.stall = Some(stall);
             return Flow::Stall;
         }
+        if !connection.holds.is_empty() && connection.holds.hold_back(frame) {
+            connection.stall = Some(Stall::Errand);
+            return Flow::Stall;
+        }
         connection.frames += 1;
         match owner(frame, self.performer.shard, self.handoffs.shards()) {
-            Ok(shard) if shard == self.performer.shard => self.serve(connection, peer, frame),
-            Ok(shard) => self.forward(connection, peer, shard, frame),
+            Ok(Owner::Shard(shard)) if shard == self.performer.shard => {
+                self.serve(connection, peer, frame)
+            }
+            Ok(Owner::Shard(shard)) => self.forward(connection, peer, shard, frame),
+            Ok(Owner::Several) => self.begin(connection, peer, frame),
             Err(why) => self.refuse(connection, peer, frame, why),
         }
     }
@@ -59,6 +69,9 @@ impl<S> Dispatcher<'_, S> {
 
     #[inline]
     fn serve(&mut self, connection: &mut Connection<S>, peer: u64, frame: Frame<'_>) -> Flow {
+        if begins_here(self.performer, frame) {
+            return self.begin(connection, peer, frame);
+        }
         let asker = self.asker(connection, peer, frame.header);
         let performed = self.performer.perform(asker, frame, &mut connection.outbox);
         match performed {
@@ -94,6 +107,27 @@ impl<S> Dispatcher<'_, S> {
         }
     }
 
+    /// Begins an errand: several shards carry the request out.
+    fn begin(&mut self, connection: &mut Connection<S>, peer: u64, frame: Frame<'_>) -> Flow {
+        let origin = self.asker(connection, peer, frame.header).origin;
+        let Self { errands, performer, handoffs, .. } = self;
+        match (Runner { errands, performer, handoffs }).begin(origin, frame) {
+            Ok(Begun::UnderWay(errand, held)) => {
+                connection.elsewhere += 1;
+                held.into_iter().for_each(|held| connection.holds.add(errand, held));
+                Flow::Next
+            }
+            Ok(Begun::Full(shard)) => self.wait_for_room(connection, shard),
+            Err(why) => self.refuse(connection, peer, frame, why),
+        }
+    }
+
+    fn wait_for_room(&mut self, connection: &mut Connection<S>, shard: usize) -> Flow {
+        self.performer.stats().handoffs_full.add(1);
+        connection.stall = Some(Stall::Handoff(shard));
+        Flow::Stall
+    }
+
     fn forward(
         &mut self,
         connection: &mut Connection<S>,
@@ -123,9 +157,7 @@ impl<S> Dispatcher<'_, S> {
             waits = take.wait_ms > 0;
         }
         if !self.handoffs.has_room(shard) {
-            self.performer.stats().handoffs_full.add(1);
-            connection.stall = Some(Stall::Handoff(shard));
-            return Flow::Stall;
+            return self.wait_for_room(connection, shard);
         }
         self.handoffs.ask(shard, peer, frame, self.performer.stats());
         connection.elsewhere += 1;
@@ -139,9 +171,17 @@ impl<S> Dispatcher<'_, S> {
     }
 }
 
-/// The shard that must serve a frame; anything that no shard owns is served where it arrived.
+/// Who must serve a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owner {
+    /// This shard; anything that no shard owns is served where it arrived.
+    Shard(usize),
+    /// More than one: it is an errand of the shard where it arrived.
+    Several,
+}
+
 #[inline]
-fn owner(frame: Frame<'_>, here: usize, shards: usize) -> Result<usize, Rejection> {
+fn owner(frame: Frame<'_>, here: usize, shards: usize) -> Result<Owner, Rejection> {
     let named = |bytes: &[u8]| QueueName::check(bytes).map(|name| shard_of(name, shards));
     let number = frame.body.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
     let shard = match (Kind::from_number(frame.header.kind), number) {
@@ -161,7 +201,7 @@ fn owner(frame: Frame<'_>, here: usize, shards: usize) -> Result<usize, Rejectio
         _ => here,
     };
     if shard < shards {
-        Ok(shard)
+        Ok(Owner::Shard(shard))
     } else {
         Err(Rejection::new(Code::NoSuchQueue, "no shard of this plane can own that queue"))
     }
@@ -174,6 +214,7 @@ mod tests {
 
     /// The owner of a request, as a number, or the code of its refusal.
     fn check(request: Request<'_>, expected: Result<usize, Code>) {
+        let expected = expected.map(Owner::Shard);
         let mut bytes = Vec::new();
         request.encode(0, 1, &mut bytes);
         let ringway_protocol::Split::Frame(frame) =

@@ -1,0 +1,5 @@
+//! Requests that several shards carry out, on whole planes: real threads, real sockets.
+
+mod bindings;
+mod peer;
+mod transfer;
