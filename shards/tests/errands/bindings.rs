@@ -40,12 +40,15 @@ fn publish(peer: &mut Peer, name: &str, payload: &[u8]) -> (u32, u32, u32) {
 fn what_is_published_on_any_shard_lands_in_every_queue_that_is_bound() {
     for shards in [1, 2, 4] {
         let plane = plane(shards);
-        let mut peers: Vec<_> = plane.shard_addresses().iter().map(|at| Peer::connect(*at)).collect();
-        let queues: Vec<_> = (0..shards)
-            .map(|shard| peers[0].declare(&name_on((shard, shards), "bound")))
-            .collect();
+        let mut peers: Vec<_> =
+            plane.shard_addresses().iter().map(|at| Peer::connect(*at)).collect();
+        let queues: Vec<_> =
+            (0..shards).map(|shard| peers[0].declare(&name_on((shard, shards), "bound"))).collect();
         for (number, queue) in queues.iter().enumerate() {
-            assert_eq!(publish(&mut peers[0], "orders.new", b"x"), (number as u32, number as u32, 0));
+            assert_eq!(
+                publish(&mut peers[0], "orders.new", b"x"),
+                (number as u32, number as u32, 0)
+            );
             let asker = &mut peers[number % shards];
             assert!(bind(asker, *queue, "orders.*"));
             assert!(!bind(asker, *queue, "orders.*"), "it is there");
@@ -108,10 +111,8 @@ fn a_queue_that_is_deleted_takes_its_bindings_with_it() {
             assert!(matches!(removed.reply(), Reply::Removed(1)), "{removed:?}");
             for peer in &mut peers {
                 assert_eq!(publish(peer, "a.b", b"never"), (0, 0, 0));
-                let Reply::Bindings(page) = peer.ask(Request::Bindings { cursor: 0, limit: 9 }).reply()
-                else {
-                    panic!("a page");
-                };
+                let received = peer.ask(Request::Bindings { cursor: 0, limit: 9 });
+                let Reply::Bindings(page) = received.reply() else { panic!("{received:?}") };
                 assert_eq!((page.count(), page.next_cursor), (0, 0));
             }
             let pattern = Pattern::new("a.*").expect("a valid pattern");

@@ -74,9 +74,9 @@ impl Received {
     pub fn delivered(&self) -> Delivered {
         let Reply::Delivery(delivery) = self.reply() else { panic!("{:?}", self.reply()) };
         let records = delivery.records.iter().flat_map(|records| records.iter());
-        let sequences = delivery.runs().flat_map(|run| (0..u64::from(run.count)).map(move |index| {
-            run.first_sequence + index
-        }));
+        let sequences = delivery
+            .runs()
+            .flat_map(|run| (0..u64::from(run.count)).map(move |index| run.first_sequence + index));
         Delivered {
             lease: delivery.lease,
             payloads: records.map(|record| record.payload.to_vec()).collect(),

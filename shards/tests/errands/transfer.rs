@@ -93,7 +93,7 @@ fn later_requests_of_the_connection_see_what_a_transfer_did() {
                 assert_eq!(outcome(&all[0].reply()).0, (1, 0, 0));
                 let Reply::Figures(figures) = all[1].reply() else { panic!("{:?}", all[1]) };
                 let row = figures.rows().next().expect("a row");
-                assert_eq!(row.collect::<Vec<_>>()[1], 0, "nothing is leased, round {round}");
+                assert_eq!(row[1], 0, "nothing is leased, round {round}");
                 let delivered = all[2].delivered();
                 assert_eq!(delivered.payloads, [b"done".to_vec()]);
                 peer.ack(results, delivered.lease, 1);
@@ -143,13 +143,14 @@ fn a_connection_that_is_gone_ends_no_transfer() {
     let mut left = ROUNDS as u64 + 1;
     for _ in 0..200 {
         // A transfer that was never read leaves its job under the lease, and no result.
-        let held = |peer: &mut Peer, queue| match peer.ask(Request::Stat { queue: Some(queue) }).reply() {
-            Reply::Figures(figures) => {
-                let row: Vec<_> = figures.rows().next().expect("a row").collect();
-                row[0] + row[1]
-            }
-            other => panic!("{other:?}"),
-        };
+        let held =
+            |peer: &mut Peer, queue| match peer.ask(Request::Stat { queue: Some(queue) }).reply() {
+                Reply::Figures(figures) => {
+                    let row = figures.rows().next().expect("a row");
+                    row[0] + row[1]
+                }
+                other => panic!("{other:?}"),
+            };
         left = held(&mut watcher, jobs);
         if left + held(&mut watcher, results) == ROUNDS as u64 {
             break;

@@ -128,14 +128,12 @@ impl Bindings {
         Ok(queues)
     }
 
-    /// Visits bindings from a number on, at most `limit`; returns the number to go on from, 0 after
-    /// the last.
-    pub fn page(&self, from: u64, limit: u32, visit: &mut dyn FnMut(QueueId, &str)) -> u64 {
+    /// At most `limit` bindings from a number on, and the number to go on from, 0 after the last.
+    pub fn page(&self, from: u64, limit: u32) -> (Vec<(QueueId, &str)>, u64) {
         let mut rest = self.table.range(from..);
-        for (_, (queue, pattern)) in rest.by_ref().take(limit as usize) {
-            visit(*queue, pattern);
-        }
-        rest.next().map_or(0, |(number, _)| *number)
+        let entries = rest.by_ref().take(limit as usize);
+        let page = entries.map(|(_, (queue, pattern))| (*queue, &**pattern)).collect();
+        (page, rest.next().map_or(0, |(number, _)| *number))
     }
 }
 
@@ -158,7 +156,7 @@ mod tests {
         for (slot, pattern) in [(7, "orders.*"), (7, "orders.>"), (3, "*.new"), (9, "stock/>")] {
             assert!(bindings.bind(queue(slot), pattern).expect("room").1);
         }
-        let first = bindings.page(0, 1, &mut |_, _| ());
+        let (_, first) = bindings.page(0, 1);
         assert!(first > 0 && bindings.bind(queue(7), "orders.*") == Ok((first - 1, false)));
         assert_eq!(reached(&mut bindings, "orders.new"), [3, 7]);
         assert_eq!(reached(&mut bindings, "orders.new"), [3, 7], "from the cache");
@@ -179,12 +177,9 @@ mod tests {
             bindings.insert(10 * u64::from(slot) + 1, queue(slot), "a.>");
         }
         let page = |from, limit| {
-            let mut slots = Vec::new();
-            let next = bindings.page(from, limit, &mut |queue, pattern| {
-                assert_eq!(pattern, "a.>");
-                slots.push(queue.slot());
-            });
-            (slots, next)
+            let (page, next) = bindings.page(from, limit);
+            assert!(page.iter().all(|(_, pattern)| *pattern == "a.>"));
+            (page.iter().map(|(queue, _)| queue.slot()).collect::<Vec<_>>(), next)
         };
         assert_eq!(page(0, 3), (vec![0, 1, 2], 31));
         assert_eq!(page(31, 2), (vec![3, 4], 0), "0 after the last");

@@ -25,7 +25,7 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> + Clone {
 }
 
 /// What stands in a pattern for any token that ends like this one.
-fn any(token: &str) -> Option<&'static str> {
+fn any_like(token: &str) -> Option<&'static str> {
     match token {
         "." | "/" => None,
         token if token.ends_with('.') => Some("*."),
@@ -85,7 +85,7 @@ impl Tree {
     ) {
         let Some(token) = tokens.next() else { return found(&self.here) };
         found(&self.rest);
-        if let Some(tree) = any(token).and_then(|any| self.next.get(any)) {
+        if let Some(tree) = any_like(token).and_then(|any| self.next.get(any)) {
             tree.visit_at(tokens.clone(), found);
         }
         if let Some(tree) = self.next.get(token) {

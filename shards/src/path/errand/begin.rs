@@ -121,11 +121,7 @@ impl<S> Runner<'_, S> {
         })
     }
 
-    fn bind(
-        &mut self,
-        origin: Origin,
-        binding: request::Binding<'_>,
-    ) -> Result<Begun, Rejection> {
+    fn bind(&mut self, origin: Origin, binding: request::Binding<'_>) -> Result<Begun, Rejection> {
         let (queue, pattern) = (binding.queue, binding.pattern.as_str());
         self.performer.store.stat(queue)?;
         let (number, made) = self.performer.bindings.bind(queue, pattern)?;

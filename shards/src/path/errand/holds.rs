@@ -146,7 +146,12 @@ mod tests {
         let mut records = Vec::new();
         record::write(&mut records, &[], b"news");
         let records = Records::parse(&records, 1).expect("a record");
-        check(&holds, &request(Request::Publish(Publish { name: "a", records })), true, "any queue");
+        check(
+            &holds,
+            &request(Request::Publish(Publish { name: "a", records })),
+            true,
+            "any queue",
+        );
         let to = Some(C);
         let (group, limit) = (GroupId::DEFAULT, 1);
         let wanted = Move { from: B, to, group, limit, redrive: false, filter: None };

@@ -36,7 +36,6 @@ pub use runner::{Begun, Runner};
 
 use crate::limits::{ERRAND_BUFFER_BYTES_MAX, ERRAND_BUFFERS_MAX, ERRANDS_MAX};
 use crate::path::origin::Origin;
-use crate::world::Outgoing;
 use ringway_protocol::{Frame, Kind};
 use std::collections::VecDeque;
 
@@ -130,8 +129,6 @@ pub(super) struct Answer<'a> {
     pub shard: usize,
     /// Which of the errand's questions, as the task numbered them.
     pub part: u32,
-    /// The queue of a lease that it delivers, or 0.
-    pub queue: u64,
     /// The reply.
     pub frame: Frame<'a>,
 }
@@ -144,8 +141,8 @@ struct Slot {
 
 /// The errands of one shard, and the room in which they speak.
 ///
-/// Invariant: `active` slots have an errand, and it is at most `ERRANDS_MAX`. (While a task runs its
-/// errand is out of its slot.)
+/// Invariant: `active` slots have an errand, at most `ERRANDS_MAX`. (While a task runs, its errand
+/// is out of its slot.)
 #[derive(Debug, Default)]
 pub struct Errands {
     slots: Vec<Slot>,
@@ -159,10 +156,9 @@ pub struct Errands {
     mail: Vec<u8>,
     /// Connections that need not wait for an errand any more, with its name.
     let_go: VecDeque<(u64, u64)>,
-    /// Room that is reused: entries being read, a question to this shard, its answer.
+    /// Room that is reused: entries being read, a question to this shard.
     reading: Vec<u8>,
     question: Vec<u8>,
-    answer: Outgoing,
     spare: Vec<Vec<u8>>,
 }
 

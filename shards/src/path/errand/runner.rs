@@ -12,9 +12,7 @@ use crate::path::perform::{Asker, Performed, Performer};
 use crate::world::Outgoing;
 use ringway_protocol::frame::{self, REPLY};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::{
-    Code, Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, Rejection, Request, reply,
-};
+use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId};
 
 /// Where errands reach.
 pub struct Runner<'a, S> {
@@ -97,12 +95,7 @@ impl<S> Runner<'_, S> {
             return self.return_delivery(shard, entry);
         };
         errand.call.open -= 1;
-        let answer = Answer {
-            shard,
-            part: entry.frame.header.request,
-            queue: entry.queue,
-            frame: entry.frame,
-        };
+        let answer = Answer { shard, part: entry.frame.header.request, frame: entry.frame };
         let step = if entry.frame.header.kind == Kind::Goodbye as u8 | REPLY {
             // What was asked broke the protocol, so the request did: the connection ends.
             self.reply(&errand.call, |out, _| out.extend_from_slice(entry.frame_bytes));
@@ -171,11 +164,7 @@ impl<S> Runner<'_, S> {
     }
 
     /// Puts an answer of this shard into the mail, unless it has to wait.
-    fn post(
-        &mut self,
-        peer: u64,
-        write: impl FnOnce(&mut Performer, &mut Outgoing) -> Performed,
-    ) {
+    fn post(&mut self, peer: u64, write: impl FnOnce(&mut Performer, &mut Outgoing) -> Performed) {
         let bytes = std::mem::take(&mut self.errands.mail);
         let mut out = Outgoing { bytes, ..Outgoing::default() };
         let start = out.bytes.len();
@@ -225,11 +214,5 @@ impl<S> Runner<'_, S> {
             out.extend_from_slice(&header.encode());
             out.extend_from_slice(answer.body);
         });
-    }
-
-    /// Replies with a refusal.
-    pub(super) fn refuse(&mut self, call: &Call, why: Rejection) {
-        self.performer.stats().refused.add(1);
-        self.reply(call, |out, ids| reply::refused(out, call.kind, ids, why));
     }
 }

@@ -24,7 +24,8 @@ impl Tell {
         change: Change<'_>,
         outcome: u64,
     ) -> (Self, Step) {
-        for shard in (0..runner.handoffs.shards()).filter(|shard| *shard != runner.here()) {
+        let here = runner.here();
+        for shard in (0..runner.handoffs.shards()).filter(|shard| *shard != here) {
             runner.ask(call, (shard, 0), TELL, |out| change.encode(out));
         }
         let tell = Self { outcome };

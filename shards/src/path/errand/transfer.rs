@@ -2,11 +2,10 @@
 //! acknowledgement when the put is held. So nothing is lost between the two; if the acknowledgement
 //! comes too late, the result may be there twice, and the counts of the reply say so.
 
-use super::holds::Held;
 use super::runner::Runner;
 use super::{Answer, Call, Step};
-use ringway_protocol::bytes::Reader;
-use ringway_protocol::{Kind, QueueId};
+use ringway_protocol::reply::Settlement;
+use ringway_protocol::{Code, Header, Kind, Reply, frame};
 
 /// What is put and what is acknowledged. The call keeps the body of the acknowledgement, then the
 /// body of the put's reply.
@@ -55,11 +54,12 @@ impl Transfer {
                 if answer.shard == runner.here() { Step::Commit } else { self.settle(runner, call) }
             }
             _ => {
-                // The queue is gone with its leases: the acknowledgement came too late.
-                let counts = if refused { [0, self.named, 0] } else { counts(answer.frame.body) };
-                runner.reply(call, |out, ids| {
-                    transferred(out, ids, counts, &call.kept[self.settle_bytes..]);
-                });
+                let settlement = match Reply::decode(answer.frame) {
+                    Ok(Reply::Settled(settlement, _)) => settlement,
+                    // The queue is gone with its leases: the acknowledgement came too late.
+                    _ => Settlement { stale: self.named, ..Settlement::default() },
+                };
+                self.finish(runner, call, settlement);
                 Step::Done
             }
         }
@@ -74,5 +74,19 @@ impl Transfer {
         // Its place among the requests of the connection is taken.
         runner.errands.let_go(call);
         Step::Wait
+    }
+
+    /// Replies with what was settled, then what the put was answered.
+    fn finish<S>(&self, runner: &mut Runner<'_, S>, call: &Call, settlement: Settlement) {
+        let Settlement { settled, stale, unknown } = settlement;
+        let receipt = &call.kept[self.settle_bytes..];
+        runner.reply(call, |out, (stream, request)| {
+            frame::write(out, Header::reply(Kind::Transfer, Code::Ok, stream, request), |out| {
+                for number in [settled, stale, unknown, 0] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+                out.extend_from_slice(receipt);
+            });
+        });
     }
 }

@@ -12,9 +12,9 @@
 //!  | peer | queue | released | waits | header, body
 //!  | u64  | u64   | u32      | u32   | the reply's or the request's own bytes
 //! ```
-//! `peer` names the connection, or the errand, on the shard that asked. In replies, `queue` is the queue of a lease
-//! that must go back if the peer is gone, else 0; `released` is what the peer was promised and is
-//! now free of.
+//! `peer` names the connection, or the errand, on the shard that asked. In replies, `queue` is the
+//! queue of a lease that must go back if the peer is gone, else 0; `released` is what the peer was
+//! promised and is now free of.
 
 mod arrivals;
 mod link;
@@ -83,9 +83,9 @@ pub fn entry_prefix(out: &mut Vec<u8>, peer: u64, queue: u64, released: u32, wai
     out.extend_from_slice(&prefix);
 }
 
-/// Ends the entry that was begun at `start` and whose frame has been written, by what was performed:
-/// it names the lease that it delivers; it goes again if the request waits; it holds the last words
-/// if the request broke the protocol, for the asker's own shard to pass on.
+/// Ends the entry that was begun at `start` and whose frame is written, by what was performed: it
+/// names the lease that it delivers; it goes again if the request waits; it gets the last words if
+/// the request broke the protocol, for the asker's own shard to pass on.
 pub fn complete_entry(batch: &mut Vec<u8>, start: usize, performed: Performed) {
     match performed {
         Performed::Answered => {}
