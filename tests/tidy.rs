@@ -48,6 +48,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("origin.rs", "where a request came from: one small type"),
     ("perform/administer.rs", "declare, list, stat, purge, delete"),
     ("perform/answers.rs", "takes that waited"),
+    ("perform/give.rs", "messages that are moved"),
     ("perform/transfer.rs", "an acknowledgement and a put in one"),
     ("perform/unsupported.rs", "what is refused until it works"),
     ("queue/catalog.rs", "names become ids"),

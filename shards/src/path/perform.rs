@@ -2,6 +2,7 @@
 
 mod administer;
 mod answers;
+mod give;
 mod transfer;
 mod unsupported;
 

@@ -4,17 +4,23 @@
 //!  tell     | change u8 | 7 x 0 | number u64 | queue u64 | pattern ... |   reply: empty
 //!  scatter  | queues u32 | count u32 | queues x u64 | records ... |
 //!           reply: | stored u32 | refused u32 | missing u32 | 0 u32 |
+//!  give     | the body of a move |
+//!           reply: | the body of a delivery | more u64 |
 //! ```
 
 use crate::path::perform::{Asker, Performed, Performer};
 use crate::world::Outgoing;
 use ringway_protocol::bytes::{Reader, text};
-use ringway_protocol::{Code, Frame, Header, QueueId, Records, Rejection, frame};
+use ringway_protocol::reply::Delivery;
+use ringway_protocol::{Code, Frame, Header, Kind, QueueId, Records, Rejection, Reply, frame};
 
 /// A change of the tables that every shard keeps.
 pub const TELL: u8 = 0x70;
 /// Records for several queues of one shard.
 pub const SCATTER: u8 = 0x71;
+
+/// Messages of a queue of this shard, to be moved to another.
+pub const GIVE: u8 = 0x72;
 
 /// A change of the tables that every shard keeps, as the shard that owns the queue tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,6 +134,7 @@ pub fn perform(
                 counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
             });
         }),
+        GIVE => return performer.give(asker, frame, out),
         _ => return performer.perform(asker, frame, out),
     };
     done.map_or_else(Performed::Broken, |()| Performed::Answered)
@@ -150,6 +157,18 @@ fn gather(performer: &mut Performer, body: &[u8]) -> Result<Scattered, Rejection
     performer.stats().requests.add(1);
     performer.stats().refused.add(u64::from(scattered.refused));
     Ok(scattered)
+}
+
+/// What a [`GIVE`] was answered: the messages, and whether there may be more of them.
+pub fn given(frame: Frame<'_>) -> Result<(Delivery<'_>, bool), Rejection> {
+    let malformed = Rejection::malformed("a shard gives less than a delivery");
+    let (body, more) = frame.body.split_last_chunk::<8>().ok_or(malformed)?;
+    let header = Header { kind: Kind::Take as u8 | frame::REPLY, ..frame.header };
+    let header = Header { length: body.len() as u32, ..header };
+    match Reply::decode(Frame { header, body })? {
+        Reply::Delivery(delivery) => Ok((delivery, *more != [0; 8])),
+        _ => Err(malformed),
+    }
 }
 
 fn answer(out: &mut Outgoing, asked: Header, body: impl FnOnce(&mut Vec<u8>)) {

@@ -2,6 +2,7 @@
 
 use super::among::Change;
 use super::holds::Held;
+use super::moving::Move;
 use super::publish::Publish;
 use super::runner::{Begun, Runner};
 use super::tell::Tell;
@@ -43,6 +44,7 @@ impl<S> Runner<'_, S> {
         match request {
             Request::Transfer(transfer) => self.transfer(origin, &transfer, frame.body),
             Request::Publish(publish) => self.publish(origin, &publish),
+            Request::Move(wanted) => self.begin_move(origin, &wanted, frame.body),
             Request::Bind(binding) | Request::Unbind(binding)
                 if binding.queue.shard() != self.here() =>
             {
@@ -108,6 +110,22 @@ impl<S> Runner<'_, S> {
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
             let (task, step) = Publish::begin(runner, call, &queues, records);
             (Task::Publish(task), step)
+        }))
+    }
+
+    fn begin_move(
+        &mut self,
+        origin: Origin,
+        wanted: &request::Move<'_>,
+        body: &[u8],
+    ) -> Result<Begun, Rejection> {
+        self.check_puts()?;
+        if let Some(shard) = self.full([wanted.from.shard()]) {
+            return Ok(Begun::Full(shard));
+        }
+        Ok(self.start((origin, Kind::Move), Some(Held::Everything), |runner, call| {
+            let (task, step) = Move::begin(runner, call, wanted, body);
+            (Task::Move(task), step)
         }))
     }
 

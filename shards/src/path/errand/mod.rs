@@ -24,6 +24,7 @@
 pub mod among;
 mod begin;
 pub mod holds;
+mod moving;
 mod publish;
 mod relay;
 mod runner;
@@ -39,6 +40,7 @@ use crate::path::origin::Origin;
 use ringway_protocol::{Frame, Kind};
 use std::collections::VecDeque;
 
+use moving::Move;
 use publish::Publish;
 use tell::Tell;
 use transfer::Transfer;
@@ -84,6 +86,7 @@ enum Task {
     Relay,
     Transfer(Transfer),
     Publish(Publish),
+    Move(Move),
     Tell(Tell),
 }
 
@@ -95,6 +98,7 @@ impl Errand {
             Task::Relay => relay::heard(runner, call, answer),
             Task::Transfer(transfer) => transfer.heard(runner, call, answer),
             Task::Publish(publish) => publish.heard(runner, call, answer),
+            Task::Move(moving) => moving.heard(runner, call, answer),
             Task::Tell(tell) => tell.heard(runner, call),
         }
     }
@@ -104,6 +108,7 @@ impl Errand {
         let Self { call, task } = self;
         match task {
             Task::Transfer(transfer) => transfer.settle(runner, call),
+            Task::Move(moving) => moving.settle(runner, call),
             Task::Relay | Task::Publish(_) | Task::Tell(_) => {
                 unreachable!("these wait for no commit")
             }
@@ -240,3 +245,6 @@ impl Errands {
         call.kept.extend_from_slice(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests;

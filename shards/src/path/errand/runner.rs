@@ -92,7 +92,7 @@ impl<S> Runner<'_, S> {
     fn hear(&mut self, shard: usize, entry: &Entry<'_>) {
         let Some(mut errand) = self.errands.take(entry.peer) else {
             // It has ended without this answer: what was delivered goes back.
-            return self.return_delivery(shard, entry);
+            return self.return_delivery(entry);
         };
         errand.call.open -= 1;
         let answer = Answer { shard, part: entry.frame.header.request, frame: entry.frame };
@@ -176,17 +176,17 @@ impl<S> Runner<'_, S> {
     }
 
     /// Gives back what was delivered to an errand that has ended.
-    fn return_delivery(&mut self, shard: usize, entry: &Entry<'_>) {
+    fn return_delivery(&mut self, entry: &Entry<'_>) {
         let Some((queue, lease)) = entry.delivered() else { return };
-        self.give_back(shard, queue, lease);
+        self.give_back(queue, lease);
     }
 
-    /// Gives back what a lease of some shard still holds, as if it had not been delivered.
-    pub(super) fn give_back(&mut self, shard: usize, queue: QueueId, lease: LeaseId) {
-        if shard == self.here() {
+    /// Gives back what a lease still holds, as if it had not been delivered.
+    pub fn give_back(&mut self, queue: QueueId, lease: LeaseId) {
+        if queue.shard() == self.here() {
             self.performer.store.release(queue, lease);
         } else {
-            self.handoffs.signal(shard, Handoff::Undelivered(queue, lease));
+            self.handoffs.signal(queue.shard(), Handoff::Undelivered(queue, lease));
         }
     }
 

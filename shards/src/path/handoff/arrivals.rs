@@ -107,7 +107,7 @@ impl<W: World> Shard<W> {
         }
         let Self { connections, spare_outboxes, .. } = self;
         let Some((slot, connection)) = connections.of_peer(entry.peer) else {
-            self.return_undelivered(shard, &entry);
+            self.return_undelivered(&entry);
             return;
         };
         connection.elsewhere -= 1;
@@ -118,7 +118,7 @@ impl<W: World> Shard<W> {
         }
         if connection.last_words || connection.end_sent || connection.phase == Phase::Closing {
             // Nothing is said after the last words.
-            self.return_undelivered(shard, &entry);
+            self.return_undelivered(&entry);
             self.has_outcome(slot);
             return;
         }
@@ -139,12 +139,9 @@ impl<W: World> Shard<W> {
     }
 
     /// What was delivered to nobody goes back to its queue.
-    fn return_undelivered(&mut self, shard: usize, entry: &Entry<'_>) {
-        let Some((queue, lease)) = entry.delivered() else { return };
-        if shard == self.config.shard {
-            self.performer.store.release(queue, lease);
-        } else {
-            self.handoffs.signal(shard, Handoff::Undelivered(queue, lease));
+    fn return_undelivered(&mut self, entry: &Entry<'_>) {
+        if let Some((queue, lease)) = entry.delivered() {
+            self.errand_runner().give_back(queue, lease);
         }
     }
 
