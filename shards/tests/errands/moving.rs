@@ -174,7 +174,7 @@ fn a_connection_that_is_gone_loses_nothing_that_it_moved() {
         drop(peer);
         let mut all = 0;
         for _ in 0..500 {
-            all = watcher.drain(from).len() + watcher.drain(to).len() + all;
+            all += watcher.drain(from).len() + watcher.drain(to).len();
             if all == 3 {
                 break;
             }
