@@ -87,6 +87,10 @@ pub const PUBLISH_BYTES_MAX: usize = 64 << 20;
 pub const PUBLISHED_NAMES_MAX: usize = 1 << 12;
 /// Queues that it remembers for all of those names together.
 pub const PUBLISHED_QUEUES_MAX: usize = 1 << 16;
+/// Producers that a queue remembers; the one that was silent the longest goes first.
+pub const PRODUCERS_MAX: usize = 1 << 16;
+/// Batches of one producer that a queue remembers: as many as a connection may have in flight.
+pub const PRODUCER_BATCHES_MAX: usize = REQUESTS_IN_FLIGHT_MAX as usize;
 
 /// A segment's sizes in bytes: a queue starts small and grows into the large ones.
 pub const SEGMENT_BYTES: [usize; 3] = [16 << 10, 128 << 10, 1 << 20];

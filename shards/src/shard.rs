@@ -19,7 +19,7 @@ use crate::path::handoff::Handoffs;
 use crate::path::perform::Performer;
 use crate::path::queue::{Store, StoreConfig};
 use crate::stats::ShardStats;
-use crate::world::{Completion, Outgoing, Wheel, World};
+use crate::world::{Completion, Now, Outgoing, Wheel, World};
 use ringway_protocol::QueueOptions;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub struct ShardConfig {
     pub reception: Reception,
     /// Options of queues that are declared without any.
     pub defaults: QueueOptions,
+    /// What the hashes of deduplication ids depend on.
+    pub seed: u64,
     /// Whether opening a queue that does not exist makes it.
     pub auto_declare: bool,
     /// Milliseconds within which a greeting must arrive.
@@ -98,6 +100,7 @@ impl<W: World> Shard<W> {
             queues_max: crate::limits::QUEUES_MAX,
             leases_max: crate::limits::LEASES_MAX,
             waits_max: crate::limits::WAITS_MAX,
+            seed: config.seed,
         });
         let performer = Performer::new(config.shard, store, stats, config.auto_declare);
         let mut shard = Self {
@@ -120,7 +123,7 @@ impl<W: World> Shard<W> {
             work: 0,
             config,
         };
-        shard.performer.now_ns = shard.world.now_ns();
+        shard.performer.now = read_clocks(&mut shard.world);
         shard
     }
 
@@ -128,7 +131,7 @@ impl<W: World> Shard<W> {
     pub fn turn(&mut self) -> Turn {
         self.work = 0;
         self.serve_lanes(); //    threads of this process: they wait in nanoseconds, not for a clock
-        self.performer.now_ns = self.world.now_ns();
+        self.performer.now = read_clocks(&mut self.world);
         self.reap(); //           completions are recorded
         self.accept(); //         listening sockets become connections, here or on another shard
         self.receive(); //        bytes become frames, frames outcomes or handoffs
@@ -150,7 +153,7 @@ impl<W: World> Shard<W> {
         if self.work == 0 {
             return Turn::Idle;
         }
-        let took_ns = self.world.now_ns() - self.performer.now_ns;
+        let took_ns = self.world.now_ns() - self.performer.now.ns;
         self.performer.stats().longest_turn_ns.raise(took_ns);
         Turn::Worked
     }
@@ -170,10 +173,10 @@ impl<W: World> Shard<W> {
     }
 
     fn expire(&mut self) {
-        let now_ns = self.performer.now_ns;
-        self.performer.store.expire(now_ns);
+        let now = self.performer.now;
+        self.performer.store.expire(now);
         let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some(timer) = self.timers.expire(now_ns, &mut budget) {
+        while let Some(timer) = self.timers.expire(now.ns, &mut budget) {
             self.worked(1);
             self.timer_fired(timer);
         }
@@ -214,7 +217,7 @@ impl<W: World> Shard<W> {
 
     /// The monotonic clock as this turn read it.
     pub fn now_ns(&self) -> u64 {
-        self.performer.now_ns
+        self.performer.now.ns
     }
 
     /// When the next timer runs out, on the world's clock.
@@ -230,7 +233,7 @@ impl<W: World> Shard<W> {
 
     /// Messages that would be lost if the shard stopped now.
     pub fn messages(&self) -> u64 {
-        self.performer.store.ready() + self.performer.store.leased()
+        self.performer.store.messages()
     }
 
     /// How far the shard's end has come.
@@ -252,4 +255,8 @@ impl<W: World> Shard<W> {
     pub fn store(&mut self) -> &mut Store {
         &mut self.performer.store
     }
+}
+
+fn read_clocks(world: &mut impl World) -> Now {
+    Now { ns: world.now_ns(), wall_ms: world.wall_ms() }
 }

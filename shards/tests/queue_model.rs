@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use ringway_protocol::request::Take;
 use ringway_protocol::{FullPolicy, GroupId, QueueOptions};
 
-use self::support::figure;
 use self::support::pair::Pair;
+use self::support::{at, figure};
 
 const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];
 
@@ -168,17 +168,17 @@ proptest! {
         let queue = pair.queue("a");
         let take = |(messages_max, bytes_max)| Take {
             queue,
+            group: GroupId::DEFAULT,
             messages_max,
             bytes_max,
             wait_ms: 0,
             lease_ms: 0,
-            group: GroupId::DEFAULT,
             acknowledged: false,
         };
         for round in 0..4 {
             let first = pair.leases();
             for limits in takes.iter().cycle() {
-                if pair.store.ready() == 0 {
+                if pair.store.ready_and_leased().0 == 0 {
                     break;
                 }
                 pair.take(&take(*limits), false);
@@ -193,7 +193,7 @@ proptest! {
                 }
                 if back % 16 == 0 {
                     pair.compare();
-                    let row = pair.store.stat(queue).unwrap();
+                    let row = pair.store.stat(queue, at(0)).unwrap();
                     let (held, live) = (figure(&row, "held_bytes"), figure(&row, "live_bytes"));
                     let segments = 3 * (128 << 10);
                     prop_assert!(2 * held <= 3 * live + 2 * segments, "{held} held for {live}");
@@ -202,12 +202,12 @@ proptest! {
             pair.pass(31_000);
             pair.compare();
         }
-        while pair.store.ready() > 0 {
+        while pair.store.ready_and_leased().0 > 0 {
             pair.take(&Take { acknowledged: true, ..take((4_096, 0)) }, false);
         }
         // Dead segments go back a few a turn, once nothing refers to them.
         (0..20).for_each(|_| pair.pass(0));
-        let held = figure(&pair.store.stat(queue).unwrap(), "held_bytes");
+        let held = figure(&pair.store.stat(queue, at(0)).unwrap(), "held_bytes");
         prop_assert_eq!(held, 0, "an empty queue holds nothing");
     }
 }

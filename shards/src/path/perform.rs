@@ -10,10 +10,10 @@ use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::bindings::Bindings;
 use crate::path::journal::Journal;
 use crate::path::origin::Origin;
-use crate::path::queue::{Store, Taken};
+use crate::path::queue::{Admission, Store, Stored, Taken};
 use crate::path::reply as write;
 use crate::stats::ShardStats;
-use crate::world::Outgoing;
+use crate::world::{Now, Outgoing};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::reply::{self, RangeVerdict};
 use ringway_protocol::request::{Put, Settle, Take};
@@ -32,13 +32,14 @@ pub struct Performer {
     pub journal: Journal,
     /// The figures of every shard; this one writes its own.
     pub stats: Arc<[ShardStats]>,
-    /// The clock, read once a turn.
-    pub now_ns: u64,
+    /// The clocks, read once a turn.
+    pub now: Now,
     /// Whether opening a queue that does not exist makes it.
     pub auto_declare: bool,
     /// Whether puts are refused because the plane is going down.
     pub draining: bool,
     taken: Taken,
+    stored: Stored,
     verdicts: Vec<RangeVerdict>,
 }
 
@@ -91,10 +92,11 @@ impl Performer {
             bindings: Bindings::default(),
             journal: Journal::default(),
             stats,
-            now_ns: 0,
+            now: Now::default(),
             auto_declare,
             draining: false,
             taken: Taken::default(),
+            stored: Stored::new(),
             verdicts: Vec::new(),
         }
     }
@@ -149,24 +151,35 @@ impl Performer {
         put: &Put<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        unsupported::producer(put.producer)?;
-        let first_sequence = self.enqueue(put.queue, put.records)?;
-        let count = put.records.count();
-        reply::put(&mut out.bytes, asker.ids(), first_sequence, count, Level::Memory);
+        self.admit(put, asker.origin)?;
+        let (ids, level) = (asker.ids(), Level::Memory);
+        if self.stored.is_plain() {
+            let first_sequence = self.stored.first_sequence();
+            reply::put(&mut out.bytes, ids, first_sequence, put.records.count(), level);
+        } else {
+            reply::receipt(&mut out.bytes, ids, &self.stored.receipt(level));
+        }
         Ok(Performed::Answered)
+    }
+
+    /// Puts a batch into a queue of this shard; `stored` says where it went.
+    #[inline]
+    fn admit(&mut self, put: &Put<'_>, origin: Origin) -> Result<Admission, Rejection> {
+        if self.draining {
+            return Err(Rejection::new(Code::Draining, "the server is going down"));
+        }
+        let admission = self.store.put(put, origin, self.now, &mut self.stored)?;
+        self.journal.append();
+        self.stats().puts.add(self.stored.new_messages());
+        Ok(admission)
     }
 
     /// Adds a batch to a queue of this shard; returns the sequence of its first message.
     #[inline]
     pub fn enqueue(&mut self, queue: QueueId, records: Records<'_>) -> Result<u64, Rejection> {
-        if self.draining {
-            return Err(Rejection::new(Code::Draining, "the server is going down"));
-        }
-        unsupported::attributes(&records)?;
-        let first_sequence = self.store.put(queue, records)?;
-        self.journal.append();
-        self.stats().puts.add(u64::from(records.count()));
-        Ok(first_sequence)
+        let nobody = Origin { shard: self.shard as u8, peer: 0, stream: 0, request: 0 };
+        self.admit(&Put::new(queue, records), nobody)?;
+        Ok(self.stored.first_sequence())
     }
 
     #[inline]
@@ -176,8 +189,7 @@ impl Performer {
         take: &Take,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        unsupported::group(take.group)?;
-        self.store.take(take, self.now_ns, &mut self.taken)?;
+        self.store.take(take, self.now, &mut self.taken)?;
         if self.taken.count == 0 && take.wait_ms > 0 {
             let promised = promised_bytes(take);
             if promised > asker.wait_bytes {
@@ -186,7 +198,7 @@ impl Performer {
                     "the waiting takes of this connection ask for more than 8 MiB together",
                 ));
             }
-            self.store.wait(take, asker.origin, self.now_ns)?;
+            self.store.wait(take, asker.origin, self.now)?;
             return Ok(Performed::Waiting(promised));
         }
         Ok(self.deliver(asker, take.queue, out))
@@ -205,7 +217,7 @@ impl Performer {
 
     /// Takes for good, for lanes; the runs are in `taken` until it is cleared.
     pub fn dequeue(&mut self, take: &Take) -> Result<&mut Taken, Rejection> {
-        self.store.take(take, self.now_ns, &mut self.taken)?;
+        self.store.take(take, self.now, &mut self.taken)?;
         if self.taken.count > 0 {
             self.journal.append();
             self.stats().takes.add(u64::from(self.taken.count));
@@ -224,9 +236,9 @@ impl Performer {
         unsupported::delay(settle)?;
         self.verdicts.clear();
         let settlement = if kind == Kind::Ack {
-            self.store.ack(settle, &mut self.verdicts)?
+            self.store.ack(settle, self.now, &mut self.verdicts)?
         } else {
-            self.store.nack(settle, &mut self.verdicts)?
+            self.store.nack(settle, self.now, &mut self.verdicts)?
         };
         if settlement.settled > 0 {
             self.journal.append();

@@ -45,7 +45,7 @@ impl<W: World> Shard<W> {
         self.drain();
         if self.life < Life::Stopping {
             self.life = Life::Stopping;
-            self.errands_until_ns = Some(self.performer.now_ns + ERRANDS_NS);
+            self.errands_until_ns = Some(self.performer.now.ns + ERRANDS_NS);
         }
         self.stop_accepting();
         let slots: Vec<u32> = self.connections.slots().collect();
@@ -60,6 +60,6 @@ impl<W: World> Shard<W> {
             && self.connections.is_empty()
             && !self.listeners.any_armed()
             && !self.handoffs.has_unsent()
-            && (self.errands.is_empty() || self.errands_until_ns <= Some(self.performer.now_ns))
+            && (self.errands.is_empty() || self.errands_until_ns <= Some(self.performer.now.ns))
     }
 }

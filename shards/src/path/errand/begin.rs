@@ -141,7 +141,7 @@ impl<S> Runner<'_, S> {
 
     fn bind(&mut self, origin: Origin, binding: request::Binding<'_>) -> Result<Begun, Rejection> {
         let (queue, pattern) = (binding.queue, binding.pattern.as_str());
-        self.performer.store.stat(queue)?;
+        self.performer.store.stat(queue, self.performer.now)?;
         let (number, made) = self.performer.bindings.bind(queue, pattern)?;
         let change = Change::Bind { number, queue, pattern };
         Ok(self.tell((origin, Kind::Bind), change, u64::from(made)))
@@ -153,7 +153,7 @@ impl<S> Runner<'_, S> {
         binding: request::Binding<'_>,
     ) -> Result<Begun, Rejection> {
         let (queue, pattern) = (binding.queue, binding.pattern.as_str());
-        self.performer.store.stat(queue)?;
+        self.performer.store.stat(queue, self.performer.now)?;
         let removed = self.performer.bindings.remove(queue, pattern);
         let change = Change::Unbind { queue, pattern };
         Ok(self.tell((origin, Kind::Unbind), change, u64::from(removed)))

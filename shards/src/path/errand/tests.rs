@@ -29,6 +29,7 @@ impl Pair {
             queues_max: 9,
             leases_max: 9,
             waits_max: 9,
+            seed: 1,
         };
         let stats = [ShardStats::default(), ShardStats::default()].into();
         let performer = Performer::new(0, Store::new(config), stats, false);
@@ -98,7 +99,7 @@ fn an_acknowledgement_waits_for_the_commit_of_the_put_on_its_own_shard() {
     let begun = pair.runner().begin(ORIGIN, frame(&transfer(jobs, results)));
     let Ok(Begun::UnderWay(errand, Some(_))) = begun else { panic!("{begun:?}") };
     assert!(is_errand(errand) && !is_errand(ORIGIN.peer));
-    assert_eq!(pair.performer.store.ready(), 1, "the put is done");
+    assert_eq!(pair.performer.store.ready_and_leased(), (1, 0), "the put is done");
     assert_eq!(pair.asked(), [], "but not committed");
     let committed = pair.performer.journal.committed();
     assert!(!pair.errands.have_work(committed) && pair.runner().go_on() == 0);
@@ -163,13 +164,13 @@ fn what_is_delivered_to_an_errand_that_has_ended_goes_back() {
     let next = pair.errands.open(ORIGIN, Kind::Take);
     assert!(next.peer as u32 == slot && next.peer != name, "the slot is used again");
     let lease = pair.performer.dequeue(&take).expect("a message").lease;
-    assert_eq!((pair.performer.store.ready(), pair.performer.store.leased()), (0, 1));
+    assert_eq!(pair.performer.store.ready_and_leased(), (0, 1));
     let mut delivery = vec![0; HEADER_BYTES];
     delivery.extend_from_slice(&lease.0.to_le_bytes());
     let header = Header { length: 8, ..Header::request(Kind::Take, 0, 0) };
     delivery[..HEADER_BYTES].copy_from_slice(&header.encode());
     pair.answer(name, queue.0, &delivery);
-    assert_eq!((pair.performer.store.ready(), pair.performer.store.leased()), (1, 0));
+    assert_eq!(pair.performer.store.ready_and_leased(), (1, 0));
     // A queue of another shard is told there.
     pair.answer(name, QueueId::new(1, 1, 3).0, &delivery);
     pair.own.flush(&pair.performer.journal, pair.performer.stats(), |_| ());

@@ -4,8 +4,8 @@
 use super::{Asker, Performed, Performer, unsupported};
 use crate::world::Outgoing;
 use ringway_protocol::pattern::Pattern;
-use ringway_protocol::reply::{self, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
-use ringway_protocol::request::Binding;
+use ringway_protocol::reply::{self, GROUP_COLUMNS, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
+use ringway_protocol::request::{Binding, ChangeGroup, GroupOperation};
 use ringway_protocol::{Code, Header, Kind, QueueId, QueueOptions, Rejection, Request, frame};
 
 impl Performer {
@@ -60,9 +60,48 @@ impl Performer {
             | Request::Ack(_)
             | Request::Nack(_)
             | Request::Transfer(_) => unreachable!("a message's way does not lead here"),
+            Request::Group(change) => self.change_group(ids, &change, out)?,
+            Request::Groups { queue } => self.list_groups(ids, queue, out)?,
             _ => return Err(unsupported::REQUEST),
         }
         Ok(Performed::Answered)
+    }
+
+    /// Makes, changes or removes a group.
+    fn change_group(
+        &mut self,
+        ids: (u32, u32),
+        change: &ChangeGroup<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let ChangeGroup { queue, name, operation } = *change;
+        let (group, changed) = match operation {
+            GroupOperation::Create { start, flags } => {
+                self.store.create_group(queue, name, start, flags, self.now)?
+            }
+            GroupOperation::Alter { flags } => (self.store.alter_group(queue, name, flags)?, true),
+            GroupOperation::Delete => (self.store.delete_group(queue, name)?, true),
+        };
+        self.journal.append();
+        reply::group(out, ids, group, changed);
+        Ok(())
+    }
+
+    fn list_groups(
+        &mut self,
+        ids: (u32, u32),
+        queue: QueueId,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let (mut count, mut entries) = (0, Vec::new());
+        self.store.groups(queue, |group, flags, name, figures| {
+            count += 1;
+            reply::group_entry(&mut entries, (group, flags), name, figures);
+        })?;
+        reply::groups(out, ids, (count, GROUP_COLUMNS.len()), |out| {
+            out.extend_from_slice(&entries)
+        });
+        Ok(())
     }
 
     /// Makes a queue of this shard, or finds it; says whether it was made.
@@ -100,7 +139,7 @@ impl Performer {
     ) -> Result<(), Rejection> {
         let header = Header::reply(Kind::Stat, Code::Ok, ids.0, ids.1);
         let (columns, rows) = match queue {
-            Some(queue) => (QUEUE_COLUMNS.len(), vec![self.store.stat(queue)?.to_vec()]),
+            Some(queue) => (QUEUE_COLUMNS.len(), vec![self.store.stat(queue, self.now)?.to_vec()]),
             None => {
                 let rows = self.stats.iter().enumerate().map(|(shard, stats)| stats.row(shard));
                 (SHARD_COLUMNS.len(), rows.collect())

@@ -29,7 +29,6 @@ impl Performer {
         asked: Header,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        super::unsupported::group(wanted.group)?;
         let take = Take {
             queue: wanted.from,
             messages_max: wanted.limit,
@@ -39,7 +38,7 @@ impl Performer {
             group: wanted.group,
             acknowledged: false,
         };
-        self.store.take(&take, self.now_ns, &mut self.taken)?;
+        self.store.take(&take, self.now, &mut self.taken)?;
         let (start, leased) = (out.bytes.len(), self.taken.count > 0);
         if leased {
             self.journal.append();

@@ -1,8 +1,8 @@
 //! Acknowledge and put in one request, where both queues live on this shard.
 
-use super::{Asker, Performed, Performer, unsupported};
+use super::{Asker, Performed, Performer};
 use crate::world::Outgoing;
-use ringway_protocol::reply::{self, Receipt};
+use ringway_protocol::reply;
 use ringway_protocol::request::Transfer;
 use ringway_protocol::{Level, Rejection};
 
@@ -16,12 +16,11 @@ impl Performer {
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
         let Transfer { settle, put } = transfer;
-        unsupported::producer(put.producer)?;
-        let first_sequence = self.enqueue(put.queue, put.records)?;
+        self.admit(put, asker.origin)?;
         self.verdicts.clear();
-        let settlement = self.store.ack(settle, &mut self.verdicts)?;
+        let settlement = self.store.ack(settle, self.now, &mut self.verdicts)?;
         self.stats().acks.add(u64::from(settlement.settled));
-        let receipt = Receipt::plain(first_sequence, put.records.count(), Level::Memory, false);
+        let receipt = self.stored.receipt(Level::Memory);
         reply::transferred(&mut out.bytes, asker.ids(), settlement, &receipt);
         Ok(Performed::Answered)
     }

@@ -1,0 +1,149 @@
+//! The entries of one slot of a calendar, first in, first out, and the memory that slots share.
+//!
+//! A slot's first chunk is small, so that a hundred slots of one entry each cost little; the next
+//! are larger, and the later ones so large that their list stays short: ten million entries in one
+//! slot are ten thousand chunks, and the longest copy when that list grows is 240 KB.
+
+use std::collections::VecDeque;
+
+/// Entries of a chunk: of a slot's first, of its next ones, of all after those.
+const CHUNK_ENTRIES: [usize; 3] = [16, 128, 1024];
+/// Chunks of a slot from which on the next is of the largest size.
+const SHORT_CHUNKS: usize = 9;
+/// Chunks of each size that are kept for reuse: 64, 64 and 128 KiB.
+const SPARES_MAX: [usize; 3] = [256, 32, 8];
+/// Chunks that an emptied slot keeps room for in its list.
+const LIST_KEPT_MAX: usize = 16;
+
+/// What is due, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub due_ns: u64,
+    pub place: u64,
+}
+
+const _: () = assert!(size_of::<Entry>() == 16, "ten million entries are 160 MB");
+
+/// The entries of one slot.
+///
+/// Invariant: no chunk is empty, only the last one has room, and `read` entries of the first one
+/// are gone, fewer than it has.
+#[derive(Debug)]
+pub struct Slot {
+    chunks: VecDeque<Vec<Entry>>,
+    read: u32,
+    /// The earliest tick since the slot was empty last.
+    pub earliest: u64,
+}
+
+impl Slot {
+    pub const fn new() -> Self {
+        Self { chunks: VecDeque::new(), read: 0, earliest: 0 }
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Whether it may hold more than a few hundred entries.
+    #[inline]
+    pub fn is_long(&self) -> bool {
+        self.chunks.len() > 2
+    }
+
+    /// Bytes of the list of chunks, without the chunks.
+    pub fn list_bytes(&self) -> usize {
+        self.chunks.capacity() * size_of::<Vec<Entry>>()
+    }
+
+    /// Appends an entry; `fresh` says that the slot is empty.
+    #[inline]
+    pub fn append(&mut self, entry: Entry, tick: u64, fresh: bool, chunks: &mut Chunks) {
+        self.earliest = if fresh { tick } else { self.earliest.min(tick) };
+        match self.chunks.back_mut() {
+            Some(chunk) if chunk.len() < chunk.capacity() => chunk.push(entry),
+            _ => self.append_chunk(entry, chunks),
+        }
+    }
+
+    #[cold]
+    fn append_chunk(&mut self, entry: Entry, chunks: &mut Chunks) {
+        let size = match self.chunks.len() {
+            0 => 0,
+            count if count < SHORT_CHUNKS => 1,
+            _ => 2,
+        };
+        let mut chunk = chunks.get(size);
+        chunk.push(entry);
+        self.chunks.push_back(chunk);
+    }
+
+    /// Takes out the first entry. The slot must not be empty.
+    #[inline]
+    pub fn take(&mut self, chunks: &mut Chunks) -> Entry {
+        let chunk = &self.chunks[0];
+        let entry = chunk[self.read as usize];
+        self.read += 1;
+        if self.read as usize == chunk.len() {
+            let (chunk, _) = self.take_chunk();
+            chunks.give_back(chunk);
+        }
+        entry
+    }
+
+    /// Takes out the first chunk, and says how many of its entries are gone. The slot must not be
+    /// empty.
+    pub fn take_chunk(&mut self) -> (Vec<Entry>, usize) {
+        let chunk = self.chunks.pop_front().expect("a slot that is not empty has a chunk");
+        let read = std::mem::take(&mut self.read) as usize;
+        if self.chunks.is_empty() && self.chunks.capacity() > LIST_KEPT_MAX {
+            self.chunks = VecDeque::new();
+        }
+        (chunk, read)
+    }
+
+    /// Puts a chunk back of which `read` entries are gone now.
+    pub fn put_back(&mut self, chunk: Vec<Entry>, read: usize) {
+        debug_assert!(read < chunk.len());
+        self.chunks.push_front(chunk);
+        self.read = read as u32;
+    }
+}
+
+/// The chunks of a calendar: some that are free, and how many bytes all of them have.
+#[derive(Debug)]
+pub struct Chunks {
+    spare: [Vec<Vec<Entry>>; 3],
+    entries: usize,
+}
+
+impl Chunks {
+    pub const fn new() -> Self {
+        Self { spare: [const { Vec::new() }; 3], entries: 0 }
+    }
+
+    /// Bytes of all chunks, the free ones and their list included.
+    pub fn bytes(&self) -> usize {
+        let lists: usize = self.spare.iter().map(Vec::capacity).sum();
+        self.entries * size_of::<Entry>() + lists * size_of::<Vec<Entry>>()
+    }
+
+    fn get(&mut self, size: usize) -> Vec<Entry> {
+        self.spare[size].pop().unwrap_or_else(|| {
+            let chunk = Vec::with_capacity(CHUNK_ENTRIES[size]);
+            self.entries += chunk.capacity();
+            chunk
+        })
+    }
+
+    pub fn give_back(&mut self, mut chunk: Vec<Entry>) {
+        let size = CHUNK_ENTRIES.partition_point(|entries| *entries < chunk.capacity()).min(2);
+        if self.spare[size].len() < SPARES_MAX[size] {
+            chunk.clear();
+            self.spare[size].push(chunk);
+        } else {
+            self.entries -= chunk.capacity();
+        }
+    }
+}
