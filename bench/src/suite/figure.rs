@@ -29,6 +29,8 @@ pub enum Figure {
     NsPerMessage,
     /// Server CPU time of one message, nanoseconds.
     ServerCpuNsPerMessage,
+    /// Messages of one second of server CPU time: the same, with more for better.
+    MessagesPerServerCpuSecond,
     /// Allocations of one operation.
     AllocationsPerOperation,
     /// Bytes allocated for one operation.
@@ -46,7 +48,9 @@ impl Figure {
     #[must_use]
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::MessagesPerSecond => scaled(value, 1e3, &["/s", " K/s", " M/s", " G/s"]),
+            Self::MessagesPerSecond | Self::MessagesPerServerCpuSecond => {
+                scaled(value, 1e3, &["/s", " K/s", " M/s", " G/s"])
+            }
             Self::BytesPerSecond => scaled(value, 1e3, &[" B/s", " KB/s", " MB/s", " GB/s"]),
             Self::P50Ns
             | Self::P95Ns
@@ -104,6 +108,15 @@ impl Figures {
         self.0.extend(value.map(|value| (figure, value)));
         self
     }
+
+    /// These and what the server's CPU time of one message says, where it is known: ratios of CPU
+    /// time are targets of the kind "so many times as good" only the other way round.
+    #[must_use]
+    pub fn with_server_cpu(self, ns_per_message: Option<f64>) -> Self {
+        let per_second = ns_per_message.filter(|ns| *ns > 0.0).map(|ns| 1e9 / ns);
+        self.with(Figure::ServerCpuNsPerMessage, ns_per_message)
+            .with(Figure::MessagesPerServerCpuSecond, per_second)
+    }
 }
 
 impl<const N: usize> From<[(Figure, f64); N]> for Figures {
@@ -141,6 +154,16 @@ mod tests {
 
     fn check(figure: Figure, value: f64, wanted: &str) {
         assert_eq!(figure.show(value), wanted);
+    }
+
+    #[test]
+    fn server_cpu_is_told_both_ways_round() {
+        let figures = Figures::default().with_server_cpu(Some(250.0));
+        assert_eq!(figures.get(Figure::ServerCpuNsPerMessage), Some(250.0));
+        assert_eq!(figures.get(Figure::MessagesPerServerCpuSecond), Some(4e6));
+        assert_eq!(Figures::default().with_server_cpu(None), Figures::default());
+        let none = Figures::default().with_server_cpu(Some(0.0));
+        assert_eq!(none.get(Figure::MessagesPerServerCpuSecond), None, "nothing divides by zero");
     }
 
     #[test]

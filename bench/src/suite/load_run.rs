@@ -136,7 +136,7 @@ fn read(json: &[u8]) -> Result<Figures, Failure> {
         (Figure::MaxNs, latency.max),
         (Figure::TailOverMedian, latency.p999 / latency.p50),
     ])
-    .with(Figure::ServerCpuNsPerMessage, report.server_cpu_ns_per_message))
+    .with_server_cpu(report.server_cpu_ns_per_message))
 }
 
 #[cfg(test)]
@@ -156,6 +156,7 @@ mod tests {
         assert_eq!(figures.get(Figure::MessagesPerSecond), Some(2000.0));
         assert_eq!(figures.get(Figure::TailOverMedian), Some(2.0));
         assert_eq!(figures.get(Figure::ServerCpuNsPerMessage), Some(51.5));
+        assert_eq!(figures.get(Figure::MessagesPerServerCpuSecond), Some(1e9 / 51.5));
         let unknown = REPORT.replace("51.5", "null");
         let figures = read(unknown.as_bytes()).expect("a host may not tell CPU time");
         assert_eq!(figures.get(Figure::ServerCpuNsPerMessage), None);

@@ -8,6 +8,7 @@ use super::figure::{Failure, Figure, Figures};
 use super::idle;
 use super::in_process::{self, Allocated};
 use super::load_run::LoadRun;
+use super::peers::PeerRun;
 use super::redis::RedisRun;
 use crate::floors::epoll::{self, ServerWait};
 use crate::floors::{ClientWait, CpuPair, Latency, Stream, spsc};
@@ -67,6 +68,8 @@ pub enum Subject {
     RtrbPingPong,
     /// Redis under its own benchmark.
     Redis(RedisRun),
+    /// A peer with acknowledgements, under our load: put, take and acknowledgement.
+    Peer(PeerRun),
 }
 
 impl Subject {
@@ -109,6 +112,7 @@ impl Subject {
             }
             Self::RtrbPingPong => Ok(of_latency(spsc::ping_pong(bench.cpus, bench.duration)?)),
             Self::Redis(run) => run.measure(cpus, bench.duration, LoadRun::MESSAGE_BYTES),
+            Self::Peer(run) => run.measure(cpus, bench.duration, LoadRun::MESSAGE_BYTES),
         }
     }
 }
@@ -134,6 +138,7 @@ impl fmt::Display for Subject {
             Self::Redis(run) => {
                 write!(out, "Redis {}, -c {} -P {}", run.command, run.connections, run.pipeline)
             }
+            Self::Peer(run) => run.fmt(out),
         }
     }
 }
