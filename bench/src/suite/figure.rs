@@ -86,6 +86,8 @@ pub(super) fn digits(value: f64) -> String {
     let text = match value.abs() {
         100.0.. => format!("{value:.0}"),
         10.0..100.0 => format!("{value:.1}"),
+        0.01..0.1 => format!("{value:.3}"),
+        0.0001..0.01 => format!("{value:.4}"),
         _ => format!("{value:.2}"),
     };
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
@@ -177,6 +179,8 @@ mod tests {
         check(Figure::NsPerMessage, 14.96, "15 ns");
         check(Figure::ServerCpuNsPerMessage, -3.456, "-3.46 ns");
         check(Figure::TailOverMedian, 9.96, "9.96 x");
+        check(Figure::TailOverMedian, 0.0158, "0.016 x");
+        check(Figure::TailOverMedian, 0.0033, "0.0033 x");
         check(Figure::AllocationsPerOperation, 0.0, "0");
         check(Figure::AllocatedBytesPerOperation, 152.0, "152 B");
         check(Figure::CpuPercent, 0.5, "0.5 %");

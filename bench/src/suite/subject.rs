@@ -126,7 +126,8 @@ impl fmt::Display for Subject {
             Self::LanePipelined => write!(out, "lane, batches of 256"),
             Self::LaneRoundTrip => write!(out, "lane round trip"),
             Self::Load(run) | Self::OpenLoop { run, .. } | Self::Extra(run, _) => {
-                write!(out, "ringway {}", run.op)
+                write!(out, "ringway {}", run.op)?;
+                run.load_flags.iter().try_for_each(|flag| write!(out, " {flag}"))
             }
             Self::Idle(shards) => write!(out, "ringway idle, {shards} shards"),
             Self::EpollEcho(server, client) => {
@@ -245,6 +246,13 @@ mod tests {
         let figures = subject.measure(&bench).expect("both loads run");
         assert_eq!(figures.get(Figure::MessagesPerSecond), Some(700.0));
         assert_eq!(figures.get(Figure::TailOverMedian), Some(4.0));
+    }
+
+    #[test]
+    fn a_load_is_named_with_what_is_special_about_it() {
+        let at_once = LoadRun { load_flags: &["--acknowledge", "at-once"], ..LoadRun::ROUND_TRIP };
+        assert_eq!(Subject::Load(at_once).to_string(), "ringway put --acknowledge at-once");
+        assert_eq!(Subject::Load(LoadRun::ROUND_TRIP).to_string(), "ringway put");
     }
 
     #[test]
