@@ -45,6 +45,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("origin.rs", "where a request came from: one small type"),
     ("perform/administer.rs", "declare, list, stat, purge, delete"),
     ("perform/answers.rs", "takes that waited"),
+    ("perform/unsupported.rs", "what is refused until it works"),
     ("queue/catalog.rs", "names become ids"),
     ("queue/dead_letters.rs", "deliveries that came too often"),
     ("queue/held.rs", "memory held against memory in use"),

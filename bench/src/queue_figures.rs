@@ -8,9 +8,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
-use ringway_protocol::request::{Range, Ranges, Settle, Take, encode_settle};
+use ringway_protocol::request::{BACK_OFF, Range, Ranges, Settle, Take, encode_settle};
 use ringway_protocol::{
-    Frame, Kind, LeaseId, QueueId, QueueOptions, Records, Request, Split, frame, record,
+    Frame, GroupId, Kind, LeaseId, QueueId, QueueOptions, Records, Request, Split, frame, record,
 };
 use ringway_shards::path::queue::{Store, StoreConfig, Taken};
 
@@ -37,7 +37,7 @@ impl Requests {
             record::write(&mut records, &[], &[number as u8; PAYLOAD_BYTES]);
         }
         let all = [Range { first: 0, count }];
-        let nobody = (QueueId::new(1, 0, 0), LeaseId::new(1, 0));
+        let nobody = (QueueId::new(1, 0, 0), LeaseId::new(1, 0, 0));
         encode_settle(Kind::Ack, nobody, &all, (0, 0), &mut settle);
         Self { records, settle, count }
     }
@@ -88,6 +88,7 @@ impl<'a> Subject<'a> {
             bytes_max: 0,
             wait_ms: 0,
             lease_ms: 0,
+            group: GroupId::DEFAULT,
             acknowledged: false,
         };
         let (taken, verdicts) = (Taken::new(), Vec::new());
@@ -119,7 +120,7 @@ impl<'a> Subject<'a> {
     /// Acknowledges a whole lease.
     #[inline]
     pub fn ack(&mut self, lease: LeaseId) {
-        let settle = Settle { queue: self.queue, lease, ranges: self.ranges };
+        let settle = Settle { queue: self.queue, lease, ranges: self.ranges, delay_ms: BACK_OFF };
         let settlement = self.store.ack(&settle, &mut self.verdicts);
         let settled = settlement.expect("the queue exists").settled;
         assert!(settled == self.take.messages_max, "the lease is settled whole");

@@ -34,7 +34,7 @@ fn batch(messages: u32) -> Vec<u8> {
 
 #[test]
 fn hot_requests_decode_without_allocating() {
-    let ids = (QueueId::new(1, 0, 0), LeaseId::new(1, 0));
+    let ids = (QueueId::new(1, 0, 0), LeaseId::new(1, 0, 0));
     let mut stream = batch(256);
     for kind in [Kind::Ack, Kind::Nack] {
         let ranges = [Range { first: 0, count: 200 }, Range { first: 210, count: 46 }];
@@ -45,7 +45,7 @@ fn hot_requests_decode_without_allocating() {
         let mut rest = stream.as_slice();
         while let Ok(Split::Frame(frame)) = frame::split(rest, limits::FRAME_BYTES_MAX) {
             messages += match Request::decode(frame).expect("a valid request") {
-                Request::Put { records, .. } => records.iter().count(),
+                Request::Put(put) => put.records.iter().count(),
                 Request::Ack(settle) | Request::Nack(settle) => {
                     settle.ranges.iter().map(|range| range.count as usize).sum()
                 }
@@ -65,7 +65,7 @@ fn hot_replies_are_written_and_read_without_allocating() {
         reply::put(&mut out, (0, 1), 5, 256, Level::Memory);
         reply::settled(&mut out, Kind::Ack, (0, 2), Settlement::default(), &[]);
         frame::write(&mut out, Header::reply(Kind::Take, Code::Ok, 0, 3), |out| {
-            reply::delivery_prefix(out, (LeaseId::new(1, 1), 5), 1, [run].into_iter());
+            reply::delivery_prefix(out, (LeaseId::new(1, 0, 1), 5), (1, 0), [run].into_iter());
             record::write(out, &[], b"payload");
         });
         let mut rest = out.as_slice();

@@ -4,7 +4,7 @@
 mod support;
 
 use ringway_protocol::request::Take;
-use ringway_protocol::{FullPolicy, LeaseId, QueueId, QueueOptions, Records};
+use ringway_protocol::{FullPolicy, GroupId, LeaseId, QueueId, QueueOptions, Records};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Store, StoreConfig, Taken};
 use ringway_shards::world::PinnedSlice;
@@ -28,7 +28,15 @@ fn put(store: &mut Store, queue: QueueId, payloads: &[Vec<u8>]) -> bool {
 }
 
 fn take_of(queue: QueueId, messages_max: u32) -> Take {
-    Take { queue, messages_max, bytes_max: 0, wait_ms: 0, lease_ms: 0, acknowledged: false }
+    Take {
+        queue,
+        messages_max,
+        bytes_max: 0,
+        wait_ms: 0,
+        lease_ms: 0,
+        group: GroupId::DEFAULT,
+        acknowledged: false,
+    }
 }
 
 /// Takes messages and keeps their slices as a send would, with what they must go on saying.
@@ -208,7 +216,7 @@ fn the_steady_state_allocates_nothing() {
     let many = one.repeat(100);
     let mut frames = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     let [whole, all, parts, rest] = &mut frames;
-    let nobody = LeaseId::new(1, 0);
+    let nobody = LeaseId::new(1, 0, 0);
     let requests = Requests {
         one: Records::parse(&one, 1).unwrap(),
         many: Records::parse(&many, 100).unwrap(),

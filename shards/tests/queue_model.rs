@@ -5,7 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use ringway_protocol::request::Take;
-use ringway_protocol::{FullPolicy, QueueOptions};
+use ringway_protocol::{FullPolicy, GroupId, QueueOptions};
 
 use self::support::figure;
 use self::support::pair::Pair;
@@ -81,14 +81,16 @@ fn run(pair: &mut Pair, op: Op) {
         Op::Take { name, messages, bytes, lease_ms, acknowledged, pin } => {
             let queue = pair.queue(NAMES[name]);
             let (messages_max, bytes_max) = (messages, bytes);
-            let take = Take { queue, messages_max, bytes_max, wait_ms: 0, lease_ms, acknowledged };
+            let (wait_ms, group) = (0, GroupId::DEFAULT);
+            let take =
+                Take { queue, messages_max, bytes_max, wait_ms, lease_ms, group, acknowledged };
             pair.take(&take, pin);
         }
         Op::Wait { name, messages, wait_ms, asker, acknowledged } => {
             let queue = pair.queue(NAMES[name]);
-            let (messages_max, lease_ms) = (messages, 50 * messages);
+            let (messages_max, lease_ms, group) = (messages, 50 * messages, GroupId::DEFAULT);
             pair.wait(
-                Take { queue, messages_max, bytes_max: 0, wait_ms, lease_ms, acknowledged },
+                Take { queue, messages_max, bytes_max: 0, wait_ms, lease_ms, group, acknowledged },
                 asker,
             );
         }
@@ -170,6 +172,7 @@ proptest! {
             bytes_max,
             wait_ms: 0,
             lease_ms: 0,
+            group: GroupId::DEFAULT,
             acknowledged: false,
         };
         for round in 0..4 {

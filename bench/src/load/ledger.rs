@@ -2,7 +2,7 @@
 //! what the stage is about.
 
 use ringway_client::{Request, Take, Template};
-use ringway_protocol::QueueId;
+use ringway_protocol::{GroupId, QueueId};
 
 use crate::load::books::Account;
 use crate::load::control::Task;
@@ -91,8 +91,8 @@ impl Ledger {
     /// A take of so many messages.
     pub fn take(&self, queue: QueueId, messages_max: u32) -> Take {
         let acknowledged = !self.leased;
-        let bytes_max = self.take_bytes;
-        Take { queue, messages_max, bytes_max, wait_ms: 0, lease_ms: 0, acknowledged }
+        let (bytes_max, group) = (self.take_bytes, GroupId::DEFAULT);
+        Take { queue, messages_max, bytes_max, wait_ms: 0, lease_ms: 0, group, acknowledged }
     }
 
     /// Messages that a slot's next round moves.

@@ -11,7 +11,7 @@
 
 use ringway_client::{Code, Outbox, Pipeline, Range, Reply, Request};
 use ringway_protocol::frame::Frame;
-use ringway_protocol::reply::Delivery;
+use ringway_protocol::reply::{Delivery, Receipt};
 
 use crate::load::control::Task;
 use crate::load::ledger::Ledger;
@@ -133,7 +133,7 @@ impl Slots {
         };
         ledger.progress += 1;
         let more = match (slot.step, Reply::decode(frame)) {
-            (Step::Put, Ok(Reply::Put { first_sequence, count, level })) => {
+            (Step::Put, Ok(Reply::Put(Receipt { first_sequence, count, level, .. }))) => {
                 slot.on_put(ledger, first_sequence, count);
                 ledger.tally.acknowledged(level);
                 slot.owed > 0

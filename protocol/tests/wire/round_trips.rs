@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use ringway_protocol::frame::{self, Header};
 use ringway_protocol::reply::{self, RangeVerdict};
 use ringway_protocol::request::encode_settle;
-use ringway_protocol::{Code, Kind, LeaseId, Level, QueueId, Reply, Request};
+use ringway_protocol::{Code, Kind, LeaseId, Level, QueueId, Reply, Request, Tags};
 
 use crate::values::{self, only_frame};
 
@@ -66,7 +66,7 @@ proptest! {
             prop_assert_eq!(&record.attributes().collect::<Vec<_>>(), attributes);
         }
         prop_assert_eq!(
-            records.unsupported_attribute().is_some(),
+            records.tags().meets(Tags::QUEUEING),
             any_attribute(|a| !matches!(a, ringway_protocol::Attribute::Header { .. })),
         );
     }
@@ -110,12 +110,13 @@ proptest! {
     }
 
     #[test]
-    fn identities(incarnation in 1..=u32::MAX, shard: u8, slot in 0..1_u32 << 24, other: u32) {
+    fn identities(incarnation in 1..=u32::MAX, shard: u8, slot in 0..1_u32 << 24) {
         let queue = QueueId::new(incarnation, shard, slot);
         prop_assert_eq!(queue.incarnation(), incarnation);
         prop_assert_eq!((queue.shard(), queue.slot()), (usize::from(shard), slot as usize));
-        let lease = LeaseId::new(incarnation, other);
-        prop_assert_eq!((lease.generation(), lease.slot()), (incarnation, other));
+        let lease = LeaseId::new(incarnation, shard, slot);
+        prop_assert_eq!((lease.generation(), lease.slot()), (incarnation, slot));
+        prop_assert_eq!(lease.shard(), usize::from(shard));
     }
 }
 

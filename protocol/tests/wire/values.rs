@@ -4,11 +4,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ringway_protocol::frame::{self, Frame, HEADER_BYTES, Header, Split};
 use ringway_protocol::greeting::{Greet, Welcome};
-use ringway_protocol::reply::{self, ListEntry, RangeVerdict, Run, Settlement, Verdict};
-use ringway_protocol::request::{Range, Take, encode_settle};
+use ringway_protocol::reply::{self, ListEntry, RangeVerdict, Receipt, Run, Settlement, Verdict};
+use ringway_protocol::request::{Put, Range, Take, encode_settle};
 use ringway_protocol::{
-    Attribute, Code, FullPolicy, Kind, LeaseId, Level, QueueId, QueueOptions, Records, Reply,
-    Request, limits, record,
+    Attribute, Code, FullPolicy, GroupId, Kind, LeaseId, Level, QueueId, QueueOptions, Records,
+    Reply, Request, limits, record,
 };
 
 /// A stream and a request, as replies carry them back.
@@ -22,7 +22,8 @@ pub fn queues() -> impl Strategy<Value = QueueId> {
 }
 
 pub fn leases() -> impl Strategy<Value = LeaseId> {
-    (1..=u32::MAX, any::<u32>()).prop_map(|(generation, slot)| LeaseId::new(generation, slot))
+    (1..=u32::MAX, any::<u8>(), 0..1_u32 << 24)
+        .prop_map(|(generation, shard, slot)| LeaseId::new(generation, shard, slot))
 }
 
 pub fn names() -> impl Strategy<Value = &'static str> {
@@ -42,8 +43,8 @@ pub fn headers() -> impl Strategy<Value = Attribute<'static>> {
 pub fn attributes() -> impl Strategy<Value = Vec<Attribute<'static>>> {
     let alone = (
         prop::option::of(bytes(1..1025).prop_map(Attribute::Key)),
-        prop::option::of(any::<u64>().prop_map(Attribute::DelayMs)),
-        prop::option::of(any::<u64>().prop_map(Attribute::TimeToLiveMs)),
+        prop::option::of((0..=limits::DURATION_MS_MAX).prop_map(Attribute::DelayMs)),
+        prop::option::of((0..=limits::DURATION_MS_MAX).prop_map(Attribute::TimeToLiveMs)),
         prop::option::of((0..8_u8).prop_map(Attribute::Priority)),
         prop::option::of(bytes(1..1025).prop_map(Attribute::DeduplicationId)),
     );
@@ -94,6 +95,7 @@ pub fn options() -> impl Strategy<Value = QueueOptions> {
                     deliveries_max,
                     full_policy,
                     level,
+                    ..QueueOptions::default()
                 }
             },
         )
@@ -114,6 +116,7 @@ pub fn takes() -> impl Strategy<Value = Take> {
             bytes_max,
             wait_ms,
             lease_ms,
+            group: GroupId::DEFAULT,
             acknowledged,
         })
 }
@@ -153,7 +156,7 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
             .prop_map(|(name, options)| Request::Declare { name, options }),
         names().prop_map(|name| Request::Open { name }),
         (queues(), batches(plain_or_headers()))
-            .prop_map(|(queue, (_, records))| Request::Put { queue, records }),
+            .prop_map(|(queue, (_, records))| Request::Put(Put::new(queue, records))),
         takes().prop_map(Request::Take),
         settles(Kind::Ack),
         settles(Kind::Nack),
@@ -211,7 +214,7 @@ pub fn deliveries() -> impl Strategy<Value = (Vec<u8>, (LeaseId, u32), Vec<Run>,
             let runs = runs_of(count, &seeds);
             let mut out = Vec::new();
             frame::write(&mut out, Header::reply(Kind::Take, Code::Ok, ids.0, ids.1), |out| {
-                reply::delivery_prefix(out, (lease, lease_ms), count, runs.iter().copied());
+                reply::delivery_prefix(out, (lease, lease_ms), (count, 0), runs.iter().copied());
                 if let Some((_, records)) = &batch {
                     out.extend_from_slice(records.as_bytes());
                 }
@@ -262,7 +265,7 @@ fn plain_replies() -> impl Strategy<Value = (Kind, Reply<'static>)> {
             .prop_map(|(queue, created)| (Kind::Declare, Reply::Declared { queue, created })),
         queues().prop_map(|queue| (Kind::Open, Reply::Opened { queue })),
         (any::<u64>(), any::<u32>(), levels).prop_map(|(first_sequence, count, level)| {
-            (Kind::Put, Reply::Put { first_sequence, count, level })
+            (Kind::Put, Reply::Put(Receipt::plain(first_sequence, count, level, false)))
         }),
         (any::<u64>(), entries())
             .prop_map(|(next_cursor, entries)| (Kind::List, Reply::Page { next_cursor, entries })),

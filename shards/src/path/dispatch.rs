@@ -145,10 +145,12 @@ fn owner(frame: Frame<'_>, here: usize, shards: usize) -> Result<usize, Rejectio
     let named = |bytes: &[u8]| QueueName::check(bytes).map(|name| shard_of(name, shards));
     let number = frame.body.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
     let shard = match (Kind::from_number(frame.header.kind), number) {
-        (
-            Some(Kind::Put | Kind::Take | Kind::Ack | Kind::Nack | Kind::Purge | Kind::Delete),
-            Some(id),
-        ) => QueueId(id).shard(),
+        (Some(kind), Some(id)) if names_its_queue(kind) => QueueId(id).shard(),
+        // The ack comes first in its body, after a length and four zeros.
+        (Some(Kind::Transfer), _) => match frame.body.get(8..).and_then(|ack| ack.first_chunk()) {
+            Some(id) => QueueId(u64::from_le_bytes(*id)).shard(),
+            None => here,
+        },
         (Some(Kind::Stat), Some(id)) if id != 0 => QueueId(id).shard(),
         (Some(Kind::List), Some(cursor)) => (cursor >> 32) as usize,
         (Some(Kind::Open), _) => named(frame.body)?,
@@ -164,6 +166,21 @@ fn owner(frame: Frame<'_>, here: usize, shards: usize) -> Result<usize, Rejectio
         Ok(shard)
     } else {
         Err(Rejection::new(Code::NoSuchQueue, "no shard of this plane can own that queue"))
+    }
+}
+
+/// Whether the body of a request of this kind starts with the id of the queue that it is about.
+#[inline]
+fn names_its_queue(kind: Kind) -> bool {
+    match kind {
+        Kind::Put | Kind::Take | Kind::Ack | Kind::Nack => true,
+        Kind::Purge | Kind::Delete | Kind::Alter | Kind::Rename | Kind::Pause => true,
+        Kind::Credit | Kind::Subscribe | Kind::Unsubscribe | Kind::Extend => true,
+        Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove | Kind::Move => true,
+        Kind::Bind | Kind::Unbind => true,
+        Kind::Greet | Kind::Goodbye | Kind::Ping | Kind::Echo => false,
+        Kind::Declare | Kind::Open | Kind::Stat | Kind::List => false,
+        Kind::Transfer | Kind::Bindings | Kind::Publish => false,
     }
 }
 
@@ -191,6 +208,9 @@ mod tests {
         check(Request::Open { name }, Ok(home));
         check(Request::Declare { name, options: None }, Ok(home));
         check(Request::Purge { queue: QueueId::new(1, 3, 7) }, Ok(3));
+        check(Request::Groups { queue: QueueId::new(1, 3, 7) }, Ok(3));
+        check(Request::Rename { queue: QueueId::new(1, 2, 7), name }, Ok(2));
+        check(Request::Bindings { cursor: 0, limit: 1 }, Ok(1));
         check(Request::Delete { queue: QueueId::new(1, 4, 7) }, Err(Code::NoSuchQueue));
         check(Request::Stat { queue: Some(QueueId::new(9, 2, 0)) }, Ok(2));
         check(Request::Stat { queue: None }, Ok(1));

@@ -2,6 +2,7 @@
 
 mod administer;
 mod answers;
+mod unsupported;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::journal::Journal;
@@ -12,7 +13,7 @@ use crate::stats::ShardStats;
 use crate::world::Outgoing;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::reply::{self, RangeVerdict};
-use ringway_protocol::request::{Settle, Take};
+use ringway_protocol::request::{Put, Settle, Take};
 use ringway_protocol::{Code, Frame, Kind, Level, QueueId, Records, Rejection, Request};
 use std::sync::Arc;
 
@@ -103,7 +104,7 @@ impl Performer {
     pub fn perform(&mut self, asker: Asker, frame: Frame<'_>, out: &mut Outgoing) -> Performed {
         self.stats().requests.add(1);
         let performed = match Request::decode(frame) {
-            Ok(Request::Put { queue, records }) => self.put(asker, queue, records, out),
+            Ok(Request::Put(put)) => self.put(asker, &put, out),
             Ok(Request::Take(take)) => self.take(asker, &take, out),
             Ok(Request::Ack(settle)) => self.settle(asker, Kind::Ack, &settle, out),
             Ok(Request::Nack(settle)) => self.settle(asker, Kind::Nack, &settle, out),
@@ -138,12 +139,13 @@ impl Performer {
     fn put(
         &mut self,
         asker: Asker,
-        queue: QueueId,
-        records: Records<'_>,
+        put: &Put<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        let first_sequence = self.enqueue(queue, records)?;
-        reply::put(&mut out.bytes, asker.ids(), first_sequence, records.count(), Level::Memory);
+        unsupported::producer(put.producer)?;
+        let first_sequence = self.enqueue(put.queue, put.records)?;
+        let count = put.records.count();
+        reply::put(&mut out.bytes, asker.ids(), first_sequence, count, Level::Memory);
         Ok(Performed::Answered)
     }
 
@@ -153,6 +155,7 @@ impl Performer {
         if self.draining {
             return Err(Rejection::new(Code::Draining, "the server is going down"));
         }
+        unsupported::attributes(&records)?;
         let first_sequence = self.store.put(queue, records)?;
         self.journal.append();
         self.stats().puts.add(u64::from(records.count()));
@@ -166,6 +169,7 @@ impl Performer {
         take: &Take,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
+        unsupported::group(take.group)?;
         self.store.take(take, self.now_ns, &mut self.taken)?;
         if self.taken.count == 0 && take.wait_ms > 0 {
             let promised = promised_bytes(take);
@@ -210,6 +214,7 @@ impl Performer {
         settle: &Settle<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
+        unsupported::delay(settle)?;
         self.verdicts.clear();
         let settlement = if kind == Kind::Ack {
             self.store.ack(settle, &mut self.verdicts)?

@@ -18,7 +18,9 @@
 
 use ringway_protocol::reply::{Settlement, Verdict};
 use ringway_protocol::request::Take;
-use ringway_protocol::{Attribute, FullPolicy, LeaseId, QueueId, QueueOptions, Records, Rejection};
+use ringway_protocol::{
+    Attribute, FullPolicy, GroupId, LeaseId, QueueId, QueueOptions, Records, Rejection,
+};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Store, StoreConfig, Taken};
 
@@ -125,7 +127,7 @@ impl Script {
             wait_max_ms: words.number("wait", defaults.wait_max_ms.into()) as u32,
             deliveries_max: words.number("deliveries", defaults.deliveries_max.into()) as u32,
             full_policy: if drops { FullPolicy::DropOldest } else { FullPolicy::Reject },
-            level: defaults.level,
+            ..defaults
         };
         let options = (!words.options.is_empty()).then_some(options);
         let name = long(words.plain[0]);
@@ -149,6 +151,7 @@ impl Script {
             bytes_max: words.number("bytes", 0) as u32,
             wait_ms: words.number("wait", 0) as u32,
             lease_ms: words.number("lease", 0) as u32,
+            group: GroupId::DEFAULT,
             acknowledged: words.has("acknowledged"),
         };
         self.store.take(&take, self.now_ns, &mut self.taken)?;
@@ -187,8 +190,8 @@ impl Script {
     fn lease(&self, word: &str) -> LeaseId {
         match word {
             "none" => LeaseId::NONE,
-            "never" => LeaseId::new(7, 99),
-            "later" => LeaseId::new(self.leases[0].generation() + 9, self.leases[0].slot()),
+            "never" => LeaseId::new(7, 0, 99),
+            "later" => LeaseId::new(self.leases[0].generation() + 9, 0, self.leases[0].slot()),
             number => self.leases[number.parse::<usize>().expect("a lease's number") - 1],
         }
     }

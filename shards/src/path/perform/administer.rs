@@ -1,10 +1,10 @@
 //! Requests that are not a message's way: queues are made, found, listed, counted, emptied and
 //! removed.
 
-use super::{Asker, Performed, Performer};
+use super::{Asker, Performed, Performer, unsupported};
 use crate::world::Outgoing;
 use ringway_protocol::reply::{self, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
-use ringway_protocol::{Code, Header, Kind, QueueId, Rejection, Request, frame};
+use ringway_protocol::{Code, Header, Kind, QueueId, QueueOptions, Rejection, Request, frame};
 
 impl Performer {
     /// The requests that are not a message's way.
@@ -18,8 +18,7 @@ impl Performer {
         let (kind, ids, out) = (request.kind(), asker.ids(), &mut out.bytes);
         match request {
             Request::Declare { name, options } => {
-                let (queue, created) = self.store.declare(name, options)?;
-                self.changed_queues();
+                let (queue, created) = self.declare(name, options)?;
                 reply::declared(out, ids, queue, created);
             }
             Request::Open { name } => {
@@ -54,11 +53,26 @@ impl Performer {
                 out.extend_from_slice(body);
             }
             Request::Greet(_) => return Err(Rejection::malformed("a second greeting")),
-            Request::Put { .. } | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
+            Request::Put(_) | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
                 unreachable!("a message's way does not lead here")
             }
+            _ => return Err(unsupported::REQUEST),
         }
         Ok(Performed::Answered)
+    }
+
+    /// Makes a queue of this shard, or finds it; says whether it was made.
+    pub fn declare(
+        &mut self,
+        name: &str,
+        options: Option<QueueOptions>,
+    ) -> Result<(QueueId, bool), Rejection> {
+        if let Some(options) = &options {
+            unsupported::options(options)?;
+        }
+        let declared = self.store.declare(name, options)?;
+        self.changed_queues();
+        Ok(declared)
     }
 
     fn changed_queues(&mut self) {

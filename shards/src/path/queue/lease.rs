@@ -105,6 +105,7 @@ pub(super) enum Found {
 /// Every lease of a shard.
 #[derive(Debug)]
 pub(super) struct Leases {
+    shard: u8,
     slots: Vec<Lease>,
     free: u32,
     active: usize,
@@ -114,9 +115,10 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    pub fn new(active_max: usize) -> Self {
+    pub fn new(shard: u8, active_max: usize) -> Self {
         let (spare_pieces, spare_bits) = Default::default();
-        Self { slots: Vec::new(), free: NIL, active: 0, active_max, spare_pieces, spare_bits }
+        let slots = Vec::new();
+        Self { shard, slots, free: NIL, active: 0, active_max, spare_pieces, spare_bits }
     }
 
     #[inline]
@@ -156,7 +158,7 @@ impl Leases {
             lease.settled_many = self.spare_bits.pop().unwrap_or_default();
             lease.settled_many.resize((messages as usize).div_ceil(64), 0);
         }
-        LeaseId::new(lease.generation, slot)
+        LeaseId::new(lease.generation, self.shard, slot)
     }
 
     #[cold]
@@ -254,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_generation_is_used_once_even_after_the_last() {
-        let (mut leases, mut list) = (Leases::new(10), NIL);
+        let (mut leases, mut list) = (Leases::new(0, 10), NIL);
         let first = leases.grant(0, &mut list, &[PIECE], 1);
         leases.end(first.slot(), &mut list);
         leases.slots[0].generation = u32::MAX - 1;
@@ -270,23 +272,23 @@ mod tests {
 
     #[test]
     fn an_id_is_live_stale_or_unknown() {
-        let (mut leases, mut list) = (Leases::new(10), NIL);
+        let (mut leases, mut list) = (Leases::new(0, 10), NIL);
         assert_eq!(leases.find(0, LeaseId::NONE), Found::Unknown);
         let first = leases.grant(5, &mut list, &[PIECE], 1);
         assert_eq!(leases.find(5, first), Found::Live(0));
         assert_eq!(leases.find(6, first), Found::Unknown, "another queue's");
         assert_eq!(leases.find(5, LeaseId::NONE), Found::Unknown);
-        assert_eq!(leases.find(5, LeaseId::new(2, 0)), Found::Unknown, "a later one");
+        assert_eq!(leases.find(5, LeaseId::new(2, 0, 0)), Found::Unknown, "a later one");
         leases.end(0, &mut list);
         assert_eq!(leases.find(5, first), Found::Stale);
-        assert_eq!(leases.find(5, LeaseId::new(2, 0)), Found::Unknown);
+        assert_eq!(leases.find(5, LeaseId::new(2, 0, 0)), Found::Unknown);
         let second = leases.grant(6, &mut list, &[PIECE], 1);
         assert_eq!((leases.find(5, first), leases.find(6, second)), (Found::Stale, Found::Live(0)));
     }
 
     #[test]
     fn claims_are_settled_once_across_words() {
-        let (mut leases, mut list) = (Leases::new(10), NIL);
+        let (mut leases, mut list) = (Leases::new(0, 10), NIL);
         let slot = leases.grant(0, &mut list, &[Piece { count: 200, ..PIECE }], 200).slot();
         let mut claim = |first, count| {
             let mut seen = Vec::new();

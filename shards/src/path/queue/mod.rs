@@ -167,7 +167,7 @@ impl Store {
         Self {
             catalog: Catalog::new(shard, defaults, queues_max),
             segments: Segments::new(),
-            leases: Leases::new(leases_max),
+            leases: Leases::new(shard, leases_max),
             waits: Waits::new(waits_max),
             wheel: Wheel::new(),
             offers: VecDeque::new(),
