@@ -188,15 +188,15 @@ impl Slot {
 
     /// Whether the round goes on with another take, of `owed` messages then.
     ///
-    /// What was given back is taken again in whole batches, as a consumer would; at the end of the
-    /// run (when no further round `follows`), and before the next group's turn, what is left of it.
+    /// What was given back is taken again in whole batches, as a consumer would, in this round or a
+    /// later one. When none `follows`, or another group's turn comes, it is taken as little as it is.
     #[inline]
     pub(super) fn goes_on(&mut self, ledger: &mut Ledger, follows: bool) -> bool {
         if self.owed > 0 {
             return true;
         }
         let has_next_group = self.put > 0 && self.group + 1 < ledger.groups;
-        if self.debt >= ledger.batch || self.debt > 0 && (has_next_group || !follows) {
+        if self.debt >= ledger.batch || self.debt > 0 && (ledger.groups > 1 || !follows) {
             self.owed = self.debt.min(ledger.batch);
             self.debt -= self.owed;
             return true;

@@ -2,7 +2,8 @@
 //!
 //! The figure is messages of one second of server CPU time, where more is better, so that a target
 //! reads "so many times". CPU time a message and throughput stand beside it. All of ours is one
-//! shard and one queue, put, taken and acknowledged.
+//! shard and one queue, put, taken and acknowledged. The server does not spin: where the load is
+//! the slower side, waiting for it must not count as work.
 
 use super::{BATCHES, PIPELINED, Row, Scenario, stated};
 use crate::suite::figure::Figure;
@@ -12,11 +13,12 @@ use crate::suite::subject::Subject;
 use crate::suite::target::Target;
 
 /// Put, take under a lease, acknowledge: batches of 256.
-const LEASED: LoadRun = LoadRun { op: "put-take", ..BATCHES };
+const LEASED: LoadRun = LoadRun { op: "put-take", serve_flags: PARKS, ..BATCHES };
+const PARKS: &[&str] = &["--spin", "0us"];
 /// The same, acknowledged as the messages leave the server.
 const AT_ONCE: LoadRun = with(&["--acknowledge", "at-once"]);
 /// One message a request, under leases.
-const LEASED_SINGLY: LoadRun = LoadRun { op: "put-take", ..PIPELINED };
+const LEASED_SINGLY: LoadRun = LoadRun { op: "put-take", serve_flags: PARKS, ..PIPELINED };
 
 /// Redis reads and acknowledges in batches of 256 too; it puts one at a time, pipelined.
 const STREAMS: PeerRun =
@@ -58,6 +60,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         LEASED,
         Subject::Load(AT_ONCE),
         &[at_least("leases against acknowledged at once, batches of 256", 0.7), CPU, RATE],
+    ),
+    beside(
+        "leases, nacked",
+        with(&["--nack-percent", "1"]),
+        Subject::Load(LEASED),
+        &[at_least("leases with 1 % nacked against none", 0.85), CPU, RATE],
     ),
     beside(
         "leases, Redis streams",
