@@ -64,21 +64,36 @@ impl<'a> Records<'a> {
     /// Checks that `bytes` are exactly `count` records, at least one.
     #[inline]
     pub fn parse(bytes: &'a [u8], count: u32) -> Result<Self, Rejection> {
-        let mut rest = bytes;
+        Self::parse_plain(bytes, count).or_else(|from| Self::parse_from(bytes, count, from))
+    }
+
+    /// The same for records that are mere payloads: the usual path, with one branch a record. At
+    /// anything else it says where it stopped, for [`Records::parse_from`] to go on.
+    #[inline]
+    pub(crate) fn parse_plain(bytes: &'a [u8], count: u32) -> Result<Self, (&'a [u8], u32)> {
+        let (mut rest, mut left) = (bytes, count);
+        while left > 0 {
+            match cut(rest) {
+                Ok((word, record, after)) if is_plain(word, record) => rest = after,
+                _ => return Err((rest, left)),
+            }
+            left -= 1;
+        }
+        let whole = count > 0 && rest.is_empty();
+        if whole { Ok(Self { bytes, count, tags: Tags::NONE }) } else { Err((rest, 0)) }
+    }
+
+    /// Goes on where [`Records::parse_plain`] stopped, with so many records left.
+    #[inline(never)]
+    pub(crate) fn parse_from(
+        bytes: &'a [u8],
+        count: u32,
+        (mut rest, left): (&'a [u8], u32),
+    ) -> Result<Self, Rejection> {
         let mut tags = Tags::NONE;
-        for _ in 0..count {
-            let Some((head, after)) = rest.split_first_chunk::<RECORD_HEADER_BYTES>() else {
-                return Err(Rejection::malformed("a record's header is cut off"));
-            };
-            let word = u64::from_le_bytes(*head);
-            let length = word as u32 as usize;
-            let Some((record, after)) = after.split_at_checked(length) else {
-                return Err(Rejection::malformed(
-                    "a record is longer than the batch that holds it",
-                ));
-            };
-            // One branch on the usual path: no attributes, nothing reserved, a payload in bounds.
-            if word >> 32 != 0 || length > PAYLOAD_BYTES_MAX {
+        for _ in 0..left {
+            let (word, record, after) = cut(rest)?;
+            if !is_plain(word, record) {
                 tags = tags | check_attributes(word, record)?;
             }
             rest = after;
@@ -125,9 +140,11 @@ impl<'a> Records<'a> {
         if Tags::KEY.contains(self.tags) { Ok(()) } else { self.check_put_attributes() }
     }
 
-    #[cold]
+    #[inline(never)]
     fn check_put_attributes(&self) -> Result<(), Rejection> {
-        if self.iter().any(|record| record.attributes.len() > ATTRIBUTES_BYTES_MAX) {
+        // Only headers may repeat; without them no record gets anywhere near the limit.
+        let too_large = |record: Record<'_>| record.attributes.len() > ATTRIBUTES_BYTES_MAX;
+        if self.tags.meets(Tags::HEADER) && self.iter().any(too_large) {
             return Err(ATTRIBUTES_TOO_LARGE);
         }
         if self.tags.meets(Tags::SCATTERING) && self.count > PUT_STRETCHES_MAX {
@@ -138,6 +155,25 @@ impl<'a> Records<'a> {
         }
         Ok(())
     }
+}
+
+/// The first record as its header in one word and what follows it, and the bytes after the record.
+#[inline]
+fn cut(bytes: &[u8]) -> Result<(u64, &[u8], &[u8]), Rejection> {
+    let Some((head, after)) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>() else {
+        return Err(Rejection::malformed("a record's header is cut off"));
+    };
+    let word = u64::from_le_bytes(*head);
+    let Some((record, after)) = after.split_at_checked(word as u32 as usize) else {
+        return Err(Rejection::malformed("a record is longer than the batch that holds it"));
+    };
+    Ok((word, record, after))
+}
+
+/// Whether a record has no attributes, nothing reserved, and a payload in bounds.
+#[inline]
+fn is_plain(word: u64, record: &[u8]) -> bool {
+    word >> 32 == 0 && record.len() <= PAYLOAD_BYTES_MAX
 }
 
 const ATTRIBUTES_TOO_LARGE: Rejection =
@@ -181,7 +217,7 @@ fn check_attributes(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
     check_rare(word, record)
 }
 
-#[cold]
+#[inline(never)]
 fn check_rare(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
     let attributes = usize::from((word >> 32) as u16);
     if word >> 48 != 0 {

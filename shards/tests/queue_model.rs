@@ -6,6 +6,7 @@ mod support;
 use proptest::prelude::*;
 
 use self::support::pair::Pair;
+use self::support::{at, figure};
 
 const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];
 const GROUPS: [&str; 3] = ["default", "g", "h"];

@@ -167,12 +167,12 @@ impl Calendar {
     }
 
     /// The level whose first slot begins first, and its tick; of levels whose slots begin together
-    /// the highest, because that slot may hold what belongs into the others.
+    /// the lowest, because what it holds came down before the others' and is the older.
     #[inline]
     fn first(&self) -> (usize, u64) {
         let mut first = (0, NEVER);
         for (level, start) in self.starts.iter().enumerate() {
-            if *start <= first.1 {
+            if *start < first.1 {
                 first = (level, *start);
             }
         }
