@@ -1,6 +1,6 @@
 //! Taking: which messages a group gets next.
 
-use super::queue::{Group, Queue, SCHEDULED, band_of};
+use super::queue::{Group, Queue, SCHEDULED, Share, band_of};
 use super::{Asker, Asks, Lease, Model, Result};
 use crate::support::clock::Clock;
 use crate::support::outcome::{Delivered, Delivery, Outcome};
@@ -69,6 +69,16 @@ impl Model {
         let who = words.asker();
         let wanted = self.wanted(number, &group);
         let ready = self.at(number).choose(&group, u64::MAX, u64::MAX, None).len() as u64;
+        let ready = match real {
+            // To know how many of those that wait a busy key blocks, the store would have to look.
+            Some(Outcome::Delivery(real)) if wanted > 0 => {
+                let looked = self.at(number).waiting(&group).saturating_sub(wanted);
+                let got = real.messages.len() as u64;
+                assert!(got <= looked, "it left those that wait what they need");
+                got + wanted
+            }
+            _ => ready,
+        };
         let may = self.may_take(number, &group, who);
         terms.messages_max = terms.messages_max.min(ready.saturating_sub(wanted));
         if !may || terms.messages_max == 0 {
@@ -215,7 +225,7 @@ impl Queue {
             let left = bytes_max.saturating_sub(bytes);
             let full = length > left && !picked.is_empty();
             let passed = follow.is_some_and(|follow| follow.get(picked.len()) != Some(&next));
-            if passed && self.could_be_held_back(holder, next) {
+            if passed && self.could_be_held_back(holder, next, closed) {
                 skipped.push(next);
                 continue;
             }
@@ -229,15 +239,27 @@ impl Queue {
         picked
     }
 
-    /// Whether another message of its key in another band may come first: one that is away with a
-    /// delay, or a less urgent one that was in line before this one was there.
-    fn could_be_held_back(&self, holder: &Group, next: u64) -> bool {
+    /// Messages that wait for a group, whether or not their keys are busy.
+    fn waiting(&self, group: &str) -> u64 {
+        let waits = |share: &&Share| share.lease.is_none() && share.back_ns.is_none();
+        self.group(group).shares.values().filter(waits).count() as u64
+    }
+
+    /// Whether another message of its key in another band may come first: one that was delivered
+    /// before, one whose band has nothing more that fits, or a less urgent one that was in line
+    /// before this one was there.
+    fn could_be_held_back(
+        &self,
+        holder: &Group,
+        next: u64,
+        closed: [bool; SCHEDULED],
+    ) -> bool {
         let key = &self.messages[&next].spec.key;
         key.is_some()
             && holder.shares.iter().any(|(other, share)| {
                 self.messages[other].spec.key == *key
                     && band_of(*other) != band_of(next)
-                    && (share.back_ns.is_some() || band_of(*other) < band_of(next))
+                    && (share.deliveries > 0 || closed[band_of(*other)] || *other < next)
             })
     }
 
