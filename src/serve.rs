@@ -1,6 +1,7 @@
 //! `ringway serve`: settings, probe, bind, start, one line, wait for a signal, drain, report.
 
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -117,6 +118,7 @@ fn plane_config(
         cpus,
         token: config.token.clone(),
         auto_declare: config.auto_declare,
+        seed: RandomState::new().build_hasher().finish(),
         defaults: config.queue,
         spin_ns: config.spin.ns(),
         connections_max: config.connections_max,

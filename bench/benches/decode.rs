@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::request::{Range, Take, encode_settle};
-use ringway_protocol::{Kind, LeaseId, QueueId, Records, Request, Split, frame, record};
+use ringway_protocol::request::{Put, Range, Take, encode_settle};
+use ringway_protocol::{GroupId, Kind, LeaseId, QueueId, Records, Request, Split, frame, record};
 
 /// Messages in one request.
 const BATCHES: [u32; 2] = [1, 256];
@@ -20,7 +20,7 @@ fn records(count: u32) -> Vec<u8> {
 fn put(count: u32) -> Vec<u8> {
     let (bytes, mut out) = (records(count), Vec::new());
     let records = Records::parse(&bytes, count).expect("valid records");
-    Request::Put { queue: QUEUE, records }.encode(0, 1, &mut out);
+    Request::Put(Put::new(QUEUE, records)).encode(0, 1, &mut out);
     out
 }
 
@@ -32,6 +32,7 @@ fn take() -> Vec<u8> {
         bytes_max: 0,
         wait_ms: 0,
         lease_ms: 0,
+        group: GroupId::DEFAULT,
         acknowledged: false,
     };
     Request::Take(take).encode(0, 2, &mut out);
@@ -41,7 +42,7 @@ fn take() -> Vec<u8> {
 fn ack(count: u32) -> Vec<u8> {
     let mut out = Vec::new();
     let whole = [Range { first: 0, count }];
-    encode_settle(Kind::Ack, (QUEUE, LeaseId::new(1, 0)), &whole, (0, 3), &mut out);
+    encode_settle(Kind::Ack, (QUEUE, LeaseId::new(1, 0, 0)), &whole, (0, 3), &mut out);
     out
 }
 

@@ -8,11 +8,13 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
-use ringway_protocol::request::{Range, Ranges, Settle, Take, encode_settle};
+use ringway_protocol::request::{BACK_OFF, Put, Range, Ranges, Settle, Take, encode_settle};
 use ringway_protocol::{
-    Frame, Kind, LeaseId, QueueId, QueueOptions, Records, Request, Split, frame, record,
+    Frame, GroupId, Kind, LeaseId, QueueId, QueueOptions, Records, Request, Split, frame, record,
 };
-use ringway_shards::path::queue::{Store, StoreConfig, Taken};
+use ringway_shards::path::origin::Origin;
+use ringway_shards::path::queue::{Store, StoreConfig, Stored, Taken};
+use ringway_shards::world::Now;
 
 /// Bytes of a message's payload.
 pub const PAYLOAD_BYTES: usize = 100;
@@ -20,6 +22,9 @@ pub const PAYLOAD_BYTES: usize = 100;
 const OPERATION_NS: u64 = 100;
 /// Operations between two calls of `expire`, which a shard makes once a turn.
 const OPERATIONS_PER_TURN: u64 = 64;
+
+/// The asker that no answer goes to.
+const NOBODY: Origin = Origin { shard: 0, peer: 0, stream: 0, request: 0 };
 
 /// The bytes that a client would send: a batch, and the acknowledgement of one.
 #[derive(Debug)]
@@ -37,7 +42,7 @@ impl Requests {
             record::write(&mut records, &[], &[number as u8; PAYLOAD_BYTES]);
         }
         let all = [Range { first: 0, count }];
-        let nobody = (QueueId::new(1, 0, 0), LeaseId::new(1, 0));
+        let nobody = (QueueId::new(1, 0, 0), LeaseId::new(1, 0, 0));
         encode_settle(Kind::Ack, nobody, &all, (0, 0), &mut settle);
         Self { records, settle, count }
     }
@@ -62,6 +67,7 @@ pub struct Subject<'a> {
     ranges: Ranges<'a>,
     take: Take,
     taken: Taken,
+    stored: Stored,
     verdicts: Vec<ringway_protocol::reply::RangeVerdict>,
     now_ns: u64,
     operations: u64,
@@ -76,11 +82,16 @@ impl<'a> Subject<'a> {
             queues_max: 16,
             leases_max: 1 << 20,
             waits_max: 1 << 10,
+            seed: 1,
         });
         let (queue, _) = store.declare("bench", None).expect("a valid name");
         let records = Records::parse(&requests.records, requests.count).expect("valid records");
+        let mut stored = Stored::new();
         for _ in 0..backlog {
-            store.put(queue, records).expect("the backlog is within the queue's bounds");
+            let put = Put::new(queue, records);
+            store
+                .put(&put, NOBODY, Now::default(), &mut stored)
+                .expect("the backlog is within the queue's bounds");
         }
         let take = Take {
             queue,
@@ -88,24 +99,42 @@ impl<'a> Subject<'a> {
             bytes_max: 0,
             wait_ms: 0,
             lease_ms: 0,
+            group: GroupId::DEFAULT,
             acknowledged: false,
         };
         let (taken, verdicts) = (Taken::new(), Vec::new());
         let ranges = requests.ranges();
-        Self { store, queue, records, ranges, take, taken, verdicts, now_ns: 1, operations: 0 }
+        Self {
+            store,
+            queue,
+            records,
+            ranges,
+            take,
+            taken,
+            stored,
+            verdicts,
+            now_ns: 1,
+            operations: 0,
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { ns: self.now_ns, wall_ms: 0 }
     }
 
     /// Puts one batch.
     #[inline]
     pub fn put(&mut self) {
-        let first = self.store.put(self.queue, black_box(self.records));
-        black_box(first.expect("the queue has room"));
+        let (put, now) = (Put::new(self.queue, black_box(self.records)), self.now());
+        let admission = self.store.put(&put, NOBODY, now, &mut self.stored);
+        black_box(admission.expect("the queue has room"));
+        black_box(self.stored.first_sequence());
     }
 
     /// Takes a batch, looks at its first byte and lets go of it; its lease is returned.
     #[inline]
     pub fn take(&mut self) -> LeaseId {
-        let outcome = self.store.take(&self.take, self.now_ns, &mut self.taken);
+        let outcome = self.store.take(&self.take, self.now(), &mut self.taken);
         outcome.expect("the queue gives leases");
         assert!(self.taken.count == self.take.messages_max, "a whole batch is ready");
         for run in &self.taken.runs {
@@ -119,8 +148,8 @@ impl<'a> Subject<'a> {
     /// Acknowledges a whole lease.
     #[inline]
     pub fn ack(&mut self, lease: LeaseId) {
-        let settle = Settle { queue: self.queue, lease, ranges: self.ranges };
-        let settlement = self.store.ack(&settle, &mut self.verdicts);
+        let settle = Settle { queue: self.queue, lease, ranges: self.ranges, delay_ms: BACK_OFF };
+        let settlement = self.store.ack(&settle, self.now(), &mut self.verdicts);
         let settled = settlement.expect("the queue exists").settled;
         assert!(settled == self.take.messages_max, "the lease is settled whole");
     }
@@ -136,7 +165,7 @@ impl<'a> Subject<'a> {
     #[inline]
     pub fn take_for_good(&mut self) {
         let take = Take { acknowledged: true, ..self.take };
-        let outcome = self.store.take(&take, self.now_ns, &mut self.taken);
+        let outcome = self.store.take(&take, self.now(), &mut self.taken);
         outcome.expect("the queue has messages");
         black_box(&self.taken);
         self.taken.clear();
@@ -151,7 +180,7 @@ impl<'a> Subject<'a> {
         self.now_ns += OPERATION_NS;
         self.operations += 1;
         if self.operations.is_multiple_of(OPERATIONS_PER_TURN) {
-            self.store.expire(self.now_ns);
+            self.store.expire(self.now());
         }
     }
 }
@@ -226,9 +255,9 @@ mod tests {
             let times = percentiles(300, || subject.operation());
             assert!(times.p50_ns <= times.p99_ns && times.unclocked_ns > 0.0);
             let ready = backlog as u64 * u64::from(batch);
-            assert_eq!((subject.store.ready(), subject.store.leased()), (ready, 0));
+            assert_eq!(subject.store.ready_and_leased(), (ready, 0));
             subject.put_and_take();
-            assert_eq!(subject.store.ready(), ready);
+            assert_eq!(subject.store.ready_and_leased().0, ready);
         }
     }
 }

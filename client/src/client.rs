@@ -5,10 +5,10 @@ use std::time::Duration;
 use ringway_protocol::frame::Kind;
 use ringway_protocol::greeting::Welcome;
 use ringway_protocol::limits::{FRAME_BYTES_MAX, LIST_ENTRIES_MAX};
-use ringway_protocol::reply::{QUEUE_COLUMNS, SHARD_COLUMNS, Settlement};
+use ringway_protocol::reply::{QUEUE_COLUMNS, Receipt, SHARD_COLUMNS, Settlement};
 use ringway_protocol::request::{Range, Take};
 use ringway_protocol::{
-    Code, LeaseId, QueueId, QueueName, QueueOptions, Rejection, Reply, Request,
+    Code, GroupId, LeaseId, QueueId, QueueName, QueueOptions, Rejection, Reply, Request,
 };
 
 use crate::batch::{Batch, Placed, Taken};
@@ -138,7 +138,7 @@ impl Client {
         let number = self.next_number();
         self.link.outbox.put(queue, batch, number);
         self.link.exchange(Kind::Put, number, self.reply_timeout, |reply| match reply {
-            Reply::Put { first_sequence, count, level } if count == batch.count() => {
+            Reply::Put(Receipt { first_sequence, count, level, .. }) if count == batch.count() => {
                 Some(Placed { first_sequence, count, level })
             }
             _ => None,
@@ -153,6 +153,7 @@ impl Client {
             bytes_max: options.bytes_max,
             wait_ms: milliseconds(options.wait),
             lease_ms: milliseconds(options.lease),
+            group: GroupId::DEFAULT,
             acknowledged: options.acknowledged,
         };
         let timeout = self.reply_timeout.saturating_add(options.wait);

@@ -69,6 +69,20 @@ codes! {
     TooManyWaits = 24, false, "wait with fewer takes, or with smaller bytes_max";
     /// The plane has as many queues, leases or bytes as it may have.
     ResourceExhausted = 25, false, "delete queues, take messages, or raise the plane's limits";
+    /// The queue has no group of that number or name.
+    NoSuchGroup = 26, false, "make the group first, or use group 0";
+    /// There is no such lease, subscription or delivery, or it has ended.
+    NoSuchLease = 27, false, "take again: its messages may be with somebody else by now";
+    /// A message of a transfer was settled before or its lease has ended: nothing was done.
+    Stale = 28, false, "drop the result: somebody else has the message or is done with it";
+    /// What was asked for works only within one shard, and the two ends are on different ones.
+    OtherShard = 29, false, "in steps: declare the target, move the messages, delete the source";
+    /// Puts to the queue are paused.
+    Paused = 30, false, "put again when the queue is resumed";
+    /// A quota of messages, bytes or puts a second is used up.
+    QuotaExceeded = 31, false, "put less, or raise the quota that the server was started with";
+    /// The producer's sequence is older than the queue remembers: it may be a repeat or not.
+    OutOfWindow = 32, false, "repeat puts sooner, or raise the queue's dedup_ms and dedup_max";
 }
 
 /// What an acknowledgement means; a higher level includes the lower ones.

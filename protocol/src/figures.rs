@@ -4,7 +4,7 @@ use crate::bytes::Reader;
 use crate::code::Rejection;
 
 /// The figures of a queue, in the order of the columns of its statistics.
-pub const QUEUE_COLUMNS: [&str; 15] = [
+pub const QUEUE_COLUMNS: [&str; 33] = [
     "ready",
     "leased",
     "held_bytes",
@@ -20,6 +20,45 @@ pub const QUEUE_COLUMNS: [&str; 15] = [
     "refused",
     "purged",
     "waiting_takes",
+    "delayed",
+    "blocked",
+    "scheduled",
+    "groups",
+    "subscriptions",
+    "expired",
+    "removed",
+    "duplicates",
+    "held_puts",
+    "held_put_bytes",
+    "kept_messages",
+    "dead_letters_refused",
+    "moved_out",
+    "oldest_age_ms",
+    "puts_per_second",
+    "acks_per_second",
+    "paused",
+    "messages",
+];
+
+/// The figures of a group of consumers, in the order of the columns of a listing of groups.
+pub const GROUP_COLUMNS: [&str; 17] = [
+    "position",
+    "ready",
+    "leased",
+    "blocked",
+    "delayed",
+    "takes",
+    "acks",
+    "nacks",
+    "expired_leases",
+    "redeliveries",
+    "dead_lettered",
+    "expired",
+    "dropped",
+    "purged",
+    "removed",
+    "waiting_takes",
+    "subscriptions",
 ];
 
 /// The figures of a shard, in the order of the columns of the plane's statistics.

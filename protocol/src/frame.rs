@@ -14,8 +14,6 @@ pub const HEADER_BYTES: usize = 16;
 pub const REPLY: u8 = 0x80;
 /// The flag of a frame that is part of a longer message; refused as `Unsupported` until it works.
 pub const CHUNK: u8 = 0x01;
-/// The kind that will grant a stream its credit; refused as `Unsupported` until it works.
-pub const CREDIT: u8 = 15;
 
 /// What a frame asks for; a reply has the same kind with [`REPLY`] set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -49,11 +47,45 @@ pub enum Kind {
     Echo = 13,
     /// Only as a reply (0x8e) of request 0: the server's last words before it closes.
     Goodbye = 14,
+    /// How much a subscription may have unsettled from now on.
+    Credit = 15,
+    /// Change a queue's options.
+    Alter = 16,
+    /// Make a lease last longer.
+    Extend = 17,
+    /// Have messages pushed as they come.
+    Subscribe = 18,
+    /// End a subscription.
+    Unsubscribe = 19,
+    /// Make, change or remove a group of consumers.
+    Group = 20,
+    /// The groups of a queue with their figures.
+    Groups = 21,
+    /// Look at messages without taking them.
+    Browse = 22,
+    /// Remove messages by their sequences.
+    Remove = 23,
+    /// Move messages from one queue to another.
+    Move = 24,
+    /// Acknowledge messages and put their results in one step.
+    Transfer = 26,
+    /// Give a queue what is published under names that match a pattern.
+    Bind = 27,
+    /// Take a pattern back.
+    Unbind = 28,
+    /// A page of the plane's bindings.
+    Bindings = 29,
+    /// Put a batch to every queue with a matching binding.
+    Publish = 30,
+    /// Give a queue another name.
+    Rename = 31,
+    /// Stop or resume a queue's puts and takes.
+    Pause = 32,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Kind; 14] = [
+    /// Every kind, in the order of its number.
+    pub const ALL: [Kind; 31] = [
         Kind::Greet,
         Kind::Declare,
         Kind::Open,
@@ -68,12 +100,40 @@ impl Kind {
         Kind::Ping,
         Kind::Echo,
         Kind::Goodbye,
+        Kind::Credit,
+        Kind::Alter,
+        Kind::Extend,
+        Kind::Subscribe,
+        Kind::Unsubscribe,
+        Kind::Group,
+        Kind::Groups,
+        Kind::Browse,
+        Kind::Remove,
+        Kind::Move,
+        Kind::Transfer,
+        Kind::Bind,
+        Kind::Unbind,
+        Kind::Bindings,
+        Kind::Publish,
+        Kind::Rename,
+        Kind::Pause,
     ];
+
+    /// The kinds by their number; 0 and 25 are none.
+    const BY_NUMBER: [Option<Kind>; 33] = {
+        let mut kinds = [None; 33];
+        let mut index = 0;
+        while index < Kind::ALL.len() {
+            kinds[Kind::ALL[index] as usize] = Some(Kind::ALL[index]);
+            index += 1;
+        }
+        kinds
+    };
 
     /// The kind of a number on the wire, without the reply bit.
     #[inline]
     pub fn from_number(number: u8) -> Option<Kind> {
-        Self::ALL.get(usize::from(number).wrapping_sub(1)).copied()
+        Self::BY_NUMBER.get(usize::from(number)).copied().flatten()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Identities: of a queue, of a lease.
+//! Identities: of a queue, a lease, a subscription, a group.
 
 /// Names a queue and where it lives: 32 bits of incarnation, 8 of shard, 24 of slot.
 ///
@@ -39,30 +39,79 @@ impl std::fmt::Debug for QueueId {
     }
 }
 
-/// Names a lease on its queue's shard: 32 bits of generation, 32 of slot. 0 is no lease.
+/// Declares an id of something that lives in a slot of a shard for a while: a generation, the
+/// shard, the slot.
+macro_rules! slot_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            #[doc = concat!("Stands for no ", $what, ".")]
+            pub const NONE: $name = $name(0);
+
+            /// Puts an id together. `generation` must be above 0 and `slot` below 2^24.
+            #[inline]
+            pub fn new(generation: u32, shard: u8, slot: u32) -> Self {
+                debug_assert!(generation > 0 && slot < 1 << 24);
+                Self(u64::from(generation) << 32 | u64::from(shard) << 24 | u64::from(slot))
+            }
+
+            #[doc = concat!("The shard where the ", $what, " lives.")]
+            #[inline]
+            pub fn shard(self) -> usize {
+                (self.0 >> 24) as u8 as usize
+            }
+
+            /// The slot in its shard's table.
+            #[inline]
+            pub fn slot(self) -> u32 {
+                self.0 as u32 & 0xff_ffff
+            }
+
+            /// Counts what the slot has held.
+            #[inline]
+            pub fn generation(self) -> u32 {
+                (self.0 >> 32) as u32
+            }
+        }
+    };
+}
+
+slot_id! {
+    /// Names a lease: 32 bits of generation, 8 of shard, 24 of slot. 0 is no lease: what was
+    /// delivered is acknowledged already.
+    LeaseId, "lease"
+}
+slot_id! {
+    /// Names a subscription: 32 bits of generation, 8 of shard, 24 of slot. 0 is none.
+    SubscriptionId, "subscription"
+}
+
+/// Names a group of consumers within its queue: 16 bits of incarnation, 16 of index.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct LeaseId(pub u64);
+pub struct GroupId(pub u32);
 
-impl LeaseId {
-    /// Stands for "acknowledged at once".
-    pub const NONE: LeaseId = LeaseId(0);
+impl GroupId {
+    /// The group `default`, which is made with its queue.
+    pub const DEFAULT: GroupId = GroupId(0);
 
-    /// Puts an id together. `generation` must be above 0.
+    /// Puts an id together.
     #[inline]
-    pub fn new(generation: u32, slot: u32) -> Self {
-        debug_assert!(generation > 0);
-        Self(u64::from(generation) << 32 | u64::from(slot))
+    pub fn new(incarnation: u16, index: u16) -> Self {
+        Self(u32::from(incarnation) << 16 | u32::from(index))
     }
 
-    /// The slot in its shard's table of leases.
+    /// The place in its queue's table of groups.
     #[inline]
-    pub fn slot(self) -> u32 {
-        self.0 as u32
+    pub fn index(self) -> usize {
+        self.0 as u16 as usize
     }
 
-    /// Counts the leases that the slot has held.
+    /// Tells a group from an earlier one at the same index.
     #[inline]
-    pub fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
+    pub fn incarnation(self) -> u16 {
+        (self.0 >> 16) as u16
     }
 }

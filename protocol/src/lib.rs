@@ -7,16 +7,24 @@
 //! byte stream, [`request`] and [`reply`] give bodies their meaning, [`record`] is one message,
 //! [`code`] names every outcome. `docs/protocol.md` specifies the same bytes for strangers.
 
+mod attribute;
+mod binding;
+mod browse;
 pub mod bytes;
 pub mod code;
 mod figures;
 pub mod frame;
 pub mod greeting;
+mod group;
 pub mod id;
 pub mod limits;
 mod listing;
+mod moving;
 pub mod name;
 pub mod options;
+pub mod pattern;
+mod push;
+mod put;
 pub mod record;
 pub mod reply;
 pub mod request;
@@ -25,9 +33,10 @@ mod take;
 
 pub use code::{Code, Level, Rejection};
 pub use frame::{Frame, HEADER_BYTES, Header, Kind, Split};
-pub use id::{LeaseId, QueueId};
+pub use id::{GroupId, LeaseId, QueueId, SubscriptionId};
 pub use name::QueueName;
-pub use options::{FullPolicy, QueueOptions};
-pub use record::{Attribute, Record, Records};
+pub use options::{FullPolicy, PriorityOrder, QueueOptions, SpreadOrder};
+pub use pattern::Pattern;
+pub use record::{Attribute, Record, Records, Tags, Traits};
 pub use reply::Reply;
 pub use request::Request;

@@ -18,9 +18,11 @@ impl QueueName {
 
     /// Checks the bytes of a name without keeping them.
     pub fn check(bytes: &[u8]) -> Result<&str, Rejection> {
-        let valid = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-/".contains(byte);
         match std::str::from_utf8(bytes) {
-            Ok(name) if (1..=NAME_BYTES_MAX).contains(&name.len()) && bytes.iter().all(valid) => {
+            Ok(name)
+                if (1..=NAME_BYTES_MAX).contains(&name.len())
+                    && bytes.iter().all(|byte| is_name_byte(*byte)) =>
+            {
                 Ok(name)
             }
             _ => Err(Rejection::new(
@@ -50,6 +52,11 @@ impl std::fmt::Display for QueueName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a name may have this byte.
+pub(crate) fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-/".contains(&byte)
 }
 
 /// The shard that owns a name: FNV-1a of 64 bits over the name, modulo the number of shards.

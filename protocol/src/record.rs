@@ -13,103 +13,13 @@ use crate::bytes::Reader;
 use crate::code::{Code, Rejection};
 use crate::limits::{
     ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_BYTES_MAX, DEAD_LETTER_BYTES_MAX, PAYLOAD_BYTES_MAX,
+    PUT_STRETCHES_MAX,
 };
+
+pub use crate::attribute::{Attribute, Tags, Traits};
 
 /// Every record starts with this many bytes.
 pub const RECORD_HEADER_BYTES: usize = 8;
-
-/// What a message can carry beside its payload.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Attribute<'a> {
-    /// Tag 1: messages with one key keep their order. 1 to 1,024 bytes.
-    Key(&'a [u8]),
-    /// Tag 2: milliseconds until the message becomes ready (u64).
-    DelayMs(u64),
-    /// Tag 3: milliseconds until the message expires (u64).
-    TimeToLiveMs(u64),
-    /// Tag 4: the priority band, 0 to 7 (u8).
-    Priority(u8),
-    /// Tag 5: names the message for deduplication. 1 to 1,024 bytes.
-    DeduplicationId(&'a [u8]),
-    /// Tag 6: a named value for the consumer; u8 length of the name, name, value. May repeat.
-    Header {
-        /// 1 to 255 bytes of UTF-8.
-        name: &'a str,
-        /// Any bytes.
-        value: &'a [u8],
-    },
-}
-
-impl<'a> Attribute<'a> {
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, Rejection> {
-        let tag = reader.u8()?;
-        let length = usize::from(reader.u16()?);
-        let value = reader.bytes(length)?;
-        if length > ATTRIBUTE_VALUE_BYTES_MAX {
-            return Err(Rejection::malformed("an attribute is longer than 1,024 bytes"));
-        }
-        let mut fields = Reader::new(value);
-        let attribute = match tag {
-            1 | 5 if value.is_empty() => {
-                return Err(Rejection::malformed("a key or deduplication id is empty"));
-            }
-            1 => Attribute::Key(fields.rest()),
-            2 => Attribute::DelayMs(fields.u64()?),
-            3 => Attribute::TimeToLiveMs(fields.u64()?),
-            4 => Attribute::Priority(fields.u8()?),
-            5 => Attribute::DeduplicationId(fields.rest()),
-            6 => {
-                let name_length = usize::from(fields.u8()?);
-                let name = crate::bytes::text(fields.bytes(name_length)?)?;
-                if name.is_empty() {
-                    return Err(Rejection::malformed("a header has no name"));
-                }
-                Attribute::Header { name, value: fields.rest() }
-            }
-            _ => return Err(Rejection::malformed("an attribute has an unknown tag")),
-        };
-        fields.end()?;
-        match attribute {
-            Attribute::Priority(band) if band > 7 => {
-                Err(Rejection::malformed("a priority is above 7"))
-            }
-            attribute => Ok(attribute),
-        }
-    }
-
-    /// The number on the wire.
-    pub fn tag(&self) -> u8 {
-        match self {
-            Attribute::Key(_) => 1,
-            Attribute::DelayMs(_) => 2,
-            Attribute::TimeToLiveMs(_) => 3,
-            Attribute::Priority(_) => 4,
-            Attribute::DeduplicationId(_) => 5,
-            Attribute::Header { .. } => 6,
-        }
-    }
-
-    /// Appends the attribute. What is over its limit makes a record that every server rejects:
-    /// a length that does not fit its field is written as one that is refused.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut field = |parts: &[&[u8]]| {
-            let length: usize = parts.iter().map(|part| part.len()).sum();
-            out.push(self.tag());
-            out.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
-            parts.iter().for_each(|part| out.extend_from_slice(part));
-        };
-        match self {
-            Attribute::Key(key) => field(&[key]),
-            Attribute::DelayMs(delay) => field(&[&delay.to_le_bytes()]),
-            Attribute::TimeToLiveMs(time) => field(&[&time.to_le_bytes()]),
-            Attribute::Priority(band) => field(&[&[*band]]),
-            Attribute::DeduplicationId(id) => field(&[id]),
-            Attribute::Header { name, value } => {
-                field(&[&[u8::try_from(name.len()).unwrap_or(0)], name.as_bytes(), value]);
-            }
-        }
-    }
-}
 
 /// One message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,6 +35,20 @@ impl<'a> Record<'a> {
         let mut reader = Reader::new(self.attributes);
         std::iter::from_fn(move || Attribute::decode(&mut reader).ok())
     }
+
+    /// What decides how the message is queued: every attribute but the headers.
+    #[inline]
+    pub fn traits(&self) -> Traits<'a> {
+        Traits::of(self.attributes)
+    }
+
+    /// The names and values of the message's headers.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.attributes().filter_map(|attribute| match attribute {
+            Attribute::Header { name, value } => Some((name, value)),
+            _ => None,
+        })
+    }
 }
 
 /// A batch of whole, valid records.
@@ -132,38 +56,52 @@ impl<'a> Record<'a> {
 pub struct Records<'a> {
     bytes: &'a [u8],
     count: u32,
-    /// Whether a record may have attributes: false promises that none has.
-    any_attributes: bool,
+    /// Which attributes the records have, all of them together.
+    tags: Tags,
 }
 
 impl<'a> Records<'a> {
     /// Checks that `bytes` are exactly `count` records, at least one.
     #[inline]
     pub fn parse(bytes: &'a [u8], count: u32) -> Result<Self, Rejection> {
-        let mut rest = bytes;
-        let mut any_attributes = false;
-        for _ in 0..count {
-            let Some((head, after)) = rest.split_first_chunk::<RECORD_HEADER_BYTES>() else {
-                return Err(Rejection::malformed("a record's header is cut off"));
-            };
-            let word = u64::from_le_bytes(*head);
-            let length = word as u32 as usize;
-            let Some((record, after)) = after.split_at_checked(length) else {
-                return Err(Rejection::malformed(
-                    "a record is longer than the batch that holds it",
-                ));
-            };
-            // One branch on the usual path: no attributes, nothing reserved, a payload in bounds.
-            if word >> 32 != 0 || length > PAYLOAD_BYTES_MAX {
-                check_rare(word, record)?;
-                any_attributes = true;
+        Self::parse_plain(bytes, count).or_else(|from| Self::parse_from(bytes, count, from))
+    }
+
+    /// The same for records that are mere payloads: the usual path, with one branch a record. At
+    /// anything else it says where it stopped, for [`Records::parse_from`] to go on.
+    #[inline]
+    pub(crate) fn parse_plain(bytes: &'a [u8], count: u32) -> Result<Self, (&'a [u8], u32)> {
+        let (mut rest, mut left) = (bytes, count);
+        while left > 0 {
+            match cut(rest) {
+                Ok((word, record, after)) if is_plain(word, record) => rest = after,
+                _ => return Err((rest, left)),
+            }
+            left -= 1;
+        }
+        let whole = count > 0 && rest.is_empty();
+        if whole { Ok(Self { bytes, count, tags: Tags::NONE }) } else { Err((rest, 0)) }
+    }
+
+    /// Goes on where [`Records::parse_plain`] stopped, with so many records left.
+    #[inline(never)]
+    pub(crate) fn parse_from(
+        bytes: &'a [u8],
+        count: u32,
+        (mut rest, left): (&'a [u8], u32),
+    ) -> Result<Self, Rejection> {
+        let mut tags = Tags::NONE;
+        for _ in 0..left {
+            let (word, record, after) = cut(rest)?;
+            if !is_plain(word, record) {
+                tags = tags | check_attributes(word, record)?;
             }
             rest = after;
         }
         if count == 0 || !rest.is_empty() {
             return Err(Rejection::malformed("the count of records does not match their bytes"));
         }
-        Ok(Self { bytes, count, any_attributes })
+        Ok(Self { bytes, count, tags })
     }
 
     /// The records as they were sent.
@@ -188,36 +126,54 @@ impl<'a> Records<'a> {
         })
     }
 
+    /// Which attributes the records have, all of them together: known since they were parsed.
+    #[inline]
+    pub fn tags(&self) -> Tags {
+        self.tags
+    }
+
     /// Refuses what may be delivered but not put: attributes in the room that dead letters need,
-    /// and those that ask for what only a later version does.
+    /// and more messages than a receipt can name one by one.
     #[inline]
     pub(crate) fn check_put(&self) -> Result<(), Rejection> {
-        if self.any_attributes { self.check_put_attributes() } else { Ok(()) }
+        // A key alone is within every limit, so the batches of keyed queues pass here too.
+        if Tags::KEY.contains(self.tags) { Ok(()) } else { self.check_put_attributes() }
     }
 
-    #[cold]
+    #[inline(never)]
     fn check_put_attributes(&self) -> Result<(), Rejection> {
-        if self.iter().any(|record| record.attributes.len() > ATTRIBUTES_BYTES_MAX) {
+        // Only headers may repeat; without them no record gets anywhere near the limit.
+        let too_large = |record: Record<'_>| record.attributes.len() > ATTRIBUTES_BYTES_MAX;
+        if self.tags.meets(Tags::HEADER) && self.iter().any(too_large) {
             return Err(ATTRIBUTES_TOO_LARGE);
         }
-        match self.unsupported_attribute() {
-            Some(_) => Err(Rejection::new(
-                Code::Unsupported,
-                "of the attributes of a message only headers are supported yet",
-            )),
-            None => Ok(()),
+        if self.tags.meets(Tags::SCATTERING) && self.count > PUT_STRETCHES_MAX {
+            return Err(Rejection::new(
+                Code::TooLarge,
+                "a batch with delays, times, priorities or repeats has up to 4,096 messages",
+            ));
         }
+        Ok(())
     }
+}
 
-    /// The first attribute that only a later version acts on: anything but headers.
-    pub fn unsupported_attribute(&self) -> Option<Attribute<'a>> {
-        if !self.any_attributes {
-            return None;
-        }
-        self.iter()
-            .flat_map(|record| record.attributes())
-            .find(|attribute| !matches!(attribute, Attribute::Header { .. }))
-    }
+/// The first record as its header in one word and what follows it, and the bytes after the record.
+#[inline]
+fn cut(bytes: &[u8]) -> Result<(u64, &[u8], &[u8]), Rejection> {
+    let Some((head, after)) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>() else {
+        return Err(Rejection::malformed("a record's header is cut off"));
+    };
+    let word = u64::from_le_bytes(*head);
+    let Some((record, after)) = after.split_at_checked(word as u32 as usize) else {
+        return Err(Rejection::malformed("a record is longer than the batch that holds it"));
+    };
+    Ok((word, record, after))
+}
+
+/// Whether a record has no attributes, nothing reserved, and a payload in bounds.
+#[inline]
+fn is_plain(word: u64, record: &[u8]) -> bool {
+    word >> 32 == 0 && record.len() <= PAYLOAD_BYTES_MAX
 }
 
 const ATTRIBUTES_TOO_LARGE: Rejection =
@@ -228,7 +184,11 @@ const ATTRIBUTES_TOO_LARGE: Rejection =
 /// Panics if `bytes` are shorter than a record's header.
 #[inline]
 pub fn record_bytes(bytes: &[u8]) -> usize {
-    let length = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    record_length(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+}
+
+/// The bytes of a record whose header states this length.
+pub(crate) fn record_length(length: u32) -> usize {
     RECORD_HEADER_BYTES + length as usize
 }
 
@@ -243,8 +203,22 @@ pub fn first(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
 }
 
 /// Checks a record that has attributes, a reserved bit, or more bytes than a payload may have.
-#[cold]
-fn check_rare(word: u64, record: &[u8]) -> Result<(), Rejection> {
+#[inline]
+fn check_attributes(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
+    // A key and nothing else is what keyed queues get all day: a few comparisons for it.
+    if let [Attribute::KEY, low, high, ..] = record {
+        let key = usize::from(u16::from_le_bytes([*low, *high]));
+        let attributes = (word >> 32) as usize;
+        let alone = attributes == 3 + key && (1..=ATTRIBUTE_VALUE_BYTES_MAX).contains(&key);
+        if alone && (attributes..=attributes + PAYLOAD_BYTES_MAX).contains(&record.len()) {
+            return Ok(Tags::KEY);
+        }
+    }
+    check_rare(word, record)
+}
+
+#[inline(never)]
+fn check_rare(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
     let attributes = usize::from((word >> 32) as u16);
     if word >> 48 != 0 {
         return Err(Rejection::malformed("a reserved field is not zero"));
@@ -259,16 +233,18 @@ fn check_rare(word: u64, record: &[u8]) -> Result<(), Rejection> {
         return Err(Rejection::new(Code::TooLarge, "a message is longer than 64 KiB"));
     }
     let mut reader = Reader::new(&record[..attributes]);
-    let mut tags_seen = 0_u8;
+    let mut seen = Tags::NONE;
     while !reader.is_empty() {
-        let attribute = Attribute::decode(&mut reader)?;
-        let tag = 1 << attribute.tag();
-        if tags_seen & tag != 0 && !matches!(attribute, Attribute::Header { .. }) {
+        let tag = Tags::of(&Attribute::decode(&mut reader)?);
+        if seen.meets(tag) && tag != Tags::HEADER {
             return Err(Rejection::malformed("an attribute is there twice"));
         }
-        tags_seen |= tag;
+        seen = seen | tag;
     }
-    Ok(())
+    if seen.contains(Tags::DELAY | Tags::AT) {
+        return Err(Rejection::malformed("a message has a delay or a time, not both"));
+    }
+    Ok(seen)
 }
 
 /// Appends one record. A payload over 64 KiB, or attributes over their limits, make a record that

@@ -1,20 +1,24 @@
 //! What the server answers.
 
 use crate::bytes::{Reader, text};
-use crate::code::{Code, Level, Rejection};
-use crate::frame::{self, Frame, HEADER_BYTES, Header, Kind, REPLY};
+use crate::code::{Code, Rejection};
+use crate::frame::{self, Frame, Header, Kind, REPLY};
 use crate::greeting::Welcome;
-use crate::id::QueueId;
+use crate::id::{GroupId, QueueId, SubscriptionId};
 use crate::listing;
+use crate::moving::decode_transferred;
+use crate::push::subscription_id;
 use crate::request::queue_id;
 
-pub use crate::figures::{Figures, QUEUE_COLUMNS, SHARD_COLUMNS, figures};
+pub use crate::binding::{BindingsPage, Published, bindings, published};
+pub use crate::browse::{BrowseEntry, BrowsePage, Removal, Standing, browse_entry, browse_page};
+pub use crate::figures::{Figures, GROUP_COLUMNS, QUEUE_COLUMNS, SHARD_COLUMNS, figures};
+pub use crate::group::{GroupEntry, Groups, group, group_entry, groups};
 pub use crate::listing::{ListEntry, page};
+pub use crate::moving::{Moved, moved, transferred};
+pub use crate::put::{PUT_RUN_BYTES, PutOutcome, PutRun, Receipt, put, receipt};
 pub use crate::settle::{RangeVerdict, Settlement, Verdict, Verdicts, settled};
 pub use crate::take::{DELIVERY_BYTES, Delivery, RUN_BYTES, Run, delivery_prefix};
-
-/// The body of the reply to a put.
-const PUT_BYTES: usize = 16;
 
 /// Every reply of version 1.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,16 +37,9 @@ pub enum Reply<'a> {
         /// The queue.
         queue: QueueId,
     },
-    /// To a put: the batch is held at `level`.
-    Put {
-        /// The sequence of the batch's first message.
-        first_sequence: u64,
-        /// How many messages were put.
-        count: u32,
-        /// What this acknowledgement means.
-        level: Level,
-    },
-    /// To a take.
+    /// To a put: the batch is held.
+    Put(Receipt<'a>),
+    /// To a take, and to a subscribe again and again.
     Delivery(Delivery<'a>),
     /// To an ack or a nack.
     Settled(Settlement, Verdicts<'a>),
@@ -61,6 +58,53 @@ pub enum Reply<'a> {
     Pong,
     /// To an echo.
     Echo(&'a [u8]),
+    /// To a credit, an alter or a pause.
+    Done,
+    /// To an extend.
+    Extended {
+        /// How long the lease lasts from now, in milliseconds.
+        lease_ms: u32,
+        /// How many of its messages are not settled.
+        unsettled: u32,
+    },
+    /// To a subscribe, once.
+    Subscribed {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+    /// To an unsubscribe: how many messages came back.
+    Unsubscribed(u64),
+    /// To the change of a group.
+    Group {
+        /// The group.
+        group: GroupId,
+        /// Whether this request changed anything.
+        changed: bool,
+    },
+    /// To groups.
+    Groups(Groups<'a>),
+    /// To a browse.
+    Browsed(BrowsePage<'a>),
+    /// To a remove.
+    Removal(Removal),
+    /// To a move.
+    Moved(Moved),
+    /// To a transfer.
+    Transferred(Settlement, Receipt<'a>),
+    /// To a bind or an unbind.
+    Bound {
+        /// Whether this request changed anything.
+        changed: bool,
+    },
+    /// To bindings.
+    Bindings(BindingsPage<'a>),
+    /// To a publish.
+    Published(Published),
+    /// To a rename.
+    Renamed {
+        /// The queue.
+        queue: QueueId,
+    },
     /// To any request that was refused, and as the server's last words.
     Refused {
         /// The stable code.
@@ -91,13 +135,7 @@ impl<'a> Reply<'a> {
 
     fn decode_body(kind: Kind, reader: &mut Reader<'a>) -> Result<Self, Rejection> {
         Ok(match kind {
-            Kind::Put => {
-                let (first_sequence, count) = (reader.u64()?, reader.u32()?);
-                let level = Level::from_number(reader.u8()?);
-                reader.reserved(3)?;
-                let level = level.ok_or(Rejection::malformed("an unknown level"))?;
-                Reply::Put { first_sequence, count, level }
-            }
+            Kind::Put => Reply::Put(Receipt::decode(reader)?),
             Kind::Take => Reply::Delivery(Delivery::decode(reader)?),
             Kind::Ack | Kind::Nack => {
                 let (settlement, verdicts) = Settlement::decode(reader)?;
@@ -122,6 +160,37 @@ impl<'a> Reply<'a> {
             Kind::Ping => Reply::Pong,
             Kind::Echo => Reply::Echo(reader.rest()),
             Kind::Goodbye => return Err(Rejection::malformed("a goodbye without a reason")),
+            _ => return Self::decode_further(kind, reader),
+        })
+    }
+
+    /// The kinds from [`Kind::Credit`] on.
+    fn decode_further(kind: Kind, reader: &mut Reader<'a>) -> Result<Self, Rejection> {
+        Ok(match kind {
+            Kind::Credit | Kind::Alter | Kind::Pause => Reply::Done,
+            Kind::Extend => Reply::Extended { lease_ms: reader.u32()?, unsettled: reader.u32()? },
+            Kind::Subscribe => Reply::Subscribed { subscription: subscription_id(reader)? },
+            Kind::Unsubscribe => Reply::Unsubscribed(reader.u64()?),
+            Kind::Group => {
+                let (group, changed) = (GroupId(reader.u32()?), reader.u8()?);
+                reader.reserved(3)?;
+                Reply::Group { group, changed: flag(changed.into())? }
+            }
+            Kind::Groups => Reply::Groups(Groups::decode(reader)?),
+            Kind::Browse => Reply::Browsed(BrowsePage::decode(reader)?),
+            Kind::Remove => {
+                Reply::Removal(Removal { removed: reader.u32()?, missing: reader.u32()? })
+            }
+            Kind::Move => Reply::Moved(Moved::decode(reader)?),
+            Kind::Transfer => {
+                let (settlement, receipt) = decode_transferred(reader)?;
+                Reply::Transferred(settlement, receipt)
+            }
+            Kind::Bind | Kind::Unbind => Reply::Bound { changed: flag(reader.u64()?)? },
+            Kind::Bindings => Reply::Bindings(BindingsPage::decode(reader)?),
+            Kind::Publish => Reply::Published(Published::decode(reader)?),
+            Kind::Rename => Reply::Renamed { queue: queue_id(reader)? },
+            _ => unreachable!("the other kinds are decoded by the caller"),
         })
     }
 
@@ -136,9 +205,7 @@ impl<'a> Reply<'a> {
             Reply::Welcome(welcome) => body(out, &|out| welcome.encode(out)),
             Reply::Declared { queue, created } => declared(out, ids, *queue, *created),
             Reply::Opened { queue } => number(out, kind, ids, queue.0),
-            Reply::Put { first_sequence, count, level } => {
-                put(out, ids, *first_sequence, *count, *level);
-            }
+            Reply::Put(stored) => receipt(out, ids, stored),
             Reply::Delivery(delivery) => body(out, &|out| delivery.encode(out)),
             Reply::Settled(settlement, verdicts) => {
                 settled(out, kind, ids, *settlement, &verdicts.iter().collect::<Vec<_>>());
@@ -148,33 +215,44 @@ impl<'a> Reply<'a> {
                 page(out, ids, *next_cursor, entries.iter().copied());
             }
             Reply::Removed(messages) => number(out, kind, ids, *messages),
-            Reply::Pong => body(out, &|_| {}),
+            Reply::Pong => done(out, kind, ids),
             Reply::Echo(echo) => body(out, &|out| out.extend_from_slice(echo)),
             Reply::Refused { code, sentence } => {
                 frame::write(out, Header::reply(kind, *code, stream, request), |out| {
                     out.extend_from_slice(sentence.as_bytes());
                 });
             }
+            Reply::Done => done(out, kind, ids),
+            Reply::Extended { lease_ms, unsettled } => {
+                pair(out, kind, ids, (*lease_ms, *unsettled));
+            }
+            Reply::Subscribed { subscription } => number(out, kind, ids, subscription.0),
+            Reply::Unsubscribed(messages) => number(out, kind, ids, *messages),
+            Reply::Group { group: id, changed } => group(out, ids, *id, *changed),
+            Reply::Groups(groups) => body(out, &|out| groups.encode(out)),
+            Reply::Browsed(page) => body(out, &|out| page.encode(out)),
+            Reply::Removal(Removal { removed, missing }) => {
+                pair(out, kind, ids, (*removed, *missing));
+            }
+            Reply::Moved(outcome) => moved(out, ids, *outcome),
+            Reply::Transferred(settlement, receipt) => {
+                transferred(out, ids, *settlement, receipt);
+            }
+            Reply::Bound { changed } => number(out, kind, ids, u64::from(*changed)),
+            Reply::Bindings(page) => body(out, &|out| page.encode(out)),
+            Reply::Published(outcome) => published(out, ids, *outcome),
+            Reply::Renamed { queue } => number(out, kind, ids, queue.0),
         }
     }
 }
 
-/// Appends the reply to a put: 32 bytes, the shortest way for the commonest reply.
-#[inline]
-pub fn put(
-    out: &mut Vec<u8>,
-    (stream, request): (u32, u32),
-    first_sequence: u64,
-    count: u32,
-    level: Level,
-) {
-    let mut header = Header::reply(Kind::Put, Code::Ok, stream, request);
-    header.length = PUT_BYTES as u32;
-    let body = u128::from(first_sequence) | u128::from(count) << 64 | (level as u128) << 96;
-    let mut frame = [0; HEADER_BYTES + PUT_BYTES];
-    frame[..HEADER_BYTES].copy_from_slice(&header.encode());
-    frame[HEADER_BYTES..].copy_from_slice(&body.to_le_bytes());
-    out.extend_from_slice(&frame);
+/// Whether a request changed something.
+fn flag(number: u64) -> Result<bool, Rejection> {
+    match number {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Rejection::malformed("something was changed (1) or not (0)")),
+    }
 }
 
 /// Appends a refusal: the code in the header, the sentence as the body.
@@ -190,6 +268,21 @@ pub fn number(out: &mut Vec<u8>, kind: Kind, (stream, request): (u32, u32), numb
     frame::write(out, Header::reply(kind, Code::Ok, stream, request), |out| {
         out.extend_from_slice(&number.to_le_bytes());
     });
+}
+
+/// Appends a reply without a body: to a ping, a credit, an alter or a pause.
+pub fn done(out: &mut Vec<u8>, kind: Kind, (stream, request): (u32, u32)) {
+    out.extend_from_slice(&Header::reply(kind, Code::Ok, stream, request).encode());
+}
+
+/// Appends a reply whose body is two numbers: to an extend or a remove.
+pub fn pair(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    (stream, request): (u32, u32),
+    (first, second): (u32, u32),
+) {
+    number(out, kind, (stream, request), u64::from(first) | u64::from(second) << 32);
 }
 
 /// Appends the reply to a declaration.

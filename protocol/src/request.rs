@@ -1,20 +1,23 @@
 //! What a client asks for.
 
+mod decode;
+mod encode;
+
 use crate::bytes::Reader;
-use crate::code::{Code, Rejection};
-use crate::frame::{self, CREDIT, Frame, Header, Kind, REPLY};
+use crate::code::Rejection;
+use crate::frame::Kind;
 use crate::greeting::Greet;
-use crate::id::QueueId;
-use crate::limits::LIST_ENTRIES_MAX;
-use crate::name::QueueName;
-use crate::options::{OPTIONS_BYTES, QueueOptions};
-use crate::record::Records;
+use crate::id::{LeaseId, QueueId, SubscriptionId};
+use crate::options::QueueOptions;
 
-pub use crate::settle::{Range, Ranges, Settle, encode_settle, settle_prefix};
+pub use crate::binding::{Binding, Publish, publish_prefix};
+pub use crate::browse::{Browse, MessageState, Sequences, encode_remove};
+pub use crate::group::{ChangeGroup, DEFAULT_GROUP_NAME, GroupFlags, GroupOperation, Start};
+pub use crate::moving::{HeaderFilter, Move, Transfer, encode_transfer};
+pub use crate::push::{Credit, Subscribe};
+pub use crate::put::{PUT_PREFIX_BYTES, Producer, Put, put_prefix};
+pub use crate::settle::{BACK_OFF, DEAD_LETTER, Range, Ranges, Settle, encode_nack, encode_settle};
 pub use crate::take::Take;
-
-/// What stands before the records of a put.
-pub const PUT_PREFIX_BYTES: usize = 16;
 
 /// Every request of version 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,17 +37,12 @@ pub enum Request<'a> {
         name: &'a str,
     },
     /// Add a batch: all of it or nothing.
-    Put {
-        /// The queue.
-        queue: QueueId,
-        /// The messages.
-        records: Records<'a>,
-    },
+    Put(Put<'a>),
     /// Get messages.
     Take(Take),
     /// Messages are done.
     Ack(Settle<'a>),
-    /// Messages are given back and become ready at once.
+    /// Messages are given back.
     Nack(Settle<'a>),
     /// Counters of a queue, or of the plane's shards.
     Stat {
@@ -74,48 +72,92 @@ pub enum Request<'a> {
     Ping,
     /// The body comes back.
     Echo(&'a [u8]),
+    /// How much a subscription may have unsettled from now on.
+    Credit(Credit),
+    /// Change a queue's options.
+    Alter {
+        /// The queue.
+        queue: QueueId,
+        /// All of its options from now on.
+        options: QueueOptions,
+    },
+    /// Make a lease last longer.
+    Extend {
+        /// The queue that the lease belongs to.
+        queue: QueueId,
+        /// The lease.
+        lease: LeaseId,
+        /// How long it lasts from now, in milliseconds; 0 for the queue's own. At most 12 h.
+        lease_ms: u32,
+    },
+    /// Have messages pushed as they come.
+    Subscribe(Subscribe),
+    /// End a subscription.
+    Unsubscribe {
+        /// The queue.
+        queue: QueueId,
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+    /// Make, change or remove a group of consumers.
+    Group(ChangeGroup<'a>),
+    /// The groups of a queue with their figures.
+    Groups {
+        /// The queue.
+        queue: QueueId,
+    },
+    /// Look at messages without taking them.
+    Browse(Browse),
+    /// Remove messages by their sequences.
+    Remove {
+        /// The queue.
+        queue: QueueId,
+        /// Which messages; 1 to 1,024.
+        sequences: Sequences<'a>,
+    },
+    /// Move messages from one queue to another.
+    Move(Move<'a>),
+    /// Acknowledge messages and put their results in one step.
+    Transfer(Transfer<'a>),
+    /// Give a queue what is published under names that match a pattern.
+    Bind(Binding<'a>),
+    /// Take a pattern back.
+    Unbind(Binding<'a>),
+    /// A page of the plane's bindings.
+    Bindings {
+        /// 0 for the first page, then what the last page returned.
+        cursor: u64,
+        /// Most entries; 1 to 1,024.
+        limit: u32,
+    },
+    /// Put a batch to every queue with a matching binding.
+    Publish(Publish<'a>),
+    /// Give a queue another name.
+    Rename {
+        /// The queue.
+        queue: QueueId,
+        /// Its name from now on.
+        name: &'a str,
+    },
+    /// Stop or resume a queue's puts and takes.
+    Pause {
+        /// The queue.
+        queue: QueueId,
+        /// Whether puts are refused.
+        puts: bool,
+        /// Whether takes get nothing.
+        takes: bool,
+    },
 }
 
-impl<'a> Request<'a> {
-    /// Gives a frame its meaning. Everything that the wire can check is checked here.
-    #[inline]
-    pub fn decode(frame: Frame<'a>) -> Result<Self, Rejection> {
-        let Header { kind, code, .. } = frame.header;
-        if code != 0 {
-            return Err(Rejection::malformed("the code of a request is not zero"));
-        }
-        frame::check_flags(frame.header)?;
-        let mut reader = Reader::new(frame.body);
-        let request = match Kind::from_number(kind) {
-            Some(Kind::Put) => put(&mut reader)?,
-            Some(Kind::Take) => Request::Take(Take::decode(&mut reader)?),
-            Some(Kind::Ack) => Request::Ack(Settle::decode(Kind::Ack, &mut reader)?),
-            Some(Kind::Nack) => Request::Nack(Settle::decode(Kind::Nack, &mut reader)?),
-            Some(Kind::Greet) => Request::Greet(Greet::decode(reader.rest())?),
-            Some(Kind::Declare) => declare(&mut reader)?,
-            Some(Kind::Open) => Request::Open { name: QueueName::check(reader.rest())? },
-            Some(Kind::Stat) => {
-                let id = reader.u64()?;
-                Request::Stat { queue: (id != 0).then_some(QueueId(id)) }
-            }
-            Some(Kind::List) => list(&mut reader)?,
-            Some(Kind::Purge) => Request::Purge { queue: queue_id(&mut reader)? },
-            Some(Kind::Delete) => Request::Delete { queue: queue_id(&mut reader)? },
-            Some(Kind::Ping) => Request::Ping,
-            Some(Kind::Echo) => Request::Echo(reader.rest()),
-            Some(Kind::Goodbye) | None => return Err(unknown_kind(kind)),
-        };
-        reader.end()?;
-        Ok(request)
-    }
-
+impl Request<'_> {
     /// The kind of frame that carries this request.
     pub fn kind(&self) -> Kind {
         match self {
             Request::Greet(_) => Kind::Greet,
             Request::Declare { .. } => Kind::Declare,
             Request::Open { .. } => Kind::Open,
-            Request::Put { .. } => Kind::Put,
+            Request::Put(_) => Kind::Put,
             Request::Take(_) => Kind::Take,
             Request::Ack(_) => Kind::Ack,
             Request::Nack(_) => Kind::Nack,
@@ -125,53 +167,25 @@ impl<'a> Request<'a> {
             Request::Delete { .. } => Kind::Delete,
             Request::Ping => Kind::Ping,
             Request::Echo(_) => Kind::Echo,
+            Request::Credit(_) => Kind::Credit,
+            Request::Alter { .. } => Kind::Alter,
+            Request::Extend { .. } => Kind::Extend,
+            Request::Subscribe(_) => Kind::Subscribe,
+            Request::Unsubscribe { .. } => Kind::Unsubscribe,
+            Request::Group(_) => Kind::Group,
+            Request::Groups { .. } => Kind::Groups,
+            Request::Browse(_) => Kind::Browse,
+            Request::Remove { .. } => Kind::Remove,
+            Request::Move(_) => Kind::Move,
+            Request::Transfer(_) => Kind::Transfer,
+            Request::Bind(_) => Kind::Bind,
+            Request::Unbind(_) => Kind::Unbind,
+            Request::Bindings { .. } => Kind::Bindings,
+            Request::Publish(_) => Kind::Publish,
+            Request::Rename { .. } => Kind::Rename,
+            Request::Pause { .. } => Kind::Pause,
         }
     }
-
-    /// Appends this request as one frame.
-    pub fn encode(&self, stream: u32, request: u32, out: &mut Vec<u8>) {
-        frame::write(out, Header::request(self.kind(), stream, request), |out| match self {
-            Request::Greet(greet) => greet.encode(out),
-            Request::Declare { name, options } => {
-                out.push(u8::from(options.is_some()));
-                // A length that does not fit is written as 0, which every server refuses.
-                out.push(u8::try_from(name.len()).unwrap_or(0));
-                out.extend_from_slice(&[0; 2]);
-                match options {
-                    Some(options) => options.encode(out),
-                    None => out.extend_from_slice(&[0; OPTIONS_BYTES]),
-                }
-                out.extend_from_slice(name.as_bytes());
-            }
-            Request::Open { name } => out.extend_from_slice(name.as_bytes()),
-            Request::Put { queue, records } => {
-                put_prefix(out, *queue, records.count());
-                out.extend_from_slice(records.as_bytes());
-            }
-            Request::Take(take) => take.encode(out),
-            Request::Ack(settle) | Request::Nack(settle) => settle.encode(out),
-            Request::Stat { queue } => {
-                out.extend_from_slice(&queue.map_or(0, |queue| queue.0).to_le_bytes());
-            }
-            Request::List { cursor, limit, prefix } => {
-                out.extend_from_slice(&cursor.to_le_bytes());
-                out.extend_from_slice(&limit.to_le_bytes());
-                out.extend_from_slice(prefix.as_bytes());
-            }
-            Request::Purge { queue } | Request::Delete { queue } => {
-                out.extend_from_slice(&queue.0.to_le_bytes());
-            }
-            Request::Ping => {}
-            Request::Echo(body) => out.extend_from_slice(body),
-        });
-    }
-}
-
-/// Appends what stands before the records of a put, for writers that append records themselves.
-#[inline]
-pub fn put_prefix(out: &mut Vec<u8>, queue: QueueId, count: u32) {
-    let prefix = u128::from(queue.0) | u128::from(count) << 64;
-    out.extend_from_slice(&prefix.to_le_bytes());
 }
 
 /// A queue's id, which is never 0.
@@ -181,53 +195,4 @@ pub(crate) fn queue_id(reader: &mut Reader<'_>) -> Result<QueueId, Rejection> {
         0 => Err(Rejection::malformed("a queue's id is never 0")),
         id => Ok(QueueId(id)),
     }
-}
-
-#[inline]
-fn put<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Rejection> {
-    let mut fields = reader.part(PUT_PREFIX_BYTES)?;
-    let (queue, count) = (queue_id(&mut fields)?, fields.u32()?);
-    fields.reserved(4)?;
-    let records = Records::parse(reader.rest(), count)?;
-    records.check_put()?;
-    Ok(Request::Put { queue, records })
-}
-
-fn declare<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Rejection> {
-    let with_options = reader.u8()?;
-    let name_length = usize::from(reader.u8()?);
-    reader.reserved(2)?;
-    let mut fields = reader.part(OPTIONS_BYTES)?;
-    let options = match with_options {
-        0 => {
-            fields.reserved(OPTIONS_BYTES)?;
-            None
-        }
-        1 => Some(QueueOptions::decode(&mut fields)?),
-        _ => return Err(Rejection::malformed("a declaration has options (1) or none (0)")),
-    };
-    Ok(Request::Declare { name: QueueName::check(reader.bytes(name_length)?)?, options })
-}
-
-fn list<'a>(reader: &mut Reader<'a>) -> Result<Request<'a>, Rejection> {
-    let (cursor, limit) = (reader.u64()?, reader.u32()?);
-    if limit == 0 || limit > LIST_ENTRIES_MAX {
-        return Err(Rejection::new(Code::InvalidOption, "a page has 1 to 1,024 entries"));
-    }
-    let prefix = match reader.rest() {
-        [] => "",
-        prefix => QueueName::check(prefix)?,
-    };
-    Ok(Request::List { cursor, limit, prefix })
-}
-
-#[cold]
-fn unknown_kind(kind: u8) -> Rejection {
-    if kind == CREDIT {
-        return Rejection::new(Code::Unsupported, "credit is not supported yet");
-    }
-    if kind & REPLY != 0 {
-        return Rejection::new(Code::UnknownKind, "a client sends requests, this is a reply");
-    }
-    Rejection::new(Code::UnknownKind, "the kind of frame is unknown")
 }

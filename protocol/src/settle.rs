@@ -1,7 +1,7 @@
 //! Settling: the ranges of an ack or a nack, and the verdicts that answer them.
 //!
 //! ```text
-//!  settle      | queue u64 | lease u64 | ranges u32 | delay u32 = 0 | ranges ... |
+//!  settle      | queue u64 | lease u64 | ranges u32 | delay u32 | ranges ... |
 //!  range       | first u32 | count u32 |
 //!  settlement  | settled u32 | stale u32 | unknown u32 | verdicts u32 | verdicts ... |
 //!  verdict     | first u32 | count u32 | verdict u32 |
@@ -92,7 +92,15 @@ pub struct Settle<'a> {
     pub lease: LeaseId,
     /// Which of its messages.
     pub ranges: Ranges<'a>,
+    /// When a nack's messages come back: [`BACK_OFF`], [`DEAD_LETTER`], else after so many
+    /// milliseconds. 0 in an ack.
+    pub delay_ms: u32,
 }
+
+/// The delay of a nack that leaves it to the queue's back-off, which may be none.
+pub const BACK_OFF: u32 = 0;
+/// The delay of a nack that makes its messages dead letters at once.
+pub const DEAD_LETTER: u32 = u32::MAX;
 
 impl<'a> Settle<'a> {
     #[inline]
@@ -100,58 +108,80 @@ impl<'a> Settle<'a> {
         let mut fields = reader.part(SETTLE_BYTES)?;
         let queue = queue_id(&mut fields)?;
         let lease = LeaseId(fields.u64()?);
-        let (ranges, delay) = (fields.u32()?, fields.u32()?);
-        if delay != 0 {
-            return Err(delayed(kind));
+        let (ranges, delay_ms) = (fields.u32()?, fields.u32()?);
+        if delay_ms != 0 && kind == Kind::Ack {
+            return Err(Rejection::malformed("a reserved field is not zero"));
         }
         if ranges == 0 || ranges > RANGES_MAX {
             return Err(Rejection::malformed("an acknowledgement names 1 to 2,048 ranges"));
         }
         let ranges = Ranges::check(reader.bytes(ranges as usize * RANGE_BYTES)?)?;
-        Ok(Self { queue, lease, ranges })
+        Ok(Self { queue, lease, ranges, delay_ms })
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        settle_prefix(out, self.queue, self.lease, self.ranges.len() as u32);
+        settle_prefix(out, (self.queue, self.lease), self.ranges.len() as u32, self.delay_ms);
         out.extend_from_slice(self.ranges.ranges.as_flattened());
-    }
-}
-
-#[cold]
-fn delayed(kind: Kind) -> Rejection {
-    if kind == Kind::Nack {
-        Rejection::new(Code::Unsupported, "a nack with a delay is not supported yet: use 0")
-    } else {
-        Rejection::malformed("a reserved field is not zero")
     }
 }
 
 /// Appends what stands before the ranges of an acknowledgement; a range is two u32.
 #[inline]
-pub fn settle_prefix(out: &mut Vec<u8>, queue: QueueId, lease: LeaseId, ranges: u32) {
+fn settle_prefix(
+    out: &mut Vec<u8>,
+    (queue, lease): (QueueId, LeaseId),
+    ranges: u32,
+    delay_ms: u32,
+) {
     let mut prefix = [0; SETTLE_BYTES];
     prefix[..8].copy_from_slice(&queue.0.to_le_bytes());
     prefix[8..16].copy_from_slice(&lease.0.to_le_bytes());
     prefix[16..20].copy_from_slice(&ranges.to_le_bytes());
+    prefix[20..].copy_from_slice(&delay_ms.to_le_bytes());
     out.extend_from_slice(&prefix);
 }
 
 /// Appends an acknowledgement (or, with [`Kind::Nack`], its opposite) of some ranges as one frame.
+/// A nack leaves it to the queue's back-off when the messages come back.
 pub fn encode_settle(
     kind: Kind,
-    (queue, lease): (QueueId, LeaseId),
+    lease: (QueueId, LeaseId),
     ranges: &[Range],
     (stream, request): (u32, u32),
     out: &mut Vec<u8>,
 ) {
     debug_assert!(matches!(kind, Kind::Ack | Kind::Nack) && !ranges.is_empty());
     frame::write(out, Header::request(kind, stream, request), |out| {
-        settle_prefix(out, queue, lease, ranges.len() as u32);
-        for range in ranges {
-            out.extend_from_slice(&range.first.to_le_bytes());
-            out.extend_from_slice(&range.count.to_le_bytes());
-        }
+        settle_body(out, lease, ranges, BACK_OFF);
     });
+}
+
+/// Appends a nack as one frame: its messages come back after `delay_ms`, or as [`BACK_OFF`] and
+/// [`DEAD_LETTER`] say.
+pub fn encode_nack(
+    lease: (QueueId, LeaseId),
+    ranges: &[Range],
+    delay_ms: u32,
+    (stream, request): (u32, u32),
+    out: &mut Vec<u8>,
+) {
+    frame::write(out, Header::request(Kind::Nack, stream, request), |out| {
+        settle_body(out, lease, ranges, delay_ms);
+    });
+}
+
+/// Appends the body of an ack or a nack.
+pub(crate) fn settle_body(
+    out: &mut Vec<u8>,
+    lease: (QueueId, LeaseId),
+    ranges: &[Range],
+    delay_ms: u32,
+) {
+    settle_prefix(out, lease, ranges.len() as u32, delay_ms);
+    for range in ranges {
+        out.extend_from_slice(&range.first.to_le_bytes());
+        out.extend_from_slice(&range.count.to_le_bytes());
+    }
 }
 
 /// What became of a range of an acknowledgement.

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!  take      | queue u64 | messages_max u32 | bytes_max u32 |
-//!            | wait_ms u32 | lease_ms u32 | group u32 = 0 | mode u8 | 0 0 0 |
-//!  delivery  | lease u64 | lease_ms u32 | count u32 | runs u32 | 0 u32 | runs ... | records ...
+//!            | wait_ms u32 | lease_ms u32 | group u32 | mode u8 | 0 0 0 |
+//!  delivery  | lease u64 | lease_ms u32 | count u32 | runs u32 | dropped u32 |
+//!            | runs ... | records ... |
 //!  run       | first_sequence u64 | count u32 | deliveries u32 |
 //! ```
 
 use crate::bytes::Reader;
 use crate::code::{Code, Rejection};
-use crate::id::{LeaseId, QueueId};
+use crate::id::{GroupId, LeaseId, QueueId};
 use crate::limits::TAKE_MESSAGES_MAX;
 use crate::options::{LEASE_MS_MAX, WAIT_MS_MAX};
 use crate::record::Records;
@@ -35,6 +36,8 @@ pub struct Take {
     pub wait_ms: u32,
     /// How long the lease lasts, in milliseconds; 0 for the queue's own. At most 12 h.
     pub lease_ms: u32,
+    /// The group of consumers that takes.
+    pub group: GroupId,
     /// Whether the messages are acknowledged as they leave, without a lease.
     pub acknowledged: bool,
 }
@@ -46,11 +49,8 @@ impl Take {
         let queue = queue_id(&mut fields)?;
         let (messages_max, bytes_max) = (fields.u32()?, fields.u32()?);
         let (wait_ms, lease_ms) = (fields.u32()?, fields.u32()?);
-        let (group, mode) = (fields.u32()?, fields.u8()?);
+        let (group, mode) = (GroupId(fields.u32()?), fields.u8()?);
         fields.reserved(3)?;
-        if group != 0 {
-            return Err(Rejection::new(Code::Unsupported, "groups are not supported yet: use 0"));
-        }
         if mode > 1 {
             return Err(Rejection::malformed("the mode of a take is leased (0) or final (1)"));
         }
@@ -63,13 +63,15 @@ impl Take {
                 "a take has 1 to 4,096 messages, a wait up to 1 h and a lease up to 12 h",
             ));
         }
-        Ok(Self { queue, messages_max, bytes_max, wait_ms, lease_ms, acknowledged: mode == 1 })
+        let acknowledged = mode == 1;
+        Ok(Self { queue, messages_max, bytes_max, wait_ms, lease_ms, group, acknowledged })
     }
 
     #[inline]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.queue.0.to_le_bytes());
-        for number in [self.messages_max, self.bytes_max, self.wait_ms, self.lease_ms, 0] {
+        let (waiting, group) = ([self.wait_ms, self.lease_ms], self.group.0);
+        for number in [self.messages_max, self.bytes_max, waiting[0], waiting[1], group] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&[u8::from(self.acknowledged), 0, 0, 0]);
@@ -120,6 +122,8 @@ pub struct Delivery<'a> {
     pub lease: LeaseId,
     /// How long the lease lasts from now, in milliseconds.
     pub lease_ms: u32,
+    /// Messages of the group that were dropped to make room since its last delivery.
+    pub dropped: u32,
     runs: &'a [[u8; RUN_BYTES]],
     /// The messages, `None` if the wait ended without one.
     pub records: Option<Records<'a>>,
@@ -141,13 +145,13 @@ impl<'a> Delivery<'a> {
         let mut fields = reader.part(DELIVERY_BYTES)?;
         let lease = LeaseId(fields.u64()?);
         let (lease_ms, count, runs) = (fields.u32()?, fields.u32()?, fields.u32()? as usize);
-        fields.reserved(4)?;
+        let dropped = fields.u32()?;
         // Saturated: a length that overflows is longer than any body and is refused as such.
         let (runs, _) = reader.bytes(runs.saturating_mul(RUN_BYTES))?.as_chunks::<RUN_BYTES>();
         let bytes = reader.rest();
         let records =
             if count == 0 && bytes.is_empty() { None } else { Some(Records::parse(bytes, count)?) };
-        let delivery = Self { lease, lease_ms, runs, records };
+        let delivery = Self { lease, lease_ms, dropped, runs, records };
         if !delivery.runs().all(Run::is_valid)
             || delivery.runs().map(|run| u64::from(run.count)).sum::<u64>() != u64::from(count)
         {
@@ -160,17 +164,19 @@ impl<'a> Delivery<'a> {
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        delivery_prefix(out, (self.lease, self.lease_ms), self.count(), self.runs());
+        let counts = (self.count(), self.dropped);
+        delivery_prefix(out, (self.lease, self.lease_ms), counts, self.runs());
         out.extend_from_slice(self.records.map_or(&[], |records| records.as_bytes()));
     }
 }
 
-/// Appends what stands before the records of a delivery: counts, then the runs.
+/// Appends what stands before the records of a delivery: the lease, how many messages come and how
+/// many were dropped, then the runs.
 #[inline]
 pub fn delivery_prefix(
     out: &mut Vec<u8>,
     (lease, lease_ms): (LeaseId, u32),
-    count: u32,
+    (count, dropped): (u32, u32),
     runs: impl ExactSizeIterator<Item = Run>,
 ) {
     let mut prefix = [0; DELIVERY_BYTES];
@@ -178,6 +184,7 @@ pub fn delivery_prefix(
     prefix[8..12].copy_from_slice(&lease_ms.to_le_bytes());
     prefix[12..16].copy_from_slice(&count.to_le_bytes());
     prefix[16..20].copy_from_slice(&(runs.len() as u32).to_le_bytes());
+    prefix[20..].copy_from_slice(&dropped.to_le_bytes());
     out.extend_from_slice(&prefix);
     runs.for_each(|run| out.extend_from_slice(&run.to_bytes()));
 }

@@ -8,9 +8,11 @@ use allocation_counter::{AllocationInfo, measure};
 use proptest::prelude::*;
 use ringway_protocol::frame::{self, Frame, Header, REPLY, Split};
 use ringway_protocol::greeting::Welcome;
-use ringway_protocol::reply::{self, Run, Settlement};
-use ringway_protocol::request::{Range, encode_settle, put_prefix};
-use ringway_protocol::{Code, Kind, LeaseId, Level, QueueId, Reply, Request, limits, record};
+use ringway_protocol::reply::{self, PutOutcome, PutRun, Receipt, Run, Settlement};
+use ringway_protocol::request::{GroupFlags, Range, encode_settle, put_prefix};
+use ringway_protocol::{
+    Attribute, Code, GroupId, Kind, LeaseId, Level, QueueId, Reply, Request, limits, record,
+};
 
 /// Bytes that decoding a reply may allocate: entries of a listing and addresses of shards are kept
 /// as values, which are larger than their bytes; growing them doubles what is kept.
@@ -34,7 +36,7 @@ fn batch(messages: u32) -> Vec<u8> {
 
 #[test]
 fn hot_requests_decode_without_allocating() {
-    let ids = (QueueId::new(1, 0, 0), LeaseId::new(1, 0));
+    let ids = (QueueId::new(1, 0, 0), LeaseId::new(1, 0, 0));
     let mut stream = batch(256);
     for kind in [Kind::Ack, Kind::Nack] {
         let ranges = [Range { first: 0, count: 200 }, Range { first: 210, count: 46 }];
@@ -45,7 +47,7 @@ fn hot_requests_decode_without_allocating() {
         let mut rest = stream.as_slice();
         while let Ok(Split::Frame(frame)) = frame::split(rest, limits::FRAME_BYTES_MAX) {
             messages += match Request::decode(frame).expect("a valid request") {
-                Request::Put { records, .. } => records.iter().count(),
+                Request::Put(put) => put.records.iter().count(),
                 Request::Ack(settle) | Request::Nack(settle) => {
                     settle.ranges.iter().map(|range| range.count as usize).sum()
                 }
@@ -65,8 +67,15 @@ fn hot_replies_are_written_and_read_without_allocating() {
         reply::put(&mut out, (0, 1), 5, 256, Level::Memory);
         reply::settled(&mut out, Kind::Ack, (0, 2), Settlement::default(), &[]);
         frame::write(&mut out, Header::reply(Kind::Take, Code::Ok, 0, 3), |out| {
-            reply::delivery_prefix(out, (LeaseId::new(1, 1), 5), 1, [run].into_iter());
+            reply::delivery_prefix(out, (LeaseId::new(1, 0, 1), 5), (1, 0), [run].into_iter());
             record::write(out, &[], b"payload");
+        });
+        let runs = [PutRun { first_sequence: 7, count: 3, outcome: PutOutcome::Scheduled }];
+        let runs = runs.map(PutRun::to_bytes);
+        reply::receipt(&mut out, (0, 4), &Receipt::of_runs(Level::Memory, &runs));
+        reply::groups(&mut out, (0, 5), (1, 2), |out| {
+            let flags = GroupFlags { paused: true, single_active: false };
+            reply::group_entry(out, (GroupId::DEFAULT, flags), "default", &[1, 2]);
         });
         let mut rest = out.as_slice();
         while let Ok(Split::Frame(frame)) = frame::split(rest, limits::FRAME_BYTES_MAX) {
@@ -76,6 +85,35 @@ fn hot_replies_are_written_and_read_without_allocating() {
         assert!(rest.is_empty());
     });
     assert_eq!(info, AllocationInfo::default());
+}
+
+/// What a keyed, deduplicated, prioritised queue asks of the wire for each message.
+#[test]
+fn what_decides_how_a_message_is_queued_is_read_without_allocating() {
+    let attributes = [
+        Attribute::Key(b"customer 17"),
+        Attribute::TimeToLiveMs(5_000),
+        Attribute::Priority(3),
+        Attribute::DeduplicationId(b"order 4711"),
+    ];
+    let mut out = Vec::new();
+    frame::write(&mut out, Header::request(Kind::Put, 0, 1), |out| {
+        put_prefix(out, QueueId::new(1, 0, 0), 200);
+        (0..100).for_each(|_| record::write(out, &attributes, &[7; 100]));
+        (0..100).for_each(|_| record::write(out, &attributes[..1], &[7; 100]));
+    });
+    let Ok(Split::Frame(frame)) = frame::split(&out, limits::FRAME_BYTES_MAX) else {
+        panic!("a whole frame");
+    };
+    let (mut keyed, mut urgent) = (0, 0);
+    let info = measure(|| {
+        let Ok(Request::Put(put)) = Request::decode(frame) else { panic!("a put") };
+        for traits in put.records.iter().map(|record| record.traits()) {
+            keyed += u32::from(traits.key == Some(b"customer 17"));
+            urgent += u32::from(traits.priority == 3 && traits.ttl_ms == 5_000);
+        }
+    });
+    assert_eq!((keyed, urgent, info), (200, 100, AllocationInfo::default()));
 }
 
 #[test]
@@ -111,7 +149,7 @@ fn a_frame_over_its_limit_is_refused_from_its_header_without_allocating() {
 proptest! {
     #[test]
     fn no_request_allocates(
-        kind in 0..20_u8,
+        kind in 0..36_u8,
         body in prop::collection::vec(prop_oneof![Just(0_u8), 0..9_u8, any::<u8>()], 0..300),
     ) {
         let info = measure(|| _ = black_box(Request::decode(framed(kind, &body))));
@@ -120,7 +158,7 @@ proptest! {
 
     #[test]
     fn replies_allocate_in_proportion_to_what_came(
-        kind in 0..20_u8,
+        kind in 0..36_u8,
         body in prop::collection::vec(prop_oneof![Just(0_u8), 0..9_u8, any::<u8>()], 0..3000),
     ) {
         let info = measure(|| {

@@ -41,6 +41,8 @@ pub struct PlaneConfig {
     pub token: Vec<u8>,
     /// Whether opening a queue that does not exist makes it.
     pub auto_declare: bool,
+    /// What the hashes of deduplication ids depend on: random where strangers choose the ids.
+    pub seed: u64,
     /// Options of queues that are declared without any.
     pub defaults: QueueOptions,
     /// Nanoseconds that an idle shard spins before it parks. Never spins when CPUs are shared.
@@ -68,6 +70,7 @@ impl Default for PlaneConfig {
             cpus: Vec::new(),
             token: Vec::new(),
             auto_declare: false,
+            seed: 0,
             defaults: QueueOptions::default(),
             spin_ns: limits::SPIN_NS_DEFAULT,
             connections_max: limits::CONNECTIONS_MAX,
@@ -380,6 +383,7 @@ fn shard_config(
         reception,
         defaults: config.defaults,
         auto_declare: config.auto_declare,
+        seed: config.seed,
         greeting_ms: config.greeting_ms,
         frame_ms: config.frame_ms,
     }

@@ -14,11 +14,12 @@ use crate::path::accept::Listeners;
 use crate::path::connection::closing::ConnectionTimer;
 use crate::path::connection::{Connections, Stall};
 use crate::path::dispatch::Reception;
+use crate::path::errand::Errands;
 use crate::path::handoff::Handoffs;
 use crate::path::perform::Performer;
 use crate::path::queue::{Store, StoreConfig};
 use crate::stats::ShardStats;
-use crate::world::{Completion, Outgoing, Wheel, World};
+use crate::world::{Completion, Now, Outgoing, Wheel, World};
 use ringway_protocol::QueueOptions;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct ShardConfig {
     pub reception: Reception,
     /// Options of queues that are declared without any.
     pub defaults: QueueOptions,
+    /// What the hashes of deduplication ids depend on.
+    pub seed: u64,
     /// Whether opening a queue that does not exist makes it.
     pub auto_declare: bool,
     /// Milliseconds within which a greeting must arrive.
@@ -66,6 +69,7 @@ pub struct Shard<W: World> {
     pub(crate) timers: Wheel<ConnectionTimer>,
     pub(crate) performer: Performer,
     pub(crate) handoffs: Handoffs<W::Socket>,
+    pub(crate) errands: Errands,
     pub(crate) lanes: Lanes,
     /// Slots with something to send.
     pub(crate) replying: Vec<u32>,
@@ -76,6 +80,8 @@ pub struct Shard<W: World> {
     /// Memory for inboxes and outboxes of connections that have something in them.
     pub(crate) spare_inboxes: Vec<Vec<u8>>,
     pub(crate) spare_outboxes: Vec<Outgoing>,
+    /// Until when a shard that ends waits for its errands.
+    pub(crate) errands_until_ns: Option<u64>,
     work: usize,
 }
 
@@ -94,6 +100,7 @@ impl<W: World> Shard<W> {
             queues_max: crate::limits::QUEUES_MAX,
             leases_max: crate::limits::LEASES_MAX,
             waits_max: crate::limits::WAITS_MAX,
+            seed: config.seed,
         });
         let performer = Performer::new(config.shard, store, stats, config.auto_declare);
         let mut shard = Self {
@@ -105,16 +112,18 @@ impl<W: World> Shard<W> {
             timers: Wheel::new(),
             performer,
             handoffs,
+            errands: Errands::default(),
             lanes: Lanes::default(),
             replying: Vec::new(),
             rearming: Vec::new(),
             stalled: VecDeque::new(),
             spare_inboxes: Vec::new(),
             spare_outboxes: Vec::new(),
+            errands_until_ns: None,
             work: 0,
             config,
         };
-        shard.performer.now_ns = shard.world.now_ns();
+        shard.performer.now = read_clocks(&mut shard.world);
         shard
     }
 
@@ -122,13 +131,14 @@ impl<W: World> Shard<W> {
     pub fn turn(&mut self) -> Turn {
         self.work = 0;
         self.serve_lanes(); //    threads of this process: they wait in nanoseconds, not for a clock
-        self.performer.now_ns = self.world.now_ns();
+        self.performer.now = read_clocks(&mut self.world);
         self.reap(); //           completions are recorded
         self.accept(); //         listening sockets become connections, here or on another shard
         self.receive(); //        bytes become frames, frames outcomes or handoffs
         self.take_arrivals(); //  what other shards handed over
         self.expire(); //         leases, waits and deadlines that have run out
         self.answer(); //         waiting takes that can be answered now
+        self.run_errands(); //    requests of several shards go on, and home
         self.resume(); //         connections whose obstacle is gone
         self.performer.journal.commit(); // the mark that replies wait for
         self.reply(); //          one send a connection
@@ -143,7 +153,7 @@ impl<W: World> Shard<W> {
         if self.work == 0 {
             return Turn::Idle;
         }
-        let took_ns = self.world.now_ns() - self.performer.now_ns;
+        let took_ns = self.world.now_ns() - self.performer.now.ns;
         self.performer.stats().longest_turn_ns.raise(took_ns);
         Turn::Worked
     }
@@ -163,10 +173,10 @@ impl<W: World> Shard<W> {
     }
 
     fn expire(&mut self) {
-        let now_ns = self.performer.now_ns;
-        self.performer.store.expire(now_ns);
+        let now = self.performer.now;
+        self.performer.store.expire(now);
         let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some(timer) = self.timers.expire(now_ns, &mut budget) {
+        while let Some(timer) = self.timers.expire(now.ns, &mut budget) {
             self.worked(1);
             self.timer_fired(timer);
         }
@@ -202,11 +212,12 @@ impl<W: World> Shard<W> {
             || self.handoffs.has_arrivals()
             || self.handoffs.has_unsent()
             || self.lanes.have_arrivals()
+            || self.errands.have_work(self.performer.journal.committed())
     }
 
     /// The monotonic clock as this turn read it.
     pub fn now_ns(&self) -> u64 {
-        self.performer.now_ns
+        self.performer.now.ns
     }
 
     /// When the next timer runs out, on the world's clock.
@@ -215,13 +226,14 @@ impl<W: World> Shard<W> {
             self.performer.store.next_deadline(),
             self.timers.next_deadline(),
             self.listeners.retry_at(),
+            self.errands_until_ns.filter(|at| !self.errands.is_empty() && *at > self.now_ns()),
         ];
         deadlines.into_iter().flatten().min()
     }
 
     /// Messages that would be lost if the shard stopped now.
     pub fn messages(&self) -> u64 {
-        self.performer.store.ready() + self.performer.store.leased()
+        self.performer.store.messages()
     }
 
     /// How far the shard's end has come.
@@ -243,4 +255,8 @@ impl<W: World> Shard<W> {
     pub fn store(&mut self) -> &mut Store {
         &mut self.performer.store
     }
+}
+
+fn read_clocks(world: &mut impl World) -> Now {
+    Now { ns: world.now_ns(), wall_ms: world.wall_ms() }
 }

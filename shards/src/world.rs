@@ -9,6 +9,23 @@
 pub use crate::machine::memory::{PinnedSlice, SegmentMemory};
 pub use crate::machine::wheel::{TimerId, Wheel};
 
+/// The two clocks of a turn, read once at its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Now {
+    /// Nanoseconds of a clock that never goes back.
+    pub ns: u64,
+    /// Milliseconds since 1970-01-01 UTC, by the host's clock: may jump either way when it is set.
+    pub wall_ms: u64,
+}
+
+impl Now {
+    /// Milliseconds of the clock that never goes back.
+    #[inline]
+    pub fn ms(self) -> u64 {
+        self.ns / 1_000_000
+    }
+}
+
 /// Names an operation under way: what for, which slot, and which of the slot's successive owners.
 ///
 /// Layout: 8 bits of purpose, 24 of generation, 32 of slot. A completion whose generation is not
@@ -190,6 +207,9 @@ pub trait World {
 
     /// Nanoseconds of a clock that never goes back. Read once a turn.
     fn now_ns(&mut self) -> u64;
+
+    /// Milliseconds since 1970-01-01 UTC by the host's clock, which may jump. Read once a turn.
+    fn wall_ms(&mut self) -> u64;
 
     /// Nanoseconds of CPU time that this shard's thread has used; read now and then for statistics.
     fn cpu_ns(&mut self) -> u64;

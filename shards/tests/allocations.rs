@@ -6,9 +6,10 @@
 
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::request::{Range, Take, encode_settle};
+use ringway_protocol::request::{Put, Range, Take, encode_settle};
 use ringway_protocol::{
-    Frame, HEADER_BYTES, Kind, LeaseId, QueueId, Records, Reply, Request, Split, frame, record,
+    Frame, GroupId, HEADER_BYTES, Kind, LeaseId, QueueId, Records, Reply, Request, Split, frame,
+    record,
 };
 use ringway_shards::plane::{Plane, PlaneConfig};
 use ringway_shards::stats::ShardStats;
@@ -107,13 +108,14 @@ impl Peer {
         let mut records = Vec::new();
         (0..self.batch).for_each(|_| record::write(&mut records, &[], &[7; 100]));
         let records = Records::parse(&records, self.batch).expect("valid records");
-        Request::Put { queue, records }.encode(0, 2, &mut self.requests);
+        Request::Put(Put::new(queue, records)).encode(0, 2, &mut self.requests);
         let take = Take {
             queue,
             messages_max: self.batch,
             bytes_max: 0,
             wait_ms: 0,
             lease_ms: 0,
+            group: GroupId::DEFAULT,
             acknowledged: false,
         };
         Request::Take(take).encode(0, 3, &mut self.requests);
@@ -133,7 +135,7 @@ impl Peer {
                 other => panic!("{other:?}"),
             });
         }
-        self.read(|reply| assert!(matches!(reply, Reply::Put { .. }), "{reply:?}"));
+        self.read(|reply| assert!(matches!(reply, Reply::Put(_)), "{reply:?}"));
         let lease = self.read(|reply| match reply {
             Reply::Delivery(delivery) => {
                 assert_eq!(delivery.count(), batch);

@@ -2,9 +2,10 @@
 
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::request::{Range, Take, encode_settle};
+use ringway_protocol::request::{Put, Range, Take, encode_settle};
 use ringway_protocol::{
-    Code, Frame, HEADER_BYTES, Kind, QueueId, Records, Reply, Request, Split, frame, record,
+    Code, Frame, GroupId, HEADER_BYTES, Kind, QueueId, Records, Reply, Request, Split, frame,
+    record,
 };
 use ringway_shards::plane::{Plane, PlaneConfig};
 use std::io::{Read, Write};
@@ -69,8 +70,8 @@ impl Peer {
         let mut bytes = Vec::new();
         payloads.iter().for_each(|payload| record::write(&mut bytes, &[], payload));
         let records = Records::parse(&bytes, payloads.len() as u32).expect("valid records");
-        self.ask(Request::Put { queue, records }, |reply| match reply {
-            Reply::Put { first_sequence, .. } => first_sequence,
+        self.ask(Request::Put(Put::new(queue, records)), |reply| match reply {
+            Reply::Put(receipt) => receipt.first_sequence,
             other => panic!("{other:?}"),
         })
     }
@@ -83,6 +84,7 @@ fn take(queue: QueueId, messages_max: u32, wait_ms: u32) -> Request<'static> {
         bytes_max: 0,
         wait_ms,
         lease_ms: 0,
+        group: GroupId::DEFAULT,
         acknowledged: false,
     })
 }
@@ -179,6 +181,7 @@ fn a_lease_expires_on_time_on_a_parked_server() {
             bytes_max: 0,
             wait_ms,
             lease_ms,
+            group: GroupId::DEFAULT,
             acknowledged: false,
         })
     };

@@ -4,12 +4,12 @@
 mod support;
 
 use ringway_protocol::request::Take;
-use ringway_protocol::{FullPolicy, LeaseId, QueueId, QueueOptions, Records};
+use ringway_protocol::{FullPolicy, GroupId, LeaseId, QueueId, QueueOptions, Records};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Store, StoreConfig, Taken};
 use ringway_shards::world::PinnedSlice;
 
-use self::support::{figure, record_of, settle};
+use self::support::{at, figure, record_of, settle};
 
 fn store() -> Store {
     Store::new(StoreConfig {
@@ -18,17 +18,26 @@ fn store() -> Store {
         queues_max: 100,
         leases_max: 100_000,
         waits_max: 1_000,
+        seed: 1,
     })
 }
 
 fn put(store: &mut Store, queue: QueueId, payloads: &[Vec<u8>]) -> bool {
     let bytes = payloads.iter().flat_map(|payload| record_of(payload)).collect::<Vec<_>>();
     let records = Records::parse(&bytes, payloads.len() as u32).unwrap();
-    store.put(queue, records).is_ok()
+    support::put(store, queue, records, at(0)).is_ok()
 }
 
 fn take_of(queue: QueueId, messages_max: u32) -> Take {
-    Take { queue, messages_max, bytes_max: 0, wait_ms: 0, lease_ms: 0, acknowledged: false }
+    Take {
+        queue,
+        messages_max,
+        bytes_max: 0,
+        wait_ms: 0,
+        lease_ms: 0,
+        group: GroupId::DEFAULT,
+        acknowledged: false,
+    }
 }
 
 /// Takes messages and keeps their slices as a send would, with what they must go on saying.
@@ -38,7 +47,7 @@ fn pins(
     messages: u32,
 ) -> (LeaseId, Vec<(PinnedSlice, Vec<u8>)>) {
     let mut taken = Taken::new();
-    store.take(&take_of(queue, messages), 0, &mut taken).unwrap();
+    store.take(&take_of(queue, messages), at(0), &mut taken).unwrap();
     let pins = taken.runs.drain(..).map(|run| (run.slice.clone(), run.slice.to_vec())).collect();
     (taken.lease, pins)
 }
@@ -59,7 +68,7 @@ fn check_pins(options: QueueOptions, happen: impl FnOnce(&mut Store, QueueId, Le
     let (other, _) = store.declare("other", None).unwrap();
     for number in 0..400 {
         assert!(put(&mut store, other, &[payload(200 + number % 50)]));
-        if store.stat(queue).is_ok() {
+        if store.stat(queue, at(0)).is_ok() {
             put(&mut store, queue, &[payload(100)]);
         }
     }
@@ -70,7 +79,7 @@ fn check_pins(options: QueueOptions, happen: impl FnOnce(&mut Store, QueueId, Le
 
 fn ack(store: &mut Store, queue: QueueId, lease: LeaseId, ranges: &[(u32, u32)]) {
     let (mut frame, mut verdicts) = (Vec::new(), Vec::new());
-    store.ack(&settle(queue, lease, ranges, &mut frame), &mut verdicts).unwrap();
+    store.ack(&settle(queue, lease, ranges, &mut frame), at(0), &mut verdicts).unwrap();
     assert!(verdicts.is_empty());
 }
 
@@ -83,7 +92,7 @@ fn a_pinned_slice_survives_acknowledgement() {
 fn a_pinned_slice_survives_purge_and_expiry() {
     check_pins(QueueOptions::default(), |store, queue, _| {
         store.purge(queue).unwrap();
-        store.expire(31_000_000_000);
+        store.expire(at(31_000_000_000));
         assert_eq!(store.purge(queue), Ok(60));
     });
 }
@@ -107,7 +116,7 @@ fn a_pinned_slice_survives_drop_oldest() {
         for number in 0..100 {
             assert!(put(store, queue, &[vec![number; 1_000]]));
         }
-        assert_eq!(figure(&store.stat(queue).unwrap(), "dropped"), 100);
+        assert_eq!(figure(&store.stat(queue, at(0)).unwrap(), "dropped"), 100);
     });
 }
 
@@ -120,11 +129,11 @@ fn memory_goes_back_once_no_send_refers_to_it() {
     }
     let (lease, pins) = pins(&mut store, queue, 100);
     ack(&mut store, queue, lease, &[(0, 100)]);
-    let held = |store: &Store| figure(&store.stat(queue).unwrap(), "held_bytes");
-    (0..50).for_each(|_| store.expire(0));
+    let held = |store: &Store| figure(&store.stat(queue, at(0)).unwrap(), "held_bytes");
+    (0..50).for_each(|_| store.expire(at(0)));
     assert!(held(&store) >= 100_000, "what a send refers to is held, and counted");
     drop(pins);
-    (0..50).for_each(|_| store.expire(0));
+    (0..50).for_each(|_| store.expire(at(0)));
     assert_eq!(held(&store), 0);
 }
 
@@ -142,52 +151,54 @@ fn day(
     let now_ns = hour * 1_000_000;
     let origin = |peer| Origin { shard: 0, peer, stream: 0, request: 0 };
     for peer in 0..8 {
-        store.wait(&Take { wait_ms: 1, ..take_of(queue, 1) }, origin(peer), now_ns).unwrap();
+        store.wait(&Take { wait_ms: 1, ..take_of(queue, 1) }, origin(peer), at(now_ns)).unwrap();
     }
     for _ in 0..4 {
-        store.put(queue, *one).unwrap();
+        support::put(store, queue, *one, at(now_ns)).unwrap();
     }
-    while let Some(answer) = store.next_answer(now_ns, taken) {
+    while let Some(answer) = store.next_answer(at(now_ns), taken) {
         taken.runs.clear();
         let settle = ringway_protocol::request::Settle { lease: taken.lease, ..*whole };
         assert!(answer.outcome.is_ok() && taken.count <= 1);
-        store.ack(&settle, &mut verdicts).unwrap();
+        store.ack(&settle, at(now_ns), &mut verdicts).unwrap();
     }
     store.forget(0, 7);
     for _ in 0..12 {
-        store.put(queue, *many).unwrap();
+        support::put(store, queue, *many, at(now_ns)).unwrap();
     }
     for _ in 0..12 {
-        store.take(&take_of(queue, 100), now_ns, taken).unwrap();
+        store.take(&take_of(queue, 100), at(now_ns), taken).unwrap();
         taken.runs.clear();
         for (settle, nack) in [(parts, false), (rest, true)] {
             let settle = ringway_protocol::request::Settle { lease: taken.lease, ..*settle };
             let outcome = match nack {
-                true => store.nack(&settle, &mut verdicts),
-                false => store.ack(&settle, &mut verdicts),
+                true => store.nack(&settle, at(now_ns), &mut verdicts),
+                false => store.ack(&settle, at(now_ns), &mut verdicts),
             };
             outcome.unwrap();
         }
     }
     // A send refers to what was taken until after it was acknowledged and the next batches came.
     for _ in 0..12 {
-        store.put(queue, *many).unwrap();
-        store.take(&take_of(queue, 100), now_ns, sending).unwrap();
+        support::put(store, queue, *many, at(now_ns)).unwrap();
+        store.take(&take_of(queue, 100), at(now_ns), sending).unwrap();
         let settle = ringway_protocol::request::Settle { lease: sending.lease, ..*all };
-        store.ack(&settle, &mut verdicts).unwrap();
-        store.put(queue, *many).unwrap();
-        store.expire(now_ns);
+        store.ack(&settle, at(now_ns), &mut verdicts).unwrap();
+        support::put(store, queue, *many, at(now_ns)).unwrap();
+        store.expire(at(now_ns));
         sending.clear();
     }
     // What was given back, and half of it runs out of its lease.
-    store.take(&Take { lease_ms: 1, ..take_of(queue, 50) }, now_ns, taken).unwrap();
-    store.expire(now_ns + 3_000_000);
-    while store.ready() > 0 {
-        store.take(&Take { acknowledged: true, ..take_of(queue, 4_096) }, now_ns, taken).unwrap();
+    store.take(&Take { lease_ms: 1, ..take_of(queue, 50) }, at(now_ns), taken).unwrap();
+    store.expire(at(now_ns + 3_000_000));
+    while store.ready_and_leased().0 > 0 {
+        store
+            .take(&Take { acknowledged: true, ..take_of(queue, 4_096) }, at(now_ns), taken)
+            .unwrap();
         taken.runs.clear();
     }
-    while store.next_answer(now_ns, taken).is_some() {}
-    store.expire(now_ns + 5_000_000);
+    while store.next_answer(at(now_ns), taken).is_some() {}
+    store.expire(at(now_ns + 5_000_000));
 }
 
 struct Requests<'a> {
@@ -208,7 +219,7 @@ fn the_steady_state_allocates_nothing() {
     let many = one.repeat(100);
     let mut frames = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     let [whole, all, parts, rest] = &mut frames;
-    let nobody = LeaseId::new(1, 0);
+    let nobody = LeaseId::new(1, 0, 0);
     let requests = Requests {
         one: Records::parse(&one, 1).unwrap(),
         many: Records::parse(&many, 100).unwrap(),

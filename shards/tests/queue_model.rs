@@ -5,10 +5,10 @@ mod support;
 
 use proptest::prelude::*;
 use ringway_protocol::request::Take;
-use ringway_protocol::{FullPolicy, QueueOptions};
+use ringway_protocol::{FullPolicy, GroupId, QueueOptions};
 
-use self::support::figure;
 use self::support::pair::Pair;
+use self::support::{at, figure};
 
 const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];
 
@@ -81,14 +81,16 @@ fn run(pair: &mut Pair, op: Op) {
         Op::Take { name, messages, bytes, lease_ms, acknowledged, pin } => {
             let queue = pair.queue(NAMES[name]);
             let (messages_max, bytes_max) = (messages, bytes);
-            let take = Take { queue, messages_max, bytes_max, wait_ms: 0, lease_ms, acknowledged };
+            let (wait_ms, group) = (0, GroupId::DEFAULT);
+            let take =
+                Take { queue, messages_max, bytes_max, wait_ms, lease_ms, group, acknowledged };
             pair.take(&take, pin);
         }
         Op::Wait { name, messages, wait_ms, asker, acknowledged } => {
             let queue = pair.queue(NAMES[name]);
-            let (messages_max, lease_ms) = (messages, 50 * messages);
+            let (messages_max, lease_ms, group) = (messages, 50 * messages, GroupId::DEFAULT);
             pair.wait(
-                Take { queue, messages_max, bytes_max: 0, wait_ms, lease_ms, acknowledged },
+                Take { queue, messages_max, bytes_max: 0, wait_ms, lease_ms, group, acknowledged },
                 asker,
             );
         }
@@ -166,6 +168,7 @@ proptest! {
         let queue = pair.queue("a");
         let take = |(messages_max, bytes_max)| Take {
             queue,
+            group: GroupId::DEFAULT,
             messages_max,
             bytes_max,
             wait_ms: 0,
@@ -175,7 +178,7 @@ proptest! {
         for round in 0..4 {
             let first = pair.leases();
             for limits in takes.iter().cycle() {
-                if pair.store.ready() == 0 {
+                if pair.store.ready_and_leased().0 == 0 {
                     break;
                 }
                 pair.take(&take(*limits), false);
@@ -190,7 +193,7 @@ proptest! {
                 }
                 if back % 16 == 0 {
                     pair.compare();
-                    let row = pair.store.stat(queue).unwrap();
+                    let row = pair.store.stat(queue, at(0)).unwrap();
                     let (held, live) = (figure(&row, "held_bytes"), figure(&row, "live_bytes"));
                     let segments = 3 * (128 << 10);
                     prop_assert!(2 * held <= 3 * live + 2 * segments, "{held} held for {live}");
@@ -199,12 +202,12 @@ proptest! {
             pair.pass(31_000);
             pair.compare();
         }
-        while pair.store.ready() > 0 {
+        while pair.store.ready_and_leased().0 > 0 {
             pair.take(&Take { acknowledged: true, ..take((4_096, 0)) }, false);
         }
         // Dead segments go back a few a turn, once nothing refers to them.
         (0..20).for_each(|_| pair.pass(0));
-        let held = figure(&pair.store.stat(queue).unwrap(), "held_bytes");
+        let held = figure(&pair.store.stat(queue, at(0)).unwrap(), "held_bytes");
         prop_assert_eq!(held, 0, "an empty queue holds nothing");
     }
 }

@@ -68,7 +68,7 @@ impl DeclareArguments {
             wait_max_ms: self.wait_max.map_or(base.wait_max_ms, Span::ms),
             deliveries_max: self.deliveries_max.unwrap_or(base.deliveries_max),
             full_policy: self.when_full.map_or(base.full_policy, FullPolicy::from),
-            level: base.level,
+            ..base
         };
         let said = self.messages_max.is_some()
             || self.bytes_max.is_some()

@@ -166,6 +166,7 @@ fn attribute(attribute: Attribute<'_>) -> (String, Value) {
         Attribute::Key(key) => bytes_field("key", key),
         Attribute::DelayMs(delay) => ("delay_ms".to_owned(), delay.into()),
         Attribute::TimeToLiveMs(time) => ("time_to_live_ms".to_owned(), time.into()),
+        Attribute::AtMs(time) => ("at_ms".to_owned(), time.into()),
         Attribute::Priority(band) => ("priority".to_owned(), band.into()),
         Attribute::DeduplicationId(id) => bytes_field("deduplication_id", id),
         Attribute::Header { name, value } => bytes_field(&format!("header:{name}"), value),

@@ -14,6 +14,7 @@ use ringway_protocol::greeting::Welcome;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::name::shard_of;
 use ringway_protocol::reply::{self, ListEntry, Run, Settlement};
+use ringway_protocol::request::Put;
 use ringway_protocol::{
     Code, FullPolicy, LeaseId, Level, QueueId, QueueOptions, Rejection, Request, record,
 };
@@ -183,7 +184,7 @@ fn carry_out(
             let id = *plane.names.get(name).ok_or(absent)?;
             reply::number(out, Kind::Open, to, id);
         }
-        Request::Put { queue, records } => {
+        Request::Put(Put { queue, records, .. }) => {
             plane.puts += 1;
             if behaviour.refuse_every.is_some_and(|every| plane.puts.is_multiple_of(every)) {
                 return Err(Rejection::new(Code::QueueFull, "the queue is full"));
@@ -254,6 +255,7 @@ fn carry_out(
         }
         Request::Ping => frame::write(out, ok(Kind::Ping), |_| ()),
         Request::Echo(body) => frame::write(out, ok(Kind::Echo), |out| out.extend_from_slice(body)),
+        _ => return Err(Rejection::new(Code::Unsupported, "the stand-in does not do that")),
     }
     Ok(())
 }
@@ -284,7 +286,7 @@ impl Plane {
         if count > 0 && !take.acknowledged {
             self.counter += 1;
             queue.leased += count as u64;
-            lease = LeaseId::new(self.counter, 0);
+            lease = LeaseId::new(self.counter, 0, 0);
             self.leases.insert(lease.0, (queue.id.0, count as u32));
         }
         let runs = taken.iter().map(|(sequence, _)| Run {
@@ -293,7 +295,7 @@ impl Plane {
             deliveries: 1,
         });
         frame::write(out, header, |out| {
-            reply::delivery_prefix(out, (lease, queue.options.lease_ms), count as u32, runs);
+            reply::delivery_prefix(out, (lease, queue.options.lease_ms), (count as u32, 0), runs);
             taken.iter().for_each(|(_, record)| out.extend_from_slice(record));
         });
         Some(())

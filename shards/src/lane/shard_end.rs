@@ -7,7 +7,7 @@ use crate::path::perform::Performer;
 use crate::shard::Shard;
 use crate::world::World;
 use ringway_protocol::request::Take;
-use ringway_protocol::{QueueId, Records, Rejection};
+use ringway_protocol::{GroupId, QueueId, Records, Rejection};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -159,7 +159,7 @@ fn perform(performer: &mut Performer, request: LaneRequest) -> Option<LaneReply>
                 .unwrap_or_else(|(why, buffer)| refuse(performer, why, buffer))
         }
         LaneRequest::Declare { name, options } => {
-            let declared = performer.store.declare(&name, options);
+            let declared = performer.declare(&name, options);
             match declared {
                 Ok((queue, _)) => LaneReply::Declared(queue),
                 Err(why) => refuse(performer, why, Vec::new()),
@@ -196,6 +196,7 @@ fn dequeue(
         bytes_max: TAKE_BYTES_DEFAULT as u32,
         wait_ms: 0,
         lease_ms: 0,
+        group: GroupId::DEFAULT,
         acknowledged: true,
     };
     match performer.dequeue(&take) {

@@ -240,6 +240,11 @@ impl World for LinuxWorld {
         clock::monotonic_ns()
     }
 
+    #[inline]
+    fn wall_ms(&mut self) -> u64 {
+        clock::wall_ns() / 1_000_000
+    }
+
     fn cpu_ns(&mut self) -> u64 {
         clock::thread_cpu_ns()
     }

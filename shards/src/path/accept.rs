@@ -54,7 +54,7 @@ impl<W: World> Shard<W> {
             if completion.token.purpose() != Some(Purpose::Accept) {
                 continue;
             }
-            let now_ns = self.performer.now_ns;
+            let now_ns = self.performer.now.ns;
             let number = completion.token.slot();
             let known = self.listeners.listeners.iter_mut().find(|known| known.listener == number);
             let listener = known.expect("only known listeners are accepted on");
@@ -82,7 +82,7 @@ impl<W: World> Shard<W> {
             return;
         }
         for listener in &mut self.listeners.listeners {
-            if listener.retry_at.is_some_and(|retry_at| retry_at <= self.performer.now_ns) {
+            if listener.retry_at.is_some_and(|retry_at| retry_at <= self.performer.now.ns) {
                 listener.retry_at = None;
             }
             if !listener.armed && listener.retry_at.is_none() {
@@ -136,6 +136,6 @@ impl<W: World> Shard<W> {
     /// Arms a timer for the connection in a slot.
     pub(crate) fn watch(&mut self, slot: u32, watch: Watch, after_ns: u64) {
         let timer = ConnectionTimer { peer: self.connections.peer(slot), watch };
-        self.timers.arm(self.performer.now_ns + after_ns, timer);
+        self.timers.arm(self.performer.now.ns + after_ns, timer);
     }
 }

@@ -2,17 +2,21 @@
 
 mod administer;
 mod answers;
+mod give;
+mod transfer;
+mod unsupported;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
+use crate::path::bindings::Bindings;
 use crate::path::journal::Journal;
 use crate::path::origin::Origin;
-use crate::path::queue::{Store, Taken};
+use crate::path::queue::{Admission, Store, Stored, Taken};
 use crate::path::reply as write;
 use crate::stats::ShardStats;
-use crate::world::Outgoing;
+use crate::world::{Now, Outgoing};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::reply::{self, RangeVerdict};
-use ringway_protocol::request::{Settle, Take};
+use ringway_protocol::request::{Put, Settle, Take};
 use ringway_protocol::{Code, Frame, Kind, Level, QueueId, Records, Rejection, Request};
 use std::sync::Arc;
 
@@ -22,17 +26,20 @@ pub struct Performer {
     pub shard: usize,
     /// The queues that live here.
     pub store: Store,
+    /// Which queues published names reach, of the whole plane.
+    pub bindings: Bindings,
     /// What replies wait for.
     pub journal: Journal,
     /// The figures of every shard; this one writes its own.
     pub stats: Arc<[ShardStats]>,
-    /// The clock, read once a turn.
-    pub now_ns: u64,
+    /// The clocks, read once a turn.
+    pub now: Now,
     /// Whether opening a queue that does not exist makes it.
     pub auto_declare: bool,
     /// Whether puts are refused because the plane is going down.
     pub draining: bool,
     taken: Taken,
+    stored: Stored,
     verdicts: Vec<RangeVerdict>,
 }
 
@@ -82,12 +89,14 @@ impl Performer {
         Self {
             shard,
             store,
+            bindings: Bindings::default(),
             journal: Journal::default(),
             stats,
-            now_ns: 0,
+            now: Now::default(),
             auto_declare,
             draining: false,
             taken: Taken::default(),
+            stored: Stored::new(),
             verdicts: Vec::new(),
         }
     }
@@ -103,10 +112,11 @@ impl Performer {
     pub fn perform(&mut self, asker: Asker, frame: Frame<'_>, out: &mut Outgoing) -> Performed {
         self.stats().requests.add(1);
         let performed = match Request::decode(frame) {
-            Ok(Request::Put { queue, records }) => self.put(asker, queue, records, out),
+            Ok(Request::Put(put)) => self.put(asker, &put, out),
             Ok(Request::Take(take)) => self.take(asker, &take, out),
             Ok(Request::Ack(settle)) => self.settle(asker, Kind::Ack, &settle, out),
             Ok(Request::Nack(settle)) => self.settle(asker, Kind::Nack, &settle, out),
+            Ok(Request::Transfer(transfer)) => self.transfer(asker, &transfer, out),
             Ok(request) => self.administer(asker, request, out),
             Err(rejection) => Err(rejection),
         };
@@ -138,25 +148,38 @@ impl Performer {
     fn put(
         &mut self,
         asker: Asker,
-        queue: QueueId,
-        records: Records<'_>,
+        put: &Put<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        let first_sequence = self.enqueue(queue, records)?;
-        reply::put(&mut out.bytes, asker.ids(), first_sequence, records.count(), Level::Memory);
+        self.admit(put, asker.origin)?;
+        let (ids, level) = (asker.ids(), Level::Memory);
+        if self.stored.is_plain() {
+            let first_sequence = self.stored.first_sequence();
+            reply::put(&mut out.bytes, ids, first_sequence, put.records.count(), level);
+        } else {
+            reply::receipt(&mut out.bytes, ids, &self.stored.receipt(level));
+        }
         Ok(Performed::Answered)
+    }
+
+    /// Puts a batch into a queue of this shard; `stored` says where it went.
+    #[inline]
+    fn admit(&mut self, put: &Put<'_>, origin: Origin) -> Result<Admission, Rejection> {
+        if self.draining {
+            return Err(Rejection::new(Code::Draining, "the server is going down"));
+        }
+        let admission = self.store.put(put, origin, self.now, &mut self.stored)?;
+        self.journal.append();
+        self.stats().puts.add(self.stored.new_messages());
+        Ok(admission)
     }
 
     /// Adds a batch to a queue of this shard; returns the sequence of its first message.
     #[inline]
     pub fn enqueue(&mut self, queue: QueueId, records: Records<'_>) -> Result<u64, Rejection> {
-        if self.draining {
-            return Err(Rejection::new(Code::Draining, "the server is going down"));
-        }
-        let first_sequence = self.store.put(queue, records)?;
-        self.journal.append();
-        self.stats().puts.add(u64::from(records.count()));
-        Ok(first_sequence)
+        let nobody = Origin { shard: self.shard as u8, peer: 0, stream: 0, request: 0 };
+        self.admit(&Put::new(queue, records), nobody)?;
+        Ok(self.stored.first_sequence())
     }
 
     #[inline]
@@ -166,7 +189,7 @@ impl Performer {
         take: &Take,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        self.store.take(take, self.now_ns, &mut self.taken)?;
+        self.store.take(take, self.now, &mut self.taken)?;
         if self.taken.count == 0 && take.wait_ms > 0 {
             let promised = promised_bytes(take);
             if promised > asker.wait_bytes {
@@ -175,7 +198,7 @@ impl Performer {
                     "the waiting takes of this connection ask for more than 8 MiB together",
                 ));
             }
-            self.store.wait(take, asker.origin, self.now_ns)?;
+            self.store.wait(take, asker.origin, self.now)?;
             return Ok(Performed::Waiting(promised));
         }
         Ok(self.deliver(asker, take.queue, out))
@@ -194,7 +217,7 @@ impl Performer {
 
     /// Takes for good, for lanes; the runs are in `taken` until it is cleared.
     pub fn dequeue(&mut self, take: &Take) -> Result<&mut Taken, Rejection> {
-        self.store.take(take, self.now_ns, &mut self.taken)?;
+        self.store.take(take, self.now, &mut self.taken)?;
         if self.taken.count > 0 {
             self.journal.append();
             self.stats().takes.add(u64::from(self.taken.count));
@@ -210,11 +233,12 @@ impl Performer {
         settle: &Settle<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
+        unsupported::delay(settle)?;
         self.verdicts.clear();
         let settlement = if kind == Kind::Ack {
-            self.store.ack(settle, &mut self.verdicts)?
+            self.store.ack(settle, self.now, &mut self.verdicts)?
         } else {
-            self.store.nack(settle, &mut self.verdicts)?
+            self.store.nack(settle, self.now, &mut self.verdicts)?
         };
         if settlement.settled > 0 {
             self.journal.append();

@@ -31,7 +31,12 @@ pub fn delivery(
     out.bytes.reserve(HEADER_BYTES + DELIVERY_BYTES + taken.runs.len() * RUN_BYTES);
     out.bytes.extend_from_slice(&header.encode());
     let runs = taken.runs.iter().map(|run| run.run);
-    delivery_prefix(&mut out.bytes, (taken.lease, taken.lease_ms), taken.count, runs);
+    delivery_prefix(
+        &mut out.bytes,
+        (taken.lease, taken.lease_ms),
+        (taken.count, taken.dropped),
+        runs,
+    );
     for run in taken.runs.drain(..) {
         // A pin splits the copied bytes in two: each costs up to two slices of the send.
         let room = 2 * out.pins.len() + 3 < SLICES_PER_SEND_MAX;

@@ -25,7 +25,6 @@ fn nonsense(queue: QueueId) -> Vec<(String, Vec<u8>, Code)> {
             Some(Kind::Open | Kind::Ping | Kind::Echo) => continue,
             Some(Kind::Goodbye) => Code::UnknownKind,
             Some(_) => Code::Malformed,
-            None if kind == 15 => Code::Unsupported,
             None => Code::UnknownKind,
         };
         case(format!("kind {kind} without a body"), header(kind, 0).encode().to_vec(), code);

@@ -4,9 +4,10 @@ use crate::process::PATIENCE;
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::name::shard_of;
-use ringway_protocol::request::Take;
+use ringway_protocol::request::{Put, Take};
 use ringway_protocol::{
-    Code, Frame, HEADER_BYTES, Header, Kind, QueueId, Records, Reply, Request, Split, frame, record,
+    Code, Frame, GroupId, HEADER_BYTES, Header, Kind, QueueId, Records, Reply, Request, Split,
+    frame, record,
 };
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -66,12 +67,20 @@ pub fn put_of(queue: QueueId, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     record::write(&mut bytes, &[], payload);
     let records = Records::parse(&bytes, 1).expect("valid records");
-    encoded(Request::Put { queue, records }, 2)
+    encoded(Request::Put(Put::new(queue, records)), 2)
 }
 
 /// A take of one message.
 pub fn take_of(queue: QueueId, wait_ms: u32, lease_ms: u32) -> Take {
-    Take { queue, messages_max: 1, bytes_max: 1024, wait_ms, lease_ms, acknowledged: false }
+    Take {
+        queue,
+        messages_max: 1,
+        bytes_max: 1024,
+        wait_ms,
+        lease_ms,
+        group: GroupId::DEFAULT,
+        acknowledged: false,
+    }
 }
 
 impl Peer {
@@ -152,7 +161,7 @@ impl Peer {
     pub fn put(&mut self, queue: QueueId, payload: &[u8]) {
         self.say(&put_of(queue, payload));
         let reply = self.next().expect("a reply");
-        assert!(matches!(reply.reply(), Reply::Put { .. }), "{reply:?}");
+        assert!(matches!(reply.reply(), Reply::Put(_)), "{reply:?}");
     }
 
     /// Takes up to so many messages for good and returns how many came.

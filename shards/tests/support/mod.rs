@@ -6,8 +6,32 @@ pub mod pair;
 pub mod script;
 
 use ringway_protocol::reply::QUEUE_COLUMNS;
-use ringway_protocol::request::{Range, Settle, encode_settle};
-use ringway_protocol::{Frame, Kind, LeaseId, QueueId, Record, Request, Split, frame, record};
+use ringway_protocol::request::{Put, Range, Settle, encode_settle};
+use ringway_protocol::{
+    Frame, Kind, LeaseId, QueueId, Record, Records, Rejection, Request, Split, frame, record,
+};
+use ringway_shards::path::origin::Origin;
+use ringway_shards::path::queue::{Admission, Store, Stored};
+use ringway_shards::world::Now;
+
+/// A reading of the clocks: the wall clock began at the same time as the other.
+pub fn at(ns: u64) -> Now {
+    Now { ns, wall_ms: ns / 1_000_000 }
+}
+
+/// Puts a batch; the sequence of its first message.
+pub fn put(
+    store: &mut Store,
+    queue: QueueId,
+    records: Records<'_>,
+    now: Now,
+) -> Result<u64, Rejection> {
+    let origin = Origin { shard: 0, peer: 0, stream: 0, request: 0 };
+    let mut stored = Stored::new();
+    let admission = store.put(&Put::new(queue, records), origin, now, &mut stored)?;
+    assert_eq!(admission, Admission::Stored);
+    Ok(stored.first_sequence())
+}
 
 /// A record without attributes.
 pub fn record_of(payload: &[u8]) -> Vec<u8> {

@@ -18,11 +18,14 @@
 
 use ringway_protocol::reply::{Settlement, Verdict};
 use ringway_protocol::request::Take;
-use ringway_protocol::{Attribute, FullPolicy, LeaseId, QueueId, QueueOptions, Records, Rejection};
+use ringway_protocol::{
+    Attribute, FullPolicy, GroupId, LeaseId, QueueId, QueueOptions, Records, Rejection,
+};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Store, StoreConfig, Taken};
+use ringway_shards::world::Now;
 
-use super::{figure, record_of, records_in, settle};
+use super::{at, figure, put, record_of, records_in, settle};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -62,6 +65,7 @@ impl Script {
                 queues_max: 6,
                 leases_max: 4,
                 waits_max: 4,
+                seed: 1,
             }),
             now_ns: 0,
             leases: Vec::new(),
@@ -97,7 +101,7 @@ impl Script {
             }
             "at" => {
                 self.now_ns = words.plain[0].parse::<u64>().expect("milliseconds") * NS_PER_MS;
-                self.store.expire(self.now_ns);
+                self.store.expire(self.now());
                 Ok("ok".into())
             }
             "next" => Ok(match self.store.next_deadline() {
@@ -110,6 +114,10 @@ impl Script {
     }
 
     /// The id of the newest queue of a name, or one that names nothing.
+    fn now(&self) -> Now {
+        at(self.now_ns)
+    }
+
     fn queue(&self, name: &str) -> QueueId {
         let known = self.queues.iter().rev().find(|(known, _)| known == name).map(|(_, id)| *id);
         known.or(self.store.open(name).ok()).unwrap_or(QueueId::new(9, 0, 9))
@@ -125,7 +133,7 @@ impl Script {
             wait_max_ms: words.number("wait", defaults.wait_max_ms.into()) as u32,
             deliveries_max: words.number("deliveries", defaults.deliveries_max.into()) as u32,
             full_policy: if drops { FullPolicy::DropOldest } else { FullPolicy::Reject },
-            level: defaults.level,
+            ..defaults
         };
         let options = (!words.options.is_empty()).then_some(options);
         let name = long(words.plain[0]);
@@ -139,7 +147,8 @@ impl Script {
             words.plain[1..].iter().map(|word| record_of(long(word).as_bytes())).collect();
         let bytes = records.concat();
         let records = Records::parse(&bytes, records.len() as u32)?;
-        self.store.put(self.queue(words.plain[0]), records).map(|first| first.to_string())
+        let (queue, now) = (self.queue(words.plain[0]), self.now());
+        put(&mut self.store, queue, records, now).map(|first| first.to_string())
     }
 
     fn take(&mut self, words: &Words<'_>) -> Result<String, Rejection> {
@@ -149,15 +158,16 @@ impl Script {
             bytes_max: words.number("bytes", 0) as u32,
             wait_ms: words.number("wait", 0) as u32,
             lease_ms: words.number("lease", 0) as u32,
+            group: GroupId::DEFAULT,
             acknowledged: words.has("acknowledged"),
         };
-        self.store.take(&take, self.now_ns, &mut self.taken)?;
+        self.store.take(&take, self.now(), &mut self.taken)?;
         if self.taken.count > 0 || take.wait_ms == 0 {
             return Ok(self.delivery());
         }
         let asker = words.options.iter().find(|(key, _)| *key == "by").map_or("x", |(_, by)| by);
         let origin = Origin { shard: 0, peer: peer(asker), stream: 0, request: 0 };
-        self.store.wait(&take, origin, self.now_ns)?;
+        self.store.wait(&take, origin, self.now())?;
         Ok("waits".into())
     }
 
@@ -187,8 +197,8 @@ impl Script {
     fn lease(&self, word: &str) -> LeaseId {
         match word {
             "none" => LeaseId::NONE,
-            "never" => LeaseId::new(7, 99),
-            "later" => LeaseId::new(self.leases[0].generation() + 9, self.leases[0].slot()),
+            "never" => LeaseId::new(7, 0, 99),
+            "later" => LeaseId::new(self.leases[0].generation() + 9, 0, self.leases[0].slot()),
             number => self.leases[number.parse::<usize>().expect("a lease's number") - 1],
         }
     }
@@ -203,8 +213,8 @@ impl Script {
         let (mut room, mut verdicts) = (Vec::new(), Vec::new());
         let request = settle(queue, lease, &ranges, &mut room);
         let Settlement { settled, stale, unknown } = match verb {
-            "ack" => self.store.ack(&request, &mut verdicts)?,
-            _ => self.store.nack(&request, &mut verdicts)?,
+            "ack" => self.store.ack(&request, self.now(), &mut verdicts)?,
+            _ => self.store.nack(&request, self.now(), &mut verdicts)?,
         };
         let counts = [(settled, "settled"), (stale, "stale"), (unknown, "unknown")];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
@@ -231,7 +241,7 @@ impl Script {
 
     fn answers(&mut self) -> String {
         let mut answers = Vec::new();
-        while let Some(answer) = self.store.next_answer(self.now_ns, &mut self.taken) {
+        while let Some(answer) = self.store.next_answer(self.now(), &mut self.taken) {
             let asker = char::from(answer.origin.peer as u8);
             let outcome = match answer.outcome {
                 Ok(()) => self.delivery(),
@@ -244,9 +254,10 @@ impl Script {
 
     fn stat(&self, words: &Words<'_>) -> Result<String, Rejection> {
         if words.plain[0] == "all" {
-            return Ok(format!("{} ready, {} leased", self.store.ready(), self.store.leased()));
+            let (ready, leased) = self.store.ready_and_leased();
+            return Ok(format!("{ready} ready, {leased} leased"));
         }
-        let row = self.store.stat(self.queue(words.plain[0]))?;
+        let row = self.store.stat(self.queue(words.plain[0]), self.now())?;
         let figures: Vec<_> =
             words.plain[1..].iter().map(|column| figure(&row, column).to_string()).collect();
         Ok(figures.join(" "))

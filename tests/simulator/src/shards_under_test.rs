@@ -114,6 +114,7 @@ fn config(shard: usize, count: usize, listeners: usize) -> ShardConfig {
         },
         defaults: QueueOptions::default(),
         auto_declare: false,
+        seed: 1,
         greeting_ms: limits::GREETING_MS,
         frame_ms: limits::FRAME_MS,
     }

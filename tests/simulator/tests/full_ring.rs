@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ringway_protocol::name::shard_of;
+use ringway_protocol::request::Put;
 use ringway_protocol::{Reply, Request, record};
 use ringway_shards::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
 use ringway_simulator::chance::Chance;
@@ -110,7 +111,7 @@ fn who_fills_a_ring_is_stopped_and_nothing_is_dropped() {
         record::write(&mut records, &[], &payload::write(number, FILLER_BYTES));
         let records = ringway_protocol::Records::parse(&records, 1).expect("a record");
         let ask = Ask::Put { queue: queue.0, messages: vec![number] };
-        let put = Request::Put { queue, records };
+        let put = Request::Put(Put::new(queue, records));
         plane.ask(0, Asked::Put(0, vec![number]), ask, &put);
         plane.run(&[0]);
     }
@@ -130,7 +131,7 @@ fn who_fills_a_ring_is_stopped_and_nothing_is_dropped() {
     let stored: Vec<u64> = arrivals[0]
         .iter()
         .map(|arrival| match arrival.reply() {
-            Reply::Put { first_sequence, .. } => first_sequence,
+            Reply::Put(receipt) => receipt.first_sequence,
             other => panic!("a put was answered with {other:?}"),
         })
         .collect();

@@ -1,10 +1,12 @@
 //! Requests that are not a message's way: queues are made, found, listed, counted, emptied and
 //! removed.
 
-use super::{Asker, Performed, Performer};
+use super::{Asker, Performed, Performer, unsupported};
 use crate::world::Outgoing;
-use ringway_protocol::reply::{self, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
-use ringway_protocol::{Code, Header, Kind, QueueId, Rejection, Request, frame};
+use ringway_protocol::pattern::Pattern;
+use ringway_protocol::reply::{self, GROUP_COLUMNS, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
+use ringway_protocol::request::{Binding, ChangeGroup, GroupOperation};
+use ringway_protocol::{Code, Header, Kind, QueueId, QueueOptions, Rejection, Request, frame};
 
 impl Performer {
     /// The requests that are not a message's way.
@@ -18,8 +20,7 @@ impl Performer {
         let (kind, ids, out) = (request.kind(), asker.ids(), &mut out.bytes);
         match request {
             Request::Declare { name, options } => {
-                let (queue, created) = self.store.declare(name, options)?;
-                self.changed_queues();
+                let (queue, created) = self.declare(name, options)?;
                 reply::declared(out, ids, queue, created);
             }
             Request::Open { name } => {
@@ -38,8 +39,7 @@ impl Performer {
                 reply::number(out, kind, ids, removed);
             }
             Request::Delete { queue } => {
-                let removed = self.store.delete(queue)?;
-                self.changed_queues();
+                let removed = self.delete(queue)?;
                 reply::number(out, kind, ids, removed);
             }
             Request::Stat { queue } => self.stat(ids, queue, out)?,
@@ -53,12 +53,77 @@ impl Performer {
                 out.extend_from_slice(&header.encode());
                 out.extend_from_slice(body);
             }
+            Request::Bindings { cursor, limit } => self.list_bindings(ids, cursor, limit, out),
             Request::Greet(_) => return Err(Rejection::malformed("a second greeting")),
-            Request::Put { .. } | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
-                unreachable!("a message's way does not lead here")
-            }
+            Request::Put(_)
+            | Request::Take(_)
+            | Request::Ack(_)
+            | Request::Nack(_)
+            | Request::Transfer(_) => unreachable!("a message's way does not lead here"),
+            Request::Group(change) => self.change_group(ids, &change, out)?,
+            Request::Groups { queue } => self.list_groups(ids, queue, out)?,
+            _ => return Err(unsupported::REQUEST),
         }
         Ok(Performed::Answered)
+    }
+
+    /// Makes, changes or removes a group.
+    fn change_group(
+        &mut self,
+        ids: (u32, u32),
+        change: &ChangeGroup<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let ChangeGroup { queue, name, operation } = *change;
+        let (group, changed) = match operation {
+            GroupOperation::Create { start, flags } => {
+                self.store.create_group(queue, name, start, flags, self.now)?
+            }
+            GroupOperation::Alter { flags } => (self.store.alter_group(queue, name, flags)?, true),
+            GroupOperation::Delete => (self.store.delete_group(queue, name)?, true),
+        };
+        self.journal.append();
+        reply::group(out, ids, group, changed);
+        Ok(())
+    }
+
+    fn list_groups(
+        &mut self,
+        ids: (u32, u32),
+        queue: QueueId,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let (mut count, mut entries) = (0, Vec::new());
+        self.store.groups(queue, |group, flags, name, figures| {
+            count += 1;
+            reply::group_entry(&mut entries, (group, flags), name, figures);
+        })?;
+        reply::groups(out, ids, (count, GROUP_COLUMNS.len()), |out| {
+            out.extend_from_slice(&entries)
+        });
+        Ok(())
+    }
+
+    /// Makes a queue of this shard, or finds it; says whether it was made.
+    pub fn declare(
+        &mut self,
+        name: &str,
+        options: Option<QueueOptions>,
+    ) -> Result<(QueueId, bool), Rejection> {
+        if let Some(options) = &options {
+            unsupported::options(options)?;
+        }
+        let declared = self.store.declare(name, options)?;
+        self.changed_queues();
+        Ok(declared)
+    }
+
+    /// Removes a queue of this shard; returns how many messages it held. Its bindings are others'
+    /// business too.
+    pub fn delete(&mut self, queue: QueueId) -> Result<u64, Rejection> {
+        let removed = self.store.delete(queue)?;
+        self.changed_queues();
+        Ok(removed)
     }
 
     fn changed_queues(&mut self) {
@@ -74,7 +139,7 @@ impl Performer {
     ) -> Result<(), Rejection> {
         let header = Header::reply(Kind::Stat, Code::Ok, ids.0, ids.1);
         let (columns, rows) = match queue {
-            Some(queue) => (QUEUE_COLUMNS.len(), vec![self.store.stat(queue)?.to_vec()]),
+            Some(queue) => (QUEUE_COLUMNS.len(), vec![self.store.stat(queue, self.now)?.to_vec()]),
             None => {
                 let rows = self.stats.iter().enumerate().map(|(shard, stats)| stats.row(shard));
                 (SHARD_COLUMNS.len(), rows.collect())
@@ -84,6 +149,16 @@ impl Performer {
             reply::figures(out, columns, rows.into_iter());
         });
         Ok(())
+    }
+
+    /// A page of the plane's bindings, which every shard has.
+    fn list_bindings(&mut self, ids: (u32, u32), cursor: u64, limit: u32, out: &mut Vec<u8>) {
+        let (page, next) = self.bindings.page(cursor, limit);
+        let entries = page.into_iter().map(|(queue, pattern)| {
+            let pattern = Pattern::new(pattern).expect("it was checked when it was bound");
+            Binding { queue, pattern }
+        });
+        reply::bindings(out, ids, next, entries);
     }
 
     /// A page of this shard's queues; the last one points at the next shard.

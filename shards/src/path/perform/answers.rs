@@ -10,7 +10,7 @@ use ringway_protocol::{Kind, Rejection};
 impl Performer {
     /// Answers one waiting take, if one can be served or has waited long enough.
     pub fn answer(&mut self) -> Option<(Origin, Take, Result<(), Rejection>)> {
-        let answer = self.store.next_answer(self.now_ns, &mut self.taken)?;
+        let answer = self.store.next_answer(self.now, &mut self.taken)?;
         Some((answer.origin, answer.take, answer.outcome))
     }
 

@@ -9,13 +9,17 @@
 //! so at most one segment's messages more than needed. It refuses when all that is left is leased,
 //! or waits for sends to end.
 
-use ringway_protocol::{Code, FullPolicy, QueueId, Records, Rejection};
+use ringway_protocol::request::Put;
+use ringway_protocol::{Code, FullPolicy, Records, Rejection, Tags};
 
-use super::Store;
+use super::bands::{LOGS, SCHEDULED};
 use super::catalog::Queue;
 use super::piece::walk;
 use super::segments::Segments;
+use super::{Admission, Store, Stored};
 use crate::limits::SEGMENT_BYTES;
+use crate::path::origin::Origin;
+use crate::world::Now;
 
 const FULL: Rejection = Rejection::new(
     Code::QueueFull,
@@ -25,113 +29,176 @@ const TOO_LARGE: Rejection =
     Rejection::new(Code::TooLarge, "the batch is larger than the queue could ever hold");
 
 impl Store {
-    /// Appends a batch, all of it or nothing, and returns the sequence of its first message.
+    /// Appends a batch, all of it or nothing; `stored` says where it went.
     #[inline]
-    pub fn put(&mut self, queue: QueueId, records: Records<'_>) -> Result<u64, Rejection> {
+    pub fn put(
+        &mut self,
+        put: &Put<'_>,
+        origin: Origin,
+        now: Now,
+        stored: &mut Stored,
+    ) -> Result<Admission, Rejection> {
+        let (records, found) = (put.records, self.catalog.get_mut(put.queue)?);
+        if records.tags().meets(Tags::QUEUEING) || put.producer.is_some() || found.is_careful() {
+            return self.put_carefully(put, origin, now, stored);
+        }
         let count = u64::from(records.count());
-        let found = self.catalog.get_mut(queue)?;
-        let first_sequence = found.log.next_sequence();
-        let fits = found.log.live + count <= found.options.messages_max;
-        if !fits || !found.log.append(&mut self.segments, records.as_bytes(), records.count()) {
-            let dropped_before = found.counters.dropped;
-            let outcome = append_slowly(found, &mut self.segments, records);
-            self.ready -= found.counters.dropped - dropped_before;
-            if let Err(rejection) = outcome {
-                found.counters.refused += count;
-                return Err(rejection);
+        let first_sequence = found.bands.first.next_sequence();
+        let fits = found.bands.live() + count <= found.options.messages_max;
+        let (log, segments) = (&mut found.bands.first, &mut self.segments);
+        if !fits || !log.append(segments, records.as_bytes(), records.count(), now.ms()) {
+            let before = found.bands.live();
+            let sizes = make_room(found, segments, &[Some(records)]);
+            self.messages = self.messages + found.bands.live() - before;
+            match sizes {
+                Ok(sizes) => found.append(segments, (0, sizes[0]), records, now),
+                Err(why) => {
+                    found.counters.refused += count;
+                    return Err(why);
+                }
             }
         }
         found.counters.puts += count;
-        self.ready += count;
+        found.puts.add(now.ns, records.count());
+        self.messages += count;
         found.check();
-        if found.waits.count > 0 {
-            self.offer(queue);
+        if found.groups.wait() {
+            self.offer_all(put.queue);
         }
-        Ok(first_sequence)
+        stored.set_whole(first_sequence, records.count());
+        Ok(Admission::Stored)
     }
 }
 
-/// Appends a batch that needs room or new segments.
-fn append_slowly(
-    queue: &mut Queue,
-    segments: &mut Segments,
-    records: Records<'_>,
-) -> Result<(), Rejection> {
-    let size = make_room(queue, segments, records)?;
-    let (mut bytes, mut left) = (records.as_bytes(), records.count());
-    loop {
-        let room = queue.log.tail_room(segments);
-        let (count, length) =
-            if bytes.len() <= room { (left, bytes.len() as u32) } else { walk(bytes, left, room) };
-        if count > 0 {
-            let (part, rest) = bytes.split_at(length as usize);
-            let appended = queue.log.append(segments, part, count);
-            assert!(appended, "a part that was cut to the tail's room fits it");
-            (bytes, left) = (rest, left - count);
+impl Queue {
+    /// Appends records to one of the logs, in segments of a size where they need new ones.
+    pub(super) fn append(
+        &mut self,
+        segments: &mut Segments,
+        (band, size): (usize, usize),
+        records: Records<'_>,
+        now: Now,
+    ) {
+        let slot = self.id.slot() as u32;
+        let log = self.bands.make(band);
+        let (mut bytes, mut left) = (records.as_bytes(), records.count());
+        loop {
+            let room = log.tail_room(segments);
+            let whole = (left, bytes.len() as u32);
+            let (count, length) = if bytes.len() <= room { whole } else { walk(bytes, left, room) };
+            if count > 0 {
+                let (part, rest) = bytes.split_at(length as usize);
+                let appended = log.append(segments, part, count, now.ms());
+                assert!(appended, "a part that was cut to the tail's room fits it");
+                (bytes, left) = (rest, left - count);
+            }
+            if left == 0 {
+                return;
+            }
+            log.open_tail(segments, size, slot);
         }
-        if left == 0 {
-            return Ok(());
-        }
-        queue.log.open_tail(segments, size);
+    }
+
+    /// Appends one record that the queue holds already, in another log: over the bound on bytes if
+    /// need be.
+    pub(super) fn append_anyway(
+        &mut self,
+        segments: &mut Segments,
+        band: usize,
+        record: Records<'_>,
+        now: Now,
+    ) {
+        self.bands.make(band);
+        let wanted = self.bands.held_bytes() / 4;
+        let size = size_for(wanted.max(2 * record.as_bytes().len() as u64), self.options.bytes_max);
+        let fits = cost(record, 0, size).is_some();
+        self.append(segments, (band, if fits { size } else { 1 }), record, now);
     }
 }
 
-/// Makes room for a batch and says which size of segment to open for what the tail does not hold.
-fn make_room(
+/// Records for some of a queue's logs, by their number.
+type Wanted<'a> = [Option<Records<'a>>];
+
+/// Makes room for records and says which size of segment to open in each log for what its tail does
+/// not hold.
+pub(super) fn make_room(
     queue: &mut Queue,
     segments: &mut Segments,
-    records: Records<'_>,
-) -> Result<usize, Rejection> {
-    let (count, options) = (u64::from(records.count()), queue.options);
+    wanted: &Wanted<'_>,
+) -> Result<[usize; LOGS], Rejection> {
+    let options = queue.options;
+    let records = || wanted.iter().flatten().copied();
+    let count = records().map(|records| u64::from(records.count())).sum::<u64>();
+    let bytes = records().map(|records| records.as_bytes().len() as u64).sum::<u64>();
     // Segments are filled by more than half, so a batch up to a quarter of the bound always fits an
     // empty queue.
-    let large = records.as_bytes().len() as u64 > options.bytes_max / 4;
-    if count > options.messages_max
-        || large && cheapest(records, 0).is_none_or(|(cost, _)| cost > options.bytes_max)
+    let least = || -> Option<u64> {
+        records().map(|records| cheapest(records, 0).map(|(cost, _)| cost)).sum()
+    };
+    let large = bytes > options.bytes_max / 4;
+    if count > options.messages_max || large && least().is_none_or(|cost| cost > options.bytes_max)
     {
         return Err(TOO_LARGE);
     }
     let drops = options.full_policy == FullPolicy::DropOldest;
-    let over = (queue.log.live + count).saturating_sub(options.messages_max);
-    if over > 0 && (!drops || over > queue.log.ready()) {
+    let over = (queue.bands.live() + count).saturating_sub(options.messages_max);
+    if over > 0 && (!drops || over > queue.droppable()) {
         return Err(FULL);
     }
     queue.drop_ready(segments, over);
-    queue.log.release_dead_tail(segments);
+    if queue.bands.live() + count > options.messages_max {
+        return Err(FULL);
+    }
+    for (band, _) in wanted.iter().enumerate().filter(|(_, records)| records.is_some()) {
+        queue.bands.make(band).release_dead_tail(segments);
+    }
     loop {
-        let missing = match fit(queue, segments, records) {
-            Ok(size) => return Ok(size),
+        let missing = match fit(queue, segments, wanted) {
+            Ok(sizes) => return Ok(sizes),
             Err(missing) => missing,
         };
-        let held = queue.log.held_bytes;
-        queue.log.reap(segments);
-        while drops && queue.log.ready() > 0 && queue.log.held_bytes + missing > held {
-            queue.drop_stretch(segments);
-        }
-        if queue.log.held_bytes == held {
+        let held = queue.bands.held_bytes();
+        queue.bands.iter_mut().for_each(|log| log.reap(segments));
+        while drops
+            && queue.bands.held_bytes() + missing > held
+            && queue.drop_stretch(segments, u32::MAX)
+        {}
+        if queue.bands.held_bytes() == held {
             return Err(FULL);
         }
     }
 }
 
-/// The size of segment to open for a batch, or how many held bytes stand in its way.
-fn fit(queue: &Queue, segments: &Segments, records: Records<'_>) -> Result<usize, u64> {
-    let (room, bytes_max) = (queue.log.tail_room(segments), queue.options.bytes_max);
-    let free = bytes_max.saturating_sub(queue.log.held_bytes);
-    let wanted = (queue.log.held_bytes / 4).max(2 * records.as_bytes().len() as u64);
-    let size = SEGMENT_BYTES[..SEGMENT_BYTES.len() - 1]
+/// The sizes of segments to open for records, or how many held bytes stand in their way.
+fn fit(queue: &Queue, segments: &Segments, wanted: &Wanted<'_>) -> Result<[usize; LOGS], u64> {
+    let (bytes_max, held) = (queue.options.bytes_max, queue.bands.held_bytes());
+    let (mut free, mut missing) = (bytes_max.saturating_sub(held), 0_u64);
+    let mut sizes = [0; LOGS];
+    for (band, records) in wanted.iter().enumerate() {
+        let Some(records) = *records else { continue };
+        let room = queue.bands.at(band).tail_room(segments);
+        let size = size_for((held / 4).max(2 * records.as_bytes().len() as u64), bytes_max);
+        let chosen = cost(records, room, size).filter(|cost| *cost <= free);
+        let Some((cost, size)) =
+            chosen.map(|cost| (cost, size)).or_else(|| cheapest(records, room))
+        else {
+            return Err(u64::MAX);
+        };
+        sizes[band] = size;
+        missing += cost.saturating_sub(free);
+        free = free.saturating_sub(cost);
+    }
+    if missing == 0 { Ok(sizes) } else { Err(missing) }
+}
+
+/// The smallest size of segment that has so many bytes, or the largest that a queue with this bound
+/// opens.
+fn size_for(wanted: u64, bytes_max: u64) -> usize {
+    SEGMENT_BYTES[..SEGMENT_BYTES.len() - 1]
         .iter()
         .zip(&SEGMENT_BYTES[1..])
         .take_while(|(size, larger)| (**size as u64) < wanted && **larger as u64 <= bytes_max / 8)
-        .count();
-    if cost(records, room, size).is_some_and(|cost| cost <= free) {
-        return Ok(size);
-    }
-    match cheapest(records, room) {
-        Some((cost, size)) if cost <= free => Ok(size),
-        Some((cost, _)) => Err(cost - free),
-        None => Err(u64::MAX),
-    }
+        .count()
 }
 
 /// The least memory that new segments of one size take for a batch, and that size.
@@ -165,25 +232,42 @@ fn cost(records: Records<'_>, room: usize, size: usize) -> Option<u64> {
 }
 
 impl Queue {
-    /// Drops the oldest ready messages, exactly so many or all.
+    /// Messages that could be dropped to make room: ready in some group, leased in none.
+    ///
+    /// With several groups this is an upper bound: a message that is ready for one of them may be
+    /// leased by another.
+    fn droppable(&self) -> u64 {
+        let ready = self.groups.iter().map(|(group, _)| self.bands.ready(group));
+        ready.max().unwrap_or(0)
+    }
+
+    /// Drops the oldest ready messages until exactly so many are gone, or none is ready.
     fn drop_ready(&mut self, segments: &mut Segments, messages: u64) {
-        let mut left = messages;
-        while left > 0 {
-            let messages_max = u32::try_from(left).unwrap_or(u32::MAX);
-            let Some(piece) = self.log.next_piece(segments, (messages_max, u32::MAX), true) else {
+        let wanted = self.bands.live().saturating_sub(messages);
+        while self.bands.live() > wanted {
+            let left = u32::try_from(self.bands.live() - wanted).unwrap_or(u32::MAX);
+            if !self.drop_stretch(segments, left) {
                 break;
-            };
-            self.log.settle(segments, &piece);
-            self.counters.dropped += u64::from(piece.count);
-            left -= u64::from(piece.count);
+            }
         }
     }
 
-    /// Drops the oldest ready messages that lie together in one segment.
-    fn drop_stretch(&mut self, segments: &mut Segments) {
-        if let Some(piece) = self.log.next_piece(segments, (u32::MAX, u32::MAX), true) {
-            self.log.settle(segments, &piece);
-            self.counters.dropped += u64::from(piece.count);
+    /// Drops the oldest ready messages that lie together in one segment, for the group that is
+    /// furthest behind, in the least urgent band; says whether there were any.
+    fn drop_stretch(&mut self, segments: &mut Segments, messages_max: u32) -> bool {
+        let bands = if self.bands.is_single() { 1 } else { SCHEDULED };
+        for band in 0..bands {
+            let Some(log) = self.bands.get(band) else { continue };
+            let first = |group: usize| log.lines.at(group).first_ready(log.next_sequence());
+            let behind = self.groups.iter().filter_map(|(group, _)| Some((first(group)?, group)));
+            let Some((_, group)) = behind.min() else { continue };
+            let dropped = self.drop_piece(segments, (band, group), messages_max);
+            let dropped = dropped.expect("a group with a first message has a piece");
+            let group = self.groups.at_mut(group);
+            group.counters.dropped += u64::from(dropped);
+            group.untold_drops = group.untold_drops.saturating_add(dropped);
+            return true;
         }
+        false
     }
 }

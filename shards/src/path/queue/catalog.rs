@@ -9,10 +9,14 @@ use ringway_protocol::name::DEAD_LETTER_SUFFIX;
 use ringway_protocol::reply::ListEntry;
 use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection};
 
-use super::log::Log;
-use super::segment::NIL;
+use super::bands::Bands;
+use super::dedup::{Producers, ProducersConfig, Window};
+use super::groups::Groups;
+use super::keys::Keys;
+use super::rate::Meter;
 use super::stat::Counters;
-use super::waits::WaitList;
+use crate::limits::{PRODUCER_BATCHES_MAX, PRODUCERS_MAX};
+use crate::world::TimerId;
 
 /// Slots that one call of a listing looks at, at most.
 const LISTED_PER_CALL_MAX: usize = 4096;
@@ -26,17 +30,58 @@ pub(super) struct Queue {
     pub id: QueueId,
     pub name: QueueName,
     pub options: QueueOptions,
-    pub log: Log,
-    /// Messages under a lease.
-    pub leased: u64,
-    /// The first of its leases.
-    pub leases: u32,
-    pub waits: WaitList,
+    pub bands: Bands,
+    pub groups: Groups,
+    /// Its keys, once a message had one.
+    pub keys: Option<Box<Keys>>,
+    /// What it remembers of earlier puts, once it had to.
+    memory: Option<Box<Memory>>,
+    seed: u64,
+    /// Whether a message with a time to live of its own was ever put.
+    pub mortal: bool,
+    /// Armed while the queue has a time to live and holds something.
+    pub lifetimes: Option<TimerId>,
+    /// Messages put, a second.
+    pub puts: Meter,
+    /// Messages acknowledged, a second.
+    pub acks: Meter,
     pub counters: Counters,
     /// Its dead-letter queue, once one was needed; it may have been deleted since.
     pub dead_letters: Option<QueueId>,
     /// Whether it is among the queues that wait for sends to end.
     pub lingering: bool,
+}
+
+/// What a queue remembers of earlier puts.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub window: Window,
+    pub producers: Producers,
+}
+
+impl Queue {
+    /// What it remembers of earlier puts.
+    pub fn memory(&mut self) -> &mut Memory {
+        let Self { options, seed, .. } = self;
+        self.memory.get_or_insert_with(|| {
+            let window_ms = u64::from(options.dedup_ms);
+            Box::new(Memory {
+                window: Window::new(*seed, window_ms, options.dedup_messages()),
+                producers: Producers::new(ProducersConfig {
+                    window_ms,
+                    batches_max: PRODUCER_BATCHES_MAX,
+                    silence_ms: window_ms,
+                    producers_max: PRODUCERS_MAX,
+                }),
+            })
+        })
+    }
+
+    /// Whether a put needs more than the short way although its messages are plain.
+    #[inline]
+    pub fn is_careful(&self) -> bool {
+        self.options.ttl_ms > 0 && self.lifetimes.is_none()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +96,7 @@ pub(super) struct Catalog {
     shard: u8,
     defaults: QueueOptions,
     queues_max: usize,
+    seed: u64,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Ordered, so that names chosen to collide cost nothing.
@@ -58,13 +104,18 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    pub fn new(shard: u8, defaults: QueueOptions, queues_max: usize) -> Self {
+    pub fn new(shard: u8, defaults: QueueOptions, queues_max: usize, seed: u64) -> Self {
         let (slots, free, names) = Default::default();
-        Self { shard, defaults, queues_max, slots, free, names }
+        Self { shard, defaults, queues_max, seed, slots, free, names }
     }
 
     pub fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// Every queue.
+    pub fn iter(&self) -> impl Iterator<Item = &Queue> {
+        self.slots.iter().filter_map(|slot| slot.queue.as_deref())
     }
 
     /// Makes a queue, or finds it with the same options. `None` means the defaults, and fits any
@@ -104,10 +155,15 @@ impl Catalog {
             id,
             name: name.clone(),
             options,
-            log: Log::new(),
-            leased: 0,
-            leases: NIL,
-            waits: WaitList::EMPTY,
+            bands: Bands::new(),
+            groups: Groups::new(),
+            keys: None,
+            memory: None,
+            seed: self.seed,
+            mortal: false,
+            lifetimes: None,
+            puts: Meter::new(),
+            acks: Meter::new(),
             counters: Counters::default(),
             dead_letters: None,
             lingering: false,
@@ -137,7 +193,7 @@ impl Catalog {
             }
             let Some(queue) = slot.queue.as_ref() else { continue };
             if queue.name.as_str().starts_with(prefix) {
-                let (ready, leased) = (queue.log.ready(), queue.leased);
+                let (ready, leased) = (queue.ready(), queue.leased());
                 visit(ListEntry { queue: queue.id, ready, leased, name: queue.name.as_str() });
                 left -= 1;
             }
@@ -171,7 +227,7 @@ impl Catalog {
 
     /// The queue in a slot that is known to hold one.
     #[inline]
-    fn at(&self, slot: u32) -> &Queue {
+    pub fn at(&self, slot: u32) -> &Queue {
         self.slots[slot as usize].queue.as_deref().expect("a named slot has a queue")
     }
 

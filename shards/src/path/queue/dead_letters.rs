@@ -7,46 +7,84 @@
 
 use ringway_protocol::limits::{ATTRIBUTES_BYTES_MAX, DEAD_LETTER_BYTES_MAX};
 use ringway_protocol::record::{RECORD_HEADER_BYTES, record_bytes};
+use ringway_protocol::request::Put;
 use ringway_protocol::{Attribute, QueueId, Records, Rejection};
 
-use super::Store;
 use super::piece::Piece;
+use super::{Store, Stored};
+use crate::path::origin::Origin;
+use crate::world::Now;
+
+/// Why a message became a dead letter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reason {
+    /// It was delivered as often as it may be.
+    Deliveries,
+    /// Its time to live was over.
+    Expired,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Reason::Deliveries => "deliveries",
+            Reason::Expired => "expired",
+        }
+    }
+}
 
 impl Store {
-    /// Moves leased messages to the dead-letter queue, one by one; those it refuses become ready
-    /// again.
+    /// Moves messages that a group leased to the dead-letter queue, one by one; those it refuses
+    /// become ready again.
     #[cold]
-    pub(super) fn bury(&mut self, slot: u32, mut piece: Piece) {
-        let mut record = std::mem::take(&mut self.record);
-        let mut letter = std::mem::take(&mut self.letter);
+    pub(super) fn bury(&mut self, (slot, holder): (u32, usize), mut piece: Piece, now: Now) {
         while piece.count > 0 {
             let bytes = self.segments[piece.segment].span(piece.offset, 1);
             let message = piece.split_front(1, bytes);
-            record.clear();
-            let segment = &self.segments[message.segment];
-            record.extend_from_slice(segment.records(message.offset, message.bytes));
+            let outcome = self.send_letter((slot, holder), &message, Reason::Deliveries, now);
             let queue = self.catalog.at_mut(slot);
-            write_letter(&record, queue.name.as_str(), &message, &mut letter);
-            let outcome = self.put_letter(slot, &letter);
-            let queue = self.catalog.at_mut(slot);
-            queue.leased -= 1;
-            self.leased -= 1;
+            queue.groups.at_mut(holder).leased -= 1;
             match outcome {
                 Ok(()) => {
-                    queue.log.settle(&mut self.segments, &message);
-                    queue.counters.dead_lettered += 1;
+                    let before = queue.bands.live();
+                    queue.settle(&mut self.segments, holder, &message, true);
+                    self.messages -= before - queue.bands.live();
                 }
                 Err(_) => {
-                    queue.log.give_back(message);
-                    self.ready += 1;
+                    let log = queue.bands.of_mut(message.sequence);
+                    log.lines.at_mut(holder).give_back(message);
                 }
             }
         }
+    }
+
+    /// Puts a copy of a group's message into the dead-letter queue. A refusal is counted.
+    pub(super) fn send_letter(
+        &mut self,
+        (slot, group): (u32, usize),
+        message: &Piece,
+        reason: Reason,
+        now: Now,
+    ) -> Result<(), Rejection> {
+        let mut record = std::mem::take(&mut self.record);
+        let mut letter = std::mem::take(&mut self.letter);
+        record.clear();
+        let segment = &self.segments[message.segment];
+        record.extend_from_slice(segment.records(message.offset, message.bytes));
+        let queue = self.catalog.at_mut(slot);
+        write_letter(&record, queue.name.as_str(), message, reason, &mut letter);
+        let outcome = self.put_letter(slot, &letter, now);
         (self.record, self.letter) = (record, letter);
+        let counters = &mut self.catalog.at_mut(slot).groups.at_mut(group).counters;
+        match outcome {
+            Ok(()) => counters.dead_lettered += 1,
+            Err(_) => counters.dead_letters_refused += 1,
+        }
+        outcome
     }
 
     /// Puts a dead letter of the queue in `slot`. A refusal is counted where it happened.
-    fn put_letter(&mut self, slot: u32, letter: &[u8]) -> Result<(), Rejection> {
+    fn put_letter(&mut self, slot: u32, letter: &[u8], now: Now) -> Result<(), Rejection> {
         let queue = self.catalog.at_mut(slot);
         let known = queue.dead_letters;
         let name = queue.name.dead_letter();
@@ -59,7 +97,9 @@ impl Store {
         let records = Records::parse(letter, 1).inspect_err(|_| {
             debug_assert!(false, "a dead letter is a valid record");
         })?;
-        self.put(id, records).map(|_| ())
+        let mut stored = Stored::new();
+        let nobody = Origin { shard: 0, peer: 0, stream: 0, request: 0 };
+        self.put(&Put::new(id, records), nobody, now, &mut stored).map(|_| ())
     }
 
     fn declare_dead_letters(&mut self, slot: u32, name: &str) -> Result<QueueId, Rejection> {
@@ -79,14 +119,14 @@ impl Store {
 }
 
 /// Writes a record again with headers in front of its attributes, as many as fit the limit.
-fn write_letter(record: &[u8], queue: &str, message: &Piece, letter: &mut Vec<u8>) {
+fn write_letter(record: &[u8], queue: &str, message: &Piece, reason: Reason, letter: &mut Vec<u8>) {
     debug_assert_eq!(record_bytes(record), record.len());
     let own = usize::from(u16::from_le_bytes([record[4], record[5]]));
     letter.clear();
     letter.extend_from_slice(&record[..RECORD_HEADER_BYTES]);
     let (deliveries, sequence) = (message.deliveries.to_string(), message.sequence.to_string());
     for (name, value) in [
-        ("ringway-reason", "deliveries"),
+        ("ringway-reason", reason.as_str()),
         ("ringway-deliveries", &deliveries),
         ("ringway-queue", queue),
         ("ringway-sequence", &sequence),
@@ -119,7 +159,7 @@ mod tests {
         let queue = "q".repeat(250);
         let (sequence, deliveries) = (u64::MAX, u32::MAX);
         let piece = Piece { sequence, segment: 0, offset: 0, bytes: 0, count: 1, deliveries };
-        write_letter(&message, &queue, &piece, &mut letter);
+        write_letter(&message, &queue, &piece, Reason::Deliveries, &mut letter);
         let records = Records::parse(&letter, 1).expect("a valid record");
         let record = records.iter().next().expect("one record");
         assert_eq!(record.payload, b"payload");

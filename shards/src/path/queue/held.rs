@@ -57,6 +57,7 @@ impl Log {
         if segments[slot].place == Place::Sparse {
             self.sparse.unlink(segments, slot);
         }
+        self.unlink(segments, slot);
         if segments[slot].is_pinned() {
             self.limbo.append(segments, slot, Place::Limbo);
         } else {
@@ -121,6 +122,7 @@ impl Log {
             self.live == 0 && self.sparse.first == NIL,
             "a queue is emptied before it is closed"
         );
+        debug_assert!(self.head == self.tail, "only a tail outlives its messages");
         while self.limbo.first != NIL {
             let slot = self.limbo.first;
             self.limbo.unlink(segments, slot);
@@ -137,7 +139,7 @@ impl Queue {
     /// Notes that dead segments are kept because of sends, so that they are looked at later.
     #[inline]
     pub fn linger(&mut self, lingering: &mut VecDeque<QueueId>) {
-        if self.log.lingers() && !self.lingering {
+        if self.bands.iter().any(Log::lingers) && !self.lingering {
             self.lingering = true;
             lingering.push_back(self.id);
         }

@@ -19,8 +19,9 @@ const SPARES_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Lease {
     generation: u32,
-    /// The slot of its queue.
+    /// The slot of its queue, and the index of its group.
     pub queue: u32,
+    pub group: u16,
     pub timer: Option<TimerId>,
     pub messages: u32,
     pub unsettled: u32,
@@ -30,7 +31,7 @@ pub(super) struct Lease {
     /// more.
     settled: u64,
     settled_many: Vec<u64>,
-    /// Neighbours in the list of the queue's leases.
+    /// Neighbours in the list of the group's leases.
     previous: u32,
     next: u32,
 }
@@ -105,6 +106,7 @@ pub(super) enum Found {
 /// Every lease of a shard.
 #[derive(Debug)]
 pub(super) struct Leases {
+    shard: u8,
     slots: Vec<Lease>,
     free: u32,
     active: usize,
@@ -114,9 +116,10 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    pub fn new(active_max: usize) -> Self {
+    pub fn new(shard: u8, active_max: usize) -> Self {
         let (spare_pieces, spare_bits) = Default::default();
-        Self { slots: Vec::new(), free: NIL, active: 0, active_max, spare_pieces, spare_bits }
+        let slots = Vec::new();
+        Self { shard, slots, free: NIL, active: 0, active_max, spare_pieces, spare_bits }
     }
 
     #[inline]
@@ -124,11 +127,11 @@ impl Leases {
         self.active == self.active_max
     }
 
-    /// Makes a lease of at least one piece and puts it in front of its queue's list.
+    /// Makes a lease of at least one piece and puts it in front of its group's list.
     #[inline]
     pub fn grant(
         &mut self,
-        queue: u32,
+        (queue, group): (u32, usize),
         list: &mut u32,
         pieces: &[Piece],
         messages: u32,
@@ -143,7 +146,7 @@ impl Leases {
         self.free = lease.next;
         self.active += 1;
         lease.generation += 1;
-        lease.queue = queue;
+        (lease.queue, lease.group) = (queue, group as u16);
         (lease.messages, lease.unsettled) = (messages, messages);
         (lease.previous, lease.next) = (NIL, next);
         lease.first = pieces[0];
@@ -156,7 +159,7 @@ impl Leases {
             lease.settled_many = self.spare_bits.pop().unwrap_or_default();
             lease.settled_many.resize((messages as usize).div_ceil(64), 0);
         }
-        LeaseId::new(lease.generation, slot)
+        LeaseId::new(lease.generation, self.shard, slot)
     }
 
     #[cold]
@@ -164,6 +167,7 @@ impl Leases {
         self.slots.push(Lease {
             generation: 0,
             queue: NIL,
+            group: 0,
             timer: None,
             messages: 0,
             unsettled: 0,
@@ -254,14 +258,14 @@ mod tests {
 
     #[test]
     fn a_generation_is_used_once_even_after_the_last() {
-        let (mut leases, mut list) = (Leases::new(10), NIL);
-        let first = leases.grant(0, &mut list, &[PIECE], 1);
+        let (mut leases, mut list) = (Leases::new(0, 10), NIL);
+        let first = leases.grant((0, 0), &mut list, &[PIECE], 1);
         leases.end(first.slot(), &mut list);
         leases.slots[0].generation = u32::MAX - 1;
-        let last = leases.grant(0, &mut list, &[PIECE], 1);
+        let last = leases.grant((0, 0), &mut list, &[PIECE], 1);
         assert_eq!((last.slot(), last.generation()), (0, u32::MAX));
         leases.end(0, &mut list);
-        let next = leases.grant(0, &mut list, &[PIECE], 1);
+        let next = leases.grant((0, 0), &mut list, &[PIECE], 1);
         assert_eq!((next.slot(), next.generation()), (1, 1), "the slot is retired");
         assert_eq!(leases.find(0, first), Found::Stale);
         assert_eq!(leases.find(0, last), Found::Stale);
@@ -270,24 +274,24 @@ mod tests {
 
     #[test]
     fn an_id_is_live_stale_or_unknown() {
-        let (mut leases, mut list) = (Leases::new(10), NIL);
+        let (mut leases, mut list) = (Leases::new(0, 10), NIL);
         assert_eq!(leases.find(0, LeaseId::NONE), Found::Unknown);
-        let first = leases.grant(5, &mut list, &[PIECE], 1);
+        let first = leases.grant((5, 0), &mut list, &[PIECE], 1);
         assert_eq!(leases.find(5, first), Found::Live(0));
         assert_eq!(leases.find(6, first), Found::Unknown, "another queue's");
         assert_eq!(leases.find(5, LeaseId::NONE), Found::Unknown);
-        assert_eq!(leases.find(5, LeaseId::new(2, 0)), Found::Unknown, "a later one");
+        assert_eq!(leases.find(5, LeaseId::new(2, 0, 0)), Found::Unknown, "a later one");
         leases.end(0, &mut list);
         assert_eq!(leases.find(5, first), Found::Stale);
-        assert_eq!(leases.find(5, LeaseId::new(2, 0)), Found::Unknown);
-        let second = leases.grant(6, &mut list, &[PIECE], 1);
+        assert_eq!(leases.find(5, LeaseId::new(2, 0, 0)), Found::Unknown);
+        let second = leases.grant((6, 0), &mut list, &[PIECE], 1);
         assert_eq!((leases.find(5, first), leases.find(6, second)), (Found::Stale, Found::Live(0)));
     }
 
     #[test]
     fn claims_are_settled_once_across_words() {
-        let (mut leases, mut list) = (Leases::new(10), NIL);
-        let slot = leases.grant(0, &mut list, &[Piece { count: 200, ..PIECE }], 200).slot();
+        let (mut leases, mut list) = (Leases::new(0, 10), NIL);
+        let slot = leases.grant((0, 0), &mut list, &[Piece { count: 200, ..PIECE }], 200).slot();
         let mut claim = |first, count| {
             let mut seen = Vec::new();
             leases[slot].claim(first, count, |first, count, was| seen.push((first, count, was)));

@@ -1,43 +1,37 @@
-//! The log of one queue: where its messages lie, which are ready, which segments it keeps.
+//! One log of a queue: where its messages lie, and which segments it keeps.
 //!
 //! ```text
-//!   passed segments            cursor            tail
+//!   passed segments            a cursor          tail
 //!   [##.#..] [..###.]   [###...|fresh] [fresh] [fresh|room]
 //! ```
-//! A cursor moves over the segments. What lies behind it is leased, gone, or was given back; pieces
-//! given back wait in a heap by sequence and are always before the cursor, so they are first in
-//! line.
+//! Each group has a [`Line`](super::line::Line) on the log: a cursor that moves over the segments.
+//! A segment is passed when no cursor is in it or before it any more.
 //!
-//! Held bytes are the capacity of every segment that the queue keeps, those in limbo included: a
-//! slow reader's sends are paid for by the queue that they read from. Records of a lease or of a
-//! piece given back cost memory of their own that is not counted.
-
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+//! Held bytes are the capacity of every segment that the log keeps, those in limbo included: a slow
+//! reader's sends are paid for by the queue that they read from. Records of a lease or of a piece
+//! given back cost memory of their own that is not counted.
 
 use super::held::List;
-use super::piece::{Piece, walk};
+use super::line::Lines;
+use super::piece::Piece;
 use super::segment::{NIL, Place};
 use super::segments::Segments;
 use crate::limits::SEGMENT_BYTES;
 
-/// Pieces that the heap keeps room for when it is empty; beyond this it gives memory back.
-const RETURNED_KEPT: usize = 4096;
-
-/// Invariant: live = messages leased + ready; live_bytes <= held_bytes; every piece given back is
-/// before the cursor; cursor <= next_sequence.
+/// Invariant: live counts the messages that are not gone; live_bytes <= held_bytes; for each line
+/// sequence + holes <= next_sequence.
 #[derive(Debug)]
 pub(super) struct Log {
-    cursor_segment: u32,
-    cursor_offset: u32,
-    cursor_sequence: u64,
-    pub(super) tail: u32,
-    next_sequence: u64,
-    returned: BinaryHeap<Piece>,
-    returned_messages: u64,
+    pub lines: Lines,
+    /// The oldest and the newest segment in the order of the messages.
+    pub head: u32,
+    last: u32,
+    /// The newest segment, unless nothing can be appended to it any more.
+    pub tail: u32,
+    pub(super) next_sequence: u64,
     pub(super) sparse: List,
     pub(super) limbo: List,
-    /// Messages and bytes of records that are ready or leased.
+    /// Messages and bytes of records that some group needs.
     pub live: u64,
     pub live_bytes: u64,
     pub held_bytes: u64,
@@ -46,15 +40,14 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub fn new() -> Self {
+    /// A log that begins with this sequence.
+    pub fn new(sequence: u64, lines: Lines) -> Self {
         Self {
-            cursor_segment: NIL,
-            cursor_offset: 0,
-            cursor_sequence: 0,
+            lines,
+            head: NIL,
+            last: NIL,
             tail: NIL,
-            next_sequence: 0,
-            returned: BinaryHeap::new(),
-            returned_messages: 0,
+            next_sequence: sequence,
             sparse: List::EMPTY,
             limbo: List::EMPTY,
             live: 0,
@@ -69,16 +62,24 @@ impl Log {
         self.next_sequence
     }
 
-    /// Messages that a take could have now.
+    /// Messages that a group could take now.
     #[inline]
-    pub fn ready(&self) -> u64 {
-        self.next_sequence - self.cursor_sequence + self.returned_messages
+    pub fn ready(&self, group: usize) -> u64 {
+        let line = self.lines.at(group);
+        self.next_sequence - line.sequence - line.holes + line.returned()
     }
 
     /// Appends records to the tail, all of them or none.
     #[inline]
-    pub fn append(&mut self, segments: &mut Segments, records: &[u8], count: u32) -> bool {
-        if self.tail == NIL || !segments[self.tail].append(records, count) {
+    pub fn append(
+        &mut self,
+        segments: &mut Segments,
+        records: &[u8],
+        count: u32,
+        now_ms: u64,
+    ) -> bool {
+        let groups = self.lines.active;
+        if self.tail == NIL || !segments[self.tail].append(records, count, groups, now_ms) {
             return false;
         }
         self.next_sequence += u64::from(count);
@@ -96,159 +97,185 @@ impl Log {
         segments[self.tail].capacity() as usize - segments[self.tail].len() as usize
     }
 
-    /// Opens a new tail of one of the sizes.
+    /// Opens a new tail of one of the sizes for the queue in a slot.
     #[inline]
-    pub fn open_tail(&mut self, segments: &mut Segments, size: usize) {
-        let slot = segments.open(size, self.next_sequence);
+    pub fn open_tail(&mut self, segments: &mut Segments, size: usize, queue: u32) {
+        let slot = segments.open(size, queue, self.next_sequence);
+        segments[slot].ahead = u32::from(self.lines.active);
         self.last_capacity = SEGMENT_BYTES[size] as u64;
         self.held_bytes += self.last_capacity;
-        match std::mem::replace(&mut self.tail, slot) {
-            NIL => (self.cursor_segment, self.cursor_offset) = (slot, 0),
-            last => {
-                segments[last].next = slot;
-                self.advance(segments);
-            }
+        let before = std::mem::replace(&mut self.last, slot);
+        segments[slot].before = before;
+        match before {
+            NIL => self.head = slot,
+            before => segments[before].after = slot,
         }
+        for line in self.lines.iter_mut().filter(|line| line.segment == NIL) {
+            (line.segment, line.offset) = (slot, 0);
+        }
+        let full = std::mem::replace(&mut self.tail, slot);
+        self.leave_tail(segments, full);
         if self.limbo.first != NIL {
             self.reap(segments);
         }
     }
 
-    /// Takes the oldest ready messages of one segment out, within both limits, but at least one if
-    /// `one` says so.
+    /// A segment, if there was one, is the tail no more: cursors at its end move on.
     #[inline]
-    pub fn next_piece(
-        &mut self,
-        segments: &mut Segments,
-        (messages_max, bytes_max): (u32, u32),
-        one: bool,
-    ) -> Option<Piece> {
-        if self.returned_messages > 0 {
-            return self.next_returned(segments, (messages_max, bytes_max), one);
+    fn leave_tail(&mut self, segments: &mut Segments, full: u32) {
+        if full != NIL && segments[full].live == 0 {
+            return self.retire_unseen(segments, full);
         }
-        if self.cursor_segment == NIL {
-            return None;
+        for group in 0..self.lines.len() {
+            self.advance(segments, group);
         }
-        let segment = &segments[self.cursor_segment];
-        let messages = (segment.end() - self.cursor_sequence) as u32;
-        let bytes = segment.len() - self.cursor_offset;
-        let (count, bytes) = if messages <= messages_max && bytes <= bytes_max {
-            (messages, bytes)
-        } else {
-            let cursor = (self.cursor_sequence, self.cursor_offset);
-            match segment.within(cursor, (messages_max, bytes_max)) {
-                (0, _) if one && messages_max > 0 => (1, segment.span(self.cursor_offset, 1)),
-                some => some,
-            }
-        };
-        if count == 0 {
-            return None;
+        if full != NIL && segments[full].ahead == 0 && segments[full].place == Place::Fresh {
+            self.pass(segments, full);
         }
-        let piece = Piece {
-            sequence: self.cursor_sequence,
-            segment: self.cursor_segment,
-            offset: self.cursor_offset,
-            bytes,
-            count,
-            deliveries: 0,
-        };
-        self.cursor_sequence += u64::from(count);
-        self.cursor_offset += bytes;
-        if count == messages {
-            self.advance(segments);
-        }
-        Some(piece)
     }
 
-    #[cold]
-    fn next_returned(
-        &mut self,
-        segments: &Segments,
-        (messages_max, bytes_max): (u32, u32),
-        one: bool,
-    ) -> Option<Piece> {
-        let mut first = self.returned.peek_mut()?;
-        let piece = if first.count <= messages_max && first.bytes <= bytes_max {
-            PeekMut::pop(first)
-        } else {
-            let records = segments[first.segment].records(first.offset, first.bytes);
-            let some = match walk(records, messages_max, bytes_max as usize) {
-                (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
-                some => some,
-            };
-            match some {
-                (0, _) => return None,
-                (count, _) if count == first.count => PeekMut::pop(first),
-                (count, bytes) => {
-                    let front = first.split_front(count, bytes);
-                    drop(first);
-                    front
-                }
-            }
-        };
-        self.returned_messages -= u64::from(piece.count);
-        if self.returned_messages == 0 && self.returned.capacity() > RETURNED_KEPT {
-            self.returned.shrink_to(RETURNED_KEPT);
-        }
-        Some(piece)
-    }
-
-    /// Makes leased messages ready again, first in line.
-    #[inline]
-    pub fn give_back(&mut self, piece: Piece) {
-        debug_assert!(piece.sequence < self.cursor_sequence && piece.count > 0);
-        self.returned_messages += u64::from(piece.count);
-        self.returned.push(piece);
-    }
-
-    /// Forgets messages that are neither ready nor leased any more.
+    /// Forgets messages that a group is done with.
     #[inline]
     pub fn settle(&mut self, segments: &mut Segments, piece: &Piece) {
         let segment = &mut segments[piece.segment];
+        if self.lines.active > 1 || segment.done.is_shared() {
+            return self.settle_shared(segments, piece);
+        }
         segment.settle(piece.sequence, piece.count, piece.bytes);
-        self.live -= u64::from(piece.count);
-        self.live_bytes -= u64::from(piece.bytes);
+        self.gone(segments, piece.segment, piece.count, piece.bytes);
+    }
+
+    #[cold]
+    fn settle_shared(&mut self, segments: &mut Segments, piece: &Piece) {
+        let segment = &mut segments[piece.segment];
+        if !segment.done.is_shared() {
+            let (first, lines) = (segment.first_sequence, &self.lines);
+            segment.done.share(segment.messages, |index| lines.needing(first + u64::from(index)));
+        }
+        let from = (piece.sequence, piece.offset);
+        let (count, bytes) = segment.finish(from, piece.count, piece.bytes);
+        if count > 0 {
+            self.gone(segments, piece.segment, count, bytes);
+        }
+    }
+
+    /// Messages of a segment are gone, as the segment knows by now.
+    #[inline]
+    pub(super) fn gone(&mut self, segments: &mut Segments, slot: u32, count: u32, bytes: u32) {
+        let segment = &segments[slot];
+        self.live -= u64::from(count);
+        self.live_bytes -= u64::from(bytes);
         if segment.live == 0 {
             match segment.place {
-                Place::Fresh => self.release_dead_tail(segments),
-                Place::Passed | Place::Sparse => self.retire(segments, piece.segment),
-                Place::Limbo | Place::Free => unreachable!("a live message is in a live segment"),
+                Place::Fresh if slot == self.tail => self.release_dead_tail(segments),
+                Place::Fresh => self.retire_unseen(segments, slot),
+                Place::Passed | Place::Sparse => self.retire(segments, slot),
+                _ => unreachable!("a live message is in a live segment"),
             }
         } else if segment.place == Place::Passed && segment.is_sparse() {
-            self.sparse.append(segments, piece.segment, Place::Sparse);
+            self.sparse.append(segments, slot, Place::Sparse);
         }
         if self.is_wasteful() {
             self.shrink(segments);
         }
     }
 
-    /// Gives the tail back if every message in it is gone and nobody reads it.
+    /// Removes one message that no cursor has reached: a hole for every line before it.
+    pub fn remove_unseen(&mut self, segments: &mut Segments, slot: u32, sequence: u64) {
+        for line in self.lines.iter_mut().filter(|line| line.start <= sequence) {
+            debug_assert!(line.sequence <= sequence, "no cursor has reached it");
+            line.holes += 1;
+        }
+        let segment = &mut segments[slot];
+        let bytes = segment.span(segment.offset_of(sequence), 1);
+        segment.settle(sequence, 1, bytes);
+        self.gone(segments, slot, 1, bytes);
+    }
+
+    /// Gives the tail back if every message in it is gone, nobody reads it, and no group has
+    /// anything before it.
     #[inline]
     pub fn release_dead_tail(&mut self, segments: &mut Segments) {
         let tail = self.tail;
         if tail == NIL || segments[tail].live > 0 || segments[tail].is_pinned() {
             return;
         }
-        debug_assert_eq!(self.cursor_segment, tail, "nothing is fresh in a dead tail");
+        if self.lines.iter().any(|line| line.segment != tail) {
+            return;
+        }
+        for line in self.lines.iter_mut() {
+            (line.segment, line.offset) = (NIL, 0);
+            (line.sequence, line.holes) = (self.next_sequence, 0);
+        }
         self.held_bytes -= segments[tail].capacity();
+        self.unlink(segments, tail);
         segments.give_back(tail);
-        (self.tail, self.cursor_segment, self.cursor_offset) = (NIL, NIL, 0);
     }
 
-    /// Moves the cursor over segments that hold nothing fresh, up to the tail.
-    #[inline]
-    fn advance(&mut self, segments: &mut Segments) {
-        while self.cursor_segment != self.tail
-            && segments[self.cursor_segment].end() == self.cursor_sequence
-        {
-            let passed = self.cursor_segment;
-            (self.cursor_segment, self.cursor_offset) = (segments[passed].next, 0);
-            segments[passed].place = Place::Passed;
-            if segments[passed].live == 0 {
-                self.retire(segments, passed);
-            } else if segments[passed].is_sparse() {
-                self.sparse.append(segments, passed, Place::Sparse);
-            }
+    /// Takes a segment out of the order of the messages.
+    pub(super) fn unlink(&mut self, segments: &mut Segments, slot: u32) {
+        let (before, after) = (segments[slot].before, segments[slot].after);
+        match before {
+            NIL => self.head = after,
+            before => segments[before].after = after,
         }
+        match after {
+            NIL => self.last = before,
+            after => segments[after].before = before,
+        }
+        if slot == self.tail {
+            self.tail = NIL;
+        }
+    }
+
+    /// Moves a group's cursor over segments that hold nothing fresh, up to the tail.
+    #[inline]
+    pub(super) fn advance(&mut self, segments: &mut Segments, group: usize) {
+        loop {
+            let line = self.lines.at_mut(group);
+            let slot = line.segment;
+            if slot == NIL || segments[slot].after == NIL || segments[slot].end() != line.sequence {
+                return;
+            }
+            let after = segments[slot].after;
+            // Segments between them are gone as a whole: their messages were holes.
+            let first = segments[after].first_sequence;
+            line.holes -= first - line.sequence;
+            (line.segment, line.offset, line.sequence) = (after, 0, first);
+            self.leave(segments, slot);
+        }
+    }
+
+    /// One cursor less is in a segment or before it.
+    #[inline]
+    pub(super) fn leave(&mut self, segments: &mut Segments, slot: u32) {
+        let segment = &mut segments[slot];
+        segment.ahead -= 1;
+        if segment.ahead == 0 && slot != self.tail {
+            self.pass(segments, slot);
+        }
+    }
+
+    /// No cursor is in a segment or before it any more.
+    #[inline]
+    fn pass(&mut self, segments: &mut Segments, slot: u32) {
+        segments[slot].place = Place::Passed;
+        if segments[slot].live == 0 {
+            self.retire(segments, slot);
+        } else if segments[slot].is_sparse() {
+            self.sparse.append(segments, slot, Place::Sparse);
+        }
+    }
+
+    /// Gives a segment back that some cursors have not passed, but of which all is gone.
+    #[cold]
+    fn retire_unseen(&mut self, segments: &mut Segments, slot: u32) {
+        let after = segments[slot].after;
+        let first = if after == NIL { self.next_sequence } else { segments[after].first_sequence };
+        for line in self.lines.iter_mut().filter(|line| line.segment == slot) {
+            line.holes -= first - line.sequence;
+            (line.segment, line.offset, line.sequence) = (after, 0, first);
+        }
+        self.retire(segments, slot);
     }
 }

@@ -5,14 +5,20 @@
 //! |---|---|
 //! | `catalog` | queues by name and by id |
 //! | `segment`, `segments` | memory for records, and its reuse |
-//! | `log` | where a queue's messages lie and which are ready |
+//! | `bands` | the logs of a queue |
+//! | `log`, `line` | where messages lie, and which are ready for a group |
+//! | `groups` | the consumer groups of a queue |
 //! | `held` | which segments a log gives back, keeps waiting or compacts |
 //! | `piece` | messages that follow each other in a segment |
 //! | `bounds` | put, and what a full queue does |
-//! | `calendar` | what is due when |
+//! | `admit` | puts with keys, times, priorities, repeats |
+//! | `schedule`, `calendar`, `mortality` | what is due when, and what expires |
+//! | `keyed`, `keys` | order by key |
 //! | `dedup` | which messages have been put before |
 //! | `rate` | how many messages a second, allowed and seen |
 //! | `backoff` | how long a message waits that was given back |
+//! | `grouping`, `membership` | groups are made and removed |
+//! | `collect` | which messages a take gets |
 //! | `take` | ready messages become a delivery |
 //! | `lease` | who holds which messages until when |
 //! | `settle` | ack, nack, release, expiry |
@@ -27,25 +33,35 @@
 //! state, and no call's work grows with the number of queues, leases or waiting takes, except that
 //! `purge` and `delete` visit every segment, lease and waiting take of their queue.
 
-#[allow(dead_code, reason = "for queues with a back-off, which are to come")]
+#![allow(dead_code, reason = "some parts wait for the requests that use them")]
+
+mod admit;
 mod backoff;
+mod bands;
 mod bounds;
-#[allow(dead_code, reason = "for messages with a time, which are to come")]
 mod calendar;
 mod catalog;
+mod collect;
 mod dead_letters;
-#[allow(dead_code, unused_imports, reason = "for puts that are repeated, which are to come")]
 mod dedup;
+mod grouping;
+mod groups;
 mod held;
+mod keyed;
+mod keys;
 mod lease;
+mod line;
 mod log;
+mod membership;
+mod mortality;
 mod piece;
-#[allow(dead_code, reason = "for limits and figures, which are to come")]
 mod rate;
+mod schedule;
 mod segment;
 mod segments;
 mod settle;
 mod stat;
+mod stored;
 mod take;
 mod waits;
 
@@ -55,19 +71,25 @@ use ringway_protocol::reply::{ListEntry, QUEUE_COLUMNS, Run};
 use ringway_protocol::request::Take;
 use ringway_protocol::{LeaseId, QueueId, QueueOptions, Rejection};
 
-use self::catalog::Catalog;
+use self::admit::Desk;
+use self::catalog::{Catalog, NO_SUCH_QUEUE};
+use self::collect::Basket;
 use self::lease::Leases;
+use self::log::Log;
 use self::piece::Piece;
+use self::schedule::Schedule;
 use self::segment::NIL;
 use self::segments::Segments;
 use self::settle::End;
 use self::waits::Waits;
 use crate::limits::TIMERS_PER_TURN_MAX;
 use crate::path::origin::Origin;
-use crate::world::{PinnedSlice, Wheel};
+use crate::world::{Now, PinnedSlice, Wheel};
 
 /// Queues that keep dead segments for sends: how many one call looks at.
 const LINGERING_PER_CALL_MAX: usize = 8;
+
+pub use self::stored::{Admission, Stored};
 
 /// What a store is made with.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +104,9 @@ pub struct StoreConfig {
     pub leases_max: usize,
     /// Most takes that wait, of all queues together.
     pub waits_max: usize,
+    /// What the hashes of deduplication ids depend on: hard to guess, but the same in a run that
+    /// is to be repeated.
+    pub seed: u64,
 }
 
 /// What a take returned. Reused from one take to the next.
@@ -93,6 +118,8 @@ pub struct Taken {
     pub lease_ms: u32,
     /// How many messages came.
     pub count: u32,
+    /// Messages of the group that were dropped to make room since its last delivery.
+    pub dropped: u32,
     /// The messages in the order of the lease's indices.
     pub runs: Vec<TakenRun>,
 }
@@ -109,13 +136,14 @@ pub struct TakenRun {
 impl Taken {
     /// Nothing taken yet.
     pub const fn new() -> Self {
-        Self { lease: LeaseId::NONE, lease_ms: 0, count: 0, runs: Vec::new() }
+        Self { lease: LeaseId::NONE, lease_ms: 0, count: 0, dropped: 0, runs: Vec::new() }
     }
 
     /// Forgets what was taken, and lets go of its memory.
     #[inline]
     pub fn clear(&mut self) {
-        (self.lease, self.lease_ms, self.count) = (LeaseId::NONE, 0, 0);
+        (self.lease, self.lease_ms) = (LeaseId::NONE, 0);
+        (self.count, self.dropped) = (0, 0);
         self.runs.clear();
     }
 }
@@ -144,11 +172,13 @@ enum Timer {
     Lease(u32),
     /// The waiting take in this slot.
     Wait(u32),
+    /// The time until the queue in this slot is looked at for messages that have expired.
+    Lifetimes(u32),
 }
 
 /// The queues of one shard.
 ///
-/// Invariant: `ready` and `leased` are the sums over all queues.
+/// Invariant: `messages` is the sum of the live messages of all queues.
 #[derive(Debug)]
 pub struct Store {
     catalog: Catalog,
@@ -156,15 +186,16 @@ pub struct Store {
     leases: Leases,
     waits: Waits,
     wheel: Wheel<Timer>,
-    /// Queues that may have something for their waiting takes, in turn.
-    offers: VecDeque<QueueId>,
+    /// Groups of queues that may have something for their waiting takes, in turn.
+    offers: VecDeque<(QueueId, u16)>,
     /// Queues that keep dead segments until sends end, in turn.
     lingering: VecDeque<QueueId>,
-    ready: u64,
-    leased: u64,
-    /// Room that is reused: pieces being delivered, ranges claimed, pieces ending, a dead letter
+    schedule: Schedule,
+    messages: u64,
+    desk: Box<Desk>,
+    /// Room that is reused: what a take gathers, ranges claimed, pieces ending, a dead letter
     /// before and after.
-    pieces: Vec<Piece>,
+    basket: Basket,
     claimed: Vec<(u32, u32)>,
     ending: Vec<Piece>,
     record: Vec<u8>,
@@ -174,19 +205,20 @@ pub struct Store {
 impl Store {
     /// A store without queues.
     pub fn new(config: StoreConfig) -> Self {
-        let StoreConfig { shard, defaults, queues_max, leases_max, waits_max } = config;
+        let StoreConfig { shard, defaults, queues_max, leases_max, waits_max, seed } = config;
         assert!(defaults.check().is_ok(), "the default options of a queue are valid");
         Self {
-            catalog: Catalog::new(shard, defaults, queues_max),
+            catalog: Catalog::new(shard, defaults, queues_max, seed),
             segments: Segments::new(),
-            leases: Leases::new(leases_max),
+            leases: Leases::new(shard, leases_max),
             waits: Waits::new(waits_max),
             wheel: Wheel::new(),
             offers: VecDeque::new(),
             lingering: VecDeque::new(),
-            ready: 0,
-            leased: 0,
-            pieces: Vec::new(),
+            schedule: Schedule::new(),
+            messages: 0,
+            desk: Box::default(),
+            basket: Basket::default(),
             claimed: Vec::new(),
             ending: Vec::new(),
             record: Vec::new(),
@@ -223,8 +255,8 @@ impl Store {
     }
 
     /// The figures of a queue in the order of [`QUEUE_COLUMNS`].
-    pub fn stat(&self, queue: QueueId) -> Result<[u64; QUEUE_COLUMNS.len()], Rejection> {
-        self.catalog.get(queue).map(|queue| queue.figures())
+    pub fn stat(&self, id: QueueId, now: Now) -> Result<[u64; QUEUE_COLUMNS.len()], Rejection> {
+        self.catalog.get(id).map(|queue| queue.figures(&self.segments, now))
     }
 
     /// How many queues there are.
@@ -232,27 +264,29 @@ impl Store {
         self.catalog.len()
     }
 
-    /// Messages ready in all queues.
-    pub fn ready(&self) -> u64 {
-        self.ready
+    /// Messages held in all queues: what would be lost if the store went.
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
-    /// Messages leased in all queues.
-    pub fn leased(&self) -> u64 {
-        self.leased
+    /// Messages ready and leased in all groups of all queues: visits each of them, for tests.
+    pub fn ready_and_leased(&self) -> (u64, u64) {
+        let sums = self.catalog.iter().map(|queue| (queue.ready(), queue.leased()));
+        sums.fold((0, 0), |(ready, leased), (more, also)| (ready + more, leased + also))
     }
 
-    /// Drops every ready message of a queue and says how many. Leases are untouched. Visits each
-    /// segment.
-    pub fn purge(&mut self, queue: QueueId) -> Result<u64, Rejection> {
-        let queue = self.catalog.get_mut(queue)?;
-        let purged = queue.log.ready();
-        while let Some(piece) = queue.log.next_piece(&mut self.segments, (u32::MAX, u32::MAX), true)
-        {
-            queue.log.settle(&mut self.segments, &piece);
+    /// Drops every ready message of a queue, of every group, and says how many messages went.
+    /// Leases are untouched. Visits each segment.
+    pub fn purge(&mut self, id: QueueId) -> Result<u64, Rejection> {
+        let queue = self.catalog.get_mut(id)?;
+        let before = queue.bands.live();
+        for group in 0..queue.groups.places() {
+            if queue.groups.get(group).is_some() {
+                queue.purge_group(&mut self.segments, group);
+            }
         }
-        queue.counters.purged += purged;
-        self.ready -= purged;
+        let purged = before - queue.bands.live();
+        self.messages -= purged;
         queue.linger(&mut self.lingering);
         queue.check();
         Ok(purged)
@@ -261,42 +295,62 @@ impl Store {
     /// Removes a queue with its messages and says how many, leased ones included. Its leases end,
     /// its waiting takes are answered that there is no such queue, its dead-letter queue stays.
     /// Visits each of its segments, leases and waiting takes.
-    pub fn delete(&mut self, queue: QueueId) -> Result<u64, Rejection> {
-        let leased = self.catalog.get(queue)?.leased;
-        let ready = self.purge(queue)?;
-        while let Ok(found) = self.catalog.get(queue)
-            && found.leases != NIL
-        {
-            let lease = found.leases;
+    pub fn delete(&mut self, id: QueueId) -> Result<u64, Rejection> {
+        let messages = self.catalog.get(id)?.bands.live();
+        self.purge(id)?;
+        let slot = id.slot() as u32;
+        let queue = self.catalog.at_mut(slot);
+        let before = queue.bands.live();
+        queue.bands.drop_scheduled(&mut self.segments);
+        self.messages -= before - queue.bands.live();
+        if let Some(timer) = queue.lifetimes.take() {
+            self.wheel.disarm(timer);
+        }
+        for group in 0..self.catalog.at(slot).groups.places() {
+            if self.catalog.at(slot).groups.get(group).is_some() {
+                self.end_group(slot, group, NO_SUCH_QUEUE);
+            }
+        }
+        let mut queue = self.catalog.remove(id)?;
+        assert!(queue.bands.live() == 0, "a deleted queue is empty");
+        queue.bands.iter_mut().for_each(|log| log.close(&mut self.segments));
+        Ok(messages)
+    }
+
+    /// Ends the leases of a group for good, and refuses its waiting takes.
+    fn end_group(&mut self, slot: u32, group: usize, why: Rejection) {
+        loop {
+            let lease = self.catalog.at(slot).groups.at(group).leases;
+            if lease == NIL {
+                break;
+            }
             self.end_lease(lease, End::Deleted);
         }
-        self.refuse_waits(queue);
-        let mut queue = self.catalog.remove(queue)?;
-        assert!(queue.leased == 0 && queue.log.live == 0, "a deleted queue is empty");
-        queue.log.close(&mut self.segments);
-        Ok(ready + leased)
+        self.refuse_waits(slot, group, why);
     }
 
     /// Ends leases and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call, and gives
     /// memory back whose sends have ended. For once a turn.
-    pub fn expire(&mut self, now_ns: u64) {
+    pub fn expire(&mut self, now: Now) {
         if !self.lingering.is_empty() {
             self.give_memory_back();
         }
+        self.run_schedule(now);
         let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some(timer) = self.wheel.expire(now_ns, &mut budget) {
+        while let Some(timer) = self.wheel.expire(now.ns, &mut budget) {
             match timer {
                 Timer::Wait(slot) => self.time_out(slot),
+                Timer::Lifetimes(slot) => self.look_at_lifetimes(slot, now),
                 Timer::Lease(slot) => {
                     let lease = &mut self.leases[slot];
                     lease.timer = None;
-                    let queue = lease.queue;
-                    self.end_lease(slot, End::GivenBack);
+                    let (queue, group) = (lease.queue, usize::from(lease.group));
+                    self.end_lease(slot, End::GivenBack(now));
                     let queue = self.catalog.at_mut(queue);
-                    queue.counters.expired_leases += 1;
+                    queue.groups.at_mut(group).counters.expired_leases += 1;
                     let id = queue.id;
                     queue.check();
-                    self.offer(id);
+                    self.offer(id, group);
                 }
             }
         }
@@ -308,11 +362,13 @@ impl Store {
         for _ in 0..LINGERING_PER_CALL_MAX {
             let Some(id) = self.lingering.pop_front() else { break };
             let Ok(queue) = self.catalog.get_mut(id) else { continue };
-            queue.log.reap(&mut self.segments);
-            if queue.log.live == 0 {
-                queue.log.release_dead_tail(&mut self.segments);
+            for log in queue.bands.iter_mut() {
+                log.reap(&mut self.segments);
+                if log.live == 0 {
+                    log.release_dead_tail(&mut self.segments);
+                }
             }
-            queue.lingering = queue.log.lingers();
+            queue.lingering = queue.bands.iter().any(Log::lingers);
             if queue.lingering {
                 self.lingering.push_back(id);
             }
@@ -322,6 +378,7 @@ impl Store {
     /// When [`Store::expire`] has something to do next. Never late by more than a tick of the
     /// wheel; after a settlement it may be too early, once.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.wheel.next_deadline()
+        let deadlines = [self.wheel.next_deadline(), self.schedule.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 }

@@ -10,7 +10,7 @@
 //!           Limbo -> free or given back
 //! ```
 
-use super::segment::{NIL, Segment};
+use super::segment::{NIL, Place, Segment};
 use crate::limits::{SEGMENT_BYTES, SEGMENT_POOL_BYTES_MAX};
 use crate::world::SegmentMemory;
 
@@ -29,9 +29,10 @@ impl Segments {
         Self { slots: Vec::new(), free: [NIL; SEGMENT_BYTES.len()], bare: NIL, pooled_bytes: 0 }
     }
 
-    /// An empty segment of one of the sizes, the one that was given back last if there is one.
+    /// An empty segment of one of the sizes for a queue, the one that was given back last if there
+    /// is one.
     #[inline]
-    pub fn open(&mut self, size: usize, first_sequence: u64) -> u32 {
+    pub fn open(&mut self, size: usize, queue: u32, first_sequence: u64) -> u32 {
         let pooled = self.free[size];
         let slot = if pooled != NIL {
             self.free[size] = self[pooled].next;
@@ -40,7 +41,7 @@ impl Segments {
         } else {
             self.create(size)
         };
-        self[slot].open(first_sequence);
+        self[slot].open(queue, first_sequence);
         slot
     }
 
@@ -64,7 +65,7 @@ impl Segments {
         let capacity = segment.capacity() as usize;
         let size = SEGMENT_BYTES.iter().position(|bytes| *bytes == capacity);
         let fits = self.pooled_bytes + capacity <= SEGMENT_POOL_BYTES_MAX;
-        match size.filter(|_| fits && !segment.is_compacted()) {
+        match size.filter(|_| fits && !segment.is_compacted() && segment.timers == 0) {
             Some(size) => {
                 segment.next = std::mem::replace(&mut self.free[size], slot);
                 self.pooled_bytes += capacity;
@@ -85,9 +86,20 @@ impl Segments {
     /// Gives the memory of a free segment to the allocator and keeps its slot.
     #[cold]
     fn strip(&mut self, slot: u32) {
+        if self[slot].strip() {
+            self[slot].next = std::mem::replace(&mut self.bare, slot);
+        }
+    }
+
+    /// An entry of a calendar that referred to a segment is over.
+    pub fn timer_ended(&mut self, slot: u32) {
         let bare = self.bare;
-        self[slot].strip(bare);
-        self.bare = slot;
+        let segment = &mut self[slot];
+        segment.timers -= 1;
+        if segment.timers == 0 && segment.place == Place::Ghost {
+            (segment.place, segment.next) = (Place::Free, bare);
+            self.bare = slot;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::Store;
 use super::lease::{Found, Lease};
 use super::piece::Piece;
 use super::segments::Segments;
+use crate::world::Now;
 
 /// What to do with messages whose lease, or whose place in it, ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +21,7 @@ pub(super) enum End {
     /// They are done.
     Acknowledged,
     /// Ready again, this delivery counted; or a dead letter.
-    GivenBack,
+    GivenBack(Now),
     /// Ready again as if this delivery had never been.
     Undelivered,
     /// Gone with their queue.
@@ -34,11 +35,19 @@ impl Store {
     pub fn ack(
         &mut self,
         settle: &Settle<'_>,
+        now: Now,
         verdicts: &mut Vec<RangeVerdict>,
     ) -> Result<Settlement, Rejection> {
-        let settlement = self.settle(settle, verdicts, End::Acknowledged)?;
-        self.catalog.get_mut(settle.queue)?.counters.acks += u64::from(settlement.settled);
-        self.check(settle.queue);
+        let (settlement, group) = self.settle(settle, verdicts, End::Acknowledged)?;
+        let queue = self.catalog.get_mut(settle.queue)?;
+        if let Some(group) = group {
+            queue.groups.at_mut(group).counters.acks += u64::from(settlement.settled);
+            queue.acks.add(now.ns, settlement.settled);
+        }
+        queue.check();
+        if let Some(group) = group.filter(|_| queue.keys.is_some()) {
+            self.offer(settle.queue, group);
+        }
         Ok(settlement)
     }
 
@@ -47,12 +56,16 @@ impl Store {
     pub fn nack(
         &mut self,
         settle: &Settle<'_>,
+        now: Now,
         verdicts: &mut Vec<RangeVerdict>,
     ) -> Result<Settlement, Rejection> {
-        let settlement = self.settle(settle, verdicts, End::GivenBack)?;
-        self.catalog.get_mut(settle.queue)?.counters.nacks += u64::from(settlement.settled);
-        self.check(settle.queue);
-        self.offer(settle.queue);
+        let (settlement, group) = self.settle(settle, verdicts, End::GivenBack(now))?;
+        let queue = self.catalog.get_mut(settle.queue)?;
+        if let Some(group) = group {
+            queue.groups.at_mut(group).counters.nacks += u64::from(settlement.settled);
+            queue.check();
+            self.offer(settle.queue, group);
+        }
         Ok(settlement)
     }
 
@@ -62,34 +75,38 @@ impl Store {
         if let Found::Live(lease) = self.leases.find(queue.slot() as u32, lease)
             && self.catalog.get(queue).is_ok()
         {
+            let group = usize::from(self.leases[lease].group);
             self.end_lease(lease, End::Undelivered);
-            self.offer(queue);
+            self.offer(queue, group);
         }
     }
 
+    /// Also says which group the lease is of, if there is one.
     #[inline]
     fn settle(
         &mut self,
         settle: &Settle<'_>,
         verdicts: &mut Vec<RangeVerdict>,
         end: End,
-    ) -> Result<Settlement, Rejection> {
+    ) -> Result<(Settlement, Option<usize>), Rejection> {
         verdicts.clear();
         self.catalog.get(settle.queue)?;
         let slot = match self.leases.find(settle.queue.slot() as u32, settle.lease) {
             Found::Live(slot) => slot,
-            Found::Stale => return Ok(refuse_all(settle, verdicts, Verdict::Stale)),
-            Found::Unknown => return Ok(refuse_all(settle, verdicts, Verdict::Unknown)),
+            Found::Stale => return Ok((refuse_all(settle, verdicts, Verdict::Stale), None)),
+            Found::Unknown => {
+                return Ok((refuse_all(settle, verdicts, Verdict::Unknown), None));
+            }
         };
         let lease = &self.leases[slot];
-        let messages = lease.messages;
+        let (messages, group) = (lease.messages, Some(usize::from(lease.group)));
         let whole = settle.ranges.len() == 1
             && settle.ranges.iter().all(|range| (range.first, range.count) == (0, messages));
         if whole && lease.unsettled == messages {
             self.end_lease(slot, end);
-            return Ok(Settlement { settled: messages, ..Settlement::default() });
+            return Ok((Settlement { settled: messages, ..Settlement::default() }, group));
         }
-        Ok(self.settle_ranges(slot, settle, verdicts, end))
+        Ok((self.settle_ranges(slot, settle, verdicts, end), group))
     }
 
     /// Settles some messages of a lease, and ends it after the last.
@@ -129,12 +146,13 @@ impl Store {
         self.claimed.sort_unstable();
         let mut ending = std::mem::take(&mut self.ending);
         find(&self.leases[slot], &self.segments, &self.claimed, &mut ending);
-        let (queue, over) = (self.leases[slot].queue, self.leases[slot].unsettled == 0);
+        let lease = &self.leases[slot];
+        let (holder, over) = ((lease.queue, usize::from(lease.group)), lease.unsettled == 0);
         if over {
             self.close_lease(slot);
         }
         for piece in ending.drain(..) {
-            self.end_piece(queue, piece, end);
+            self.end_piece(holder, piece, end);
         }
         self.ending = ending;
         settlement
@@ -144,11 +162,11 @@ impl Store {
     #[inline]
     pub(super) fn end_lease(&mut self, slot: u32, end: End) {
         let lease = &mut self.leases[slot];
-        let queue = lease.queue;
+        let holder = (lease.queue, usize::from(lease.group));
         if lease.unsettled == lease.messages && lease.pieces_len() == 1 {
             let piece = lease.piece(0);
             self.close_lease(slot);
-            return self.end_piece(queue, piece, end);
+            return self.end_piece(holder, piece, end);
         }
         let mut ending = std::mem::take(&mut self.ending);
         if lease.unsettled == lease.messages {
@@ -164,7 +182,7 @@ impl Store {
         }
         self.close_lease(slot);
         for piece in ending.drain(..) {
-            self.end_piece(queue, piece, end);
+            self.end_piece(holder, piece, end);
         }
         self.ending = ending;
     }
@@ -172,42 +190,35 @@ impl Store {
     #[inline]
     fn close_lease(&mut self, slot: u32) {
         let lease = &mut self.leases[slot];
-        let queue = lease.queue;
+        let (queue, group) = (lease.queue, usize::from(lease.group));
         if let Some(timer) = lease.timer.take() {
             self.wheel.disarm(timer);
         }
-        self.leases.end(slot, &mut self.catalog.at_mut(queue).leases);
+        let group = self.catalog.at_mut(queue).groups.at_mut(group);
+        self.leases.end(slot, &mut group.leases);
     }
 
-    /// Ends messages that are leased and in no lease any more.
+    /// Ends messages that a group leased and that are in no lease any more.
     #[inline]
-    fn end_piece(&mut self, slot: u32, mut piece: Piece, end: End) {
+    fn end_piece(&mut self, (slot, group): (u32, usize), mut piece: Piece, end: End) {
         let queue = self.catalog.at_mut(slot);
-        let count = u64::from(piece.count);
         let limit = queue.options.deliveries_max;
         match end {
-            End::GivenBack if limit > 0 && piece.deliveries >= limit => {
-                return self.bury(slot, piece);
+            End::GivenBack(now) if limit > 0 && piece.deliveries >= limit => {
+                return self.bury((slot, group), piece, now);
             }
             End::Acknowledged | End::Deleted => {
-                queue.log.settle(&mut self.segments, &piece);
+                let before = queue.bands.live();
+                queue.settle(&mut self.segments, group, &piece, true);
+                self.messages -= before - queue.bands.live();
                 queue.linger(&mut self.lingering);
             }
-            End::GivenBack | End::Undelivered => {
+            End::GivenBack(_) | End::Undelivered => {
                 piece.deliveries -= u32::from(end == End::Undelivered);
-                queue.log.give_back(piece);
-                self.ready += count;
+                queue.bands.of_mut(piece.sequence).lines.at_mut(group).give_back(piece);
             }
         }
-        queue.leased -= count;
-        self.leased -= count;
-    }
-
-    #[inline]
-    fn check(&self, queue: QueueId) {
-        if let Ok(queue) = self.catalog.get(queue) {
-            queue.check();
-        }
+        queue.groups.at_mut(group).leased -= u64::from(piece.count);
     }
 }
 

@@ -1,71 +1,132 @@
 //! What a queue counts, and the row of figures that a stat answers.
 
-use ringway_protocol::reply::QUEUE_COLUMNS;
+use ringway_protocol::reply::{GROUP_COLUMNS, QUEUE_COLUMNS};
 
+use super::bands::SCHEDULED;
 use super::catalog::Queue;
+use super::groups::Group;
+use super::segments::Segments;
+use crate::world::Now;
 
-/// Counters since the queue was declared, in messages unless they say otherwise.
+/// Counters of a queue since it was declared, in messages. What its groups do, they count.
 ///
-/// Invariant: puts = ready + leased + acks + dead_lettered + dropped + purged.
+/// Invariant: puts = live messages + gone.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Counters {
     /// Put, by producers or as dead letters.
     pub puts: u64,
-    /// Delivered, each time counted.
-    pub takes: u64,
-    /// Acknowledged, as they left or later.
-    pub acks: u64,
-    /// Given back by their consumer.
-    pub nacks: u64,
-    /// Leases that ran out.
-    pub expired_leases: u64,
-    /// Delivered not for the first time.
-    pub redeliveries: u64,
-    /// Moved to the dead-letter queue.
-    pub dead_lettered: u64,
-    /// Dropped by the policy `drop-oldest`.
-    pub dropped: u64,
     /// Refused because the queue was full or they were too large, dead letters included.
     pub refused: u64,
-    /// Dropped by a purge.
-    pub purged: u64,
+    /// Repeats of messages that were stored before.
+    pub duplicates: u64,
 }
 
 impl Queue {
+    /// Messages ready, of all groups together.
+    pub fn ready(&self) -> u64 {
+        self.groups.iter().map(|(group, _)| self.bands.ready(group)).sum()
+    }
+
+    /// Messages leased, of all groups together.
+    pub fn leased(&self) -> u64 {
+        self.groups.iter().map(|(_, group)| group.leased).sum()
+    }
+
+    fn sum(&self, counter: impl Fn(&Group) -> u64) -> u64 {
+        self.groups.iter().map(|(_, group)| counter(group)).sum()
+    }
+
     /// The figures in the order of [`QUEUE_COLUMNS`].
-    pub fn figures(&self) -> [u64; QUEUE_COLUMNS.len()] {
-        let counters = &self.counters;
+    pub fn figures(&self, segments: &Segments, now: Now) -> [u64; QUEUE_COLUMNS.len()] {
+        let scheduled = self.bands.get(SCHEDULED).map_or(0, |log| log.live);
         [
-            self.log.ready(),
-            self.leased,
-            self.log.held_bytes,
-            self.log.live_bytes,
-            counters.puts,
+            self.ready(),
+            self.leased(),
+            self.bands.held_bytes(),
+            self.bands.live_bytes(),
+            self.counters.puts,
+            self.sum(|group| group.counters.takes),
+            self.sum(|group| group.counters.acks),
+            self.sum(|group| group.counters.nacks),
+            self.sum(|group| group.counters.expired_leases),
+            self.sum(|group| group.counters.redeliveries),
+            self.sum(|group| group.counters.dead_lettered),
+            self.sum(|group| group.counters.dropped),
+            self.counters.refused,
+            self.sum(|group| group.counters.purged),
+            self.sum(|group| u64::from(group.waits.count)),
+            0,
+            self.sum(|group| u64::from(group.keys.count)),
+            scheduled,
+            self.groups.len() as u64,
+            0,
+            self.sum(|group| group.counters.expired),
+            self.sum(|group| group.counters.removed),
+            self.counters.duplicates,
+            0,
+            0,
+            0,
+            self.sum(|group| group.counters.dead_letters_refused),
+            0,
+            self.oldest_age_ms(segments, now),
+            self.puts.per_second(now.ns),
+            self.acks.per_second(now.ns),
+            0,
+            self.bands.live(),
+        ]
+    }
+
+    /// The figures of a group in the order of [`GROUP_COLUMNS`].
+    pub fn group_figures(&self, index: usize) -> [u64; GROUP_COLUMNS.len()] {
+        let group = self.groups.at(index);
+        let counters = &group.counters;
+        [
+            self.bands.first.lines.at(index).sequence,
+            self.bands.ready(index),
+            group.leased,
+            u64::from(group.keys.count),
+            0,
             counters.takes,
             counters.acks,
             counters.nacks,
             counters.expired_leases,
             counters.redeliveries,
             counters.dead_lettered,
+            counters.expired,
             counters.dropped,
-            counters.refused,
             counters.purged,
-            u64::from(self.waits.count),
+            counters.removed,
+            u64::from(group.waits.count),
+            0,
         ]
+    }
+
+    /// How long the oldest message has been held that some group needs, what is scheduled left out.
+    fn oldest_age_ms(&self, segments: &Segments, now: Now) -> u64 {
+        let logs = (0..SCHEDULED).filter_map(|band| self.bands.get(band));
+        let oldest = logs.filter_map(|log| log.oldest_put_ms(segments)).min();
+        oldest.map_or(0, |put_ms| now.ms().saturating_sub(put_ms))
     }
 
     /// Asserts what must hold after every batch.
     #[inline]
     pub fn check(&self) {
-        assert!(
-            self.log.live == self.log.ready() + self.leased,
-            "a held message is ready or leased"
-        );
-        assert!(self.log.live_bytes <= self.log.held_bytes, "live bytes are held");
+        if self.bands.is_single() && self.groups.places() == 1 {
+            let group = self.groups.at(0);
+            let held = self.bands.first.ready(0) + group.leased + u64::from(group.keys.count);
+            assert!(self.bands.first.live == held, "a held message is ready, leased or blocked");
+        }
+        assert!(self.bands.live_bytes() <= self.bands.held_bytes(), "live bytes are held");
         if cfg!(debug_assertions) {
-            let counters = &self.counters;
-            let gone = counters.acks + counters.dead_lettered + counters.dropped + counters.purged;
-            assert!(counters.puts == self.log.live + gone, "every message is accounted for");
+            self.check_groups();
+        }
+    }
+
+    fn check_groups(&self) {
+        let scheduled = self.bands.get(SCHEDULED).map_or(0, |log| log.live);
+        for (index, group) in self.groups.iter() {
+            let held = self.bands.ready(index) + group.leased + u64::from(group.keys.count);
+            assert!(held + scheduled <= self.bands.live(), "a group holds live messages");
         }
     }
 }

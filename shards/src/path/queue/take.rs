@@ -7,11 +7,12 @@ use ringway_protocol::request::Take;
 use ringway_protocol::{Code, Rejection};
 
 use super::catalog::Queue;
-use super::log::Log;
+use super::collect::Basket;
 use super::piece::Piece;
 use super::segments::Segments;
 use super::{Store, Taken, TakenRun, Timer};
 use crate::limits::{RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
+use crate::world::Now;
 
 /// Bytes of records that fit a delivery with the most runs.
 const RECORD_BYTES_MAX: usize = FRAME_BYTES_MAX - DELIVERY_BYTES - RUNS_PER_TAKE_MAX * RUN_BYTES;
@@ -27,25 +28,27 @@ impl Store {
     /// Takes ready messages, oldest first; `taken.count` is 0 if there are none. Those that waiting
     /// takes need are left to them.
     #[inline]
-    pub fn take(&mut self, take: &Take, now_ns: u64, taken: &mut Taken) -> Result<(), Rejection> {
+    pub fn take(&mut self, take: &Take, now: Now, taken: &mut Taken) -> Result<(), Rejection> {
         taken.clear();
         let queue = self.catalog.get_mut(take.queue)?;
-        check(take, queue)?;
-        let spare = queue.log.ready().saturating_sub(queue.waits.wanted);
+        let group = check(take, queue)?;
+        let waits = &queue.groups.at(group).waits;
+        let spare = queue.offered(group).saturating_sub(waits.wanted);
         if spare == 0 {
             return Ok(());
         }
         let messages_max = take.messages_max.min(u32::try_from(spare).unwrap_or(u32::MAX));
-        self.deliver(take, messages_max, now_ns, taken)
+        self.deliver(take, group, messages_max, now, taken)
     }
 
-    /// Delivers messages of a queue that has some ready, on terms that were checked.
+    /// Delivers messages of a queue to a group that has some ready, on terms that were checked.
     #[inline]
     pub(super) fn deliver(
         &mut self,
         take: &Take,
+        group: usize,
         messages_max: u32,
-        now_ns: u64,
+        now: Now,
         taken: &mut Taken,
     ) -> Result<(), Rejection> {
         let queue = self.catalog.get_mut(take.queue)?;
@@ -58,29 +61,39 @@ impl Store {
             bytes_max => bytes_max.min(RECORD_BYTES_MAX),
         };
         let limits = (messages_max.min(TAKE_MESSAGES_MAX), bytes_max as u32);
-        let (count, redelivered) =
-            collect(&mut queue.log, &mut self.segments, limits, &mut self.pieces);
-        assert!(count > 0, "a queue with ready messages has one to deliver");
-        pin(&self.segments, &self.pieces, taken);
+        queue.collect(group, &mut self.segments, limits, now, &mut self.basket);
+        if !self.basket.expired.is_empty() {
+            self.end_culled(take.queue.slot() as u32, group, now);
+        }
+        let Basket { count, redelivered, .. } = self.basket;
+        if count == 0 {
+            // The keys of all that is ready are busy, or it has expired.
+            return Ok(());
+        }
+        let queue = self.catalog.get_mut(take.queue)?;
+        pin(&self.segments, &self.basket.pieces, taken);
         taken.count = count;
-        queue.counters.takes += u64::from(count);
-        queue.counters.redeliveries += u64::from(redelivered);
-        self.ready -= u64::from(count);
+        let holder = queue.groups.at_mut(group);
+        holder.counters.takes += u64::from(count);
+        holder.counters.redeliveries += u64::from(redelivered);
+        taken.dropped = std::mem::take(&mut holder.untold_drops);
         if take.acknowledged {
-            queue.counters.acks += u64::from(count);
-            for piece in &self.pieces {
-                queue.log.settle(&mut self.segments, piece);
+            holder.counters.acks += u64::from(count);
+            let before = queue.bands.live();
+            for piece in &self.basket.pieces {
+                queue.settle(&mut self.segments, group, piece, true);
             }
+            self.messages -= before - queue.bands.live();
             queue.linger(&mut self.lingering);
         } else {
-            queue.leased += u64::from(count);
-            self.leased += u64::from(count);
+            holder.leased += u64::from(count);
             let slot = take.queue.slot() as u32;
-            let lease = self.leases.grant(slot, &mut queue.leases, &self.pieces, count);
+            let lease =
+                self.leases.grant((slot, group), &mut holder.leases, &self.basket.pieces, count);
             taken.lease_ms =
                 if take.lease_ms == 0 { queue.options.lease_ms } else { take.lease_ms };
             taken.lease = lease;
-            let deadline_ns = deadline_ns(now_ns, taken.lease_ms);
+            let deadline_ns = deadline_ns(now.ns, taken.lease_ms);
             let timer = self.wheel.arm(deadline_ns, Timer::Lease(lease.slot()));
             self.leases[lease.slot()].timer = Some(timer);
         }
@@ -89,9 +102,9 @@ impl Store {
     }
 }
 
-/// Refuses a take on terms that the queue does not give.
+/// Refuses a take on terms that the queue does not give; returns the index of its group.
 #[inline]
-pub(super) fn check(take: &Take, queue: &Queue) -> Result<(), Rejection> {
+pub(super) fn check(take: &Take, queue: &Queue) -> Result<usize, Rejection> {
     let invalid = |sentence| Err(Rejection::new(Code::InvalidOption, sentence));
     if take.lease_ms > LEASE_MS_MAX {
         return invalid("a lease lasts at most 43,200,000 ms (12 hours)");
@@ -102,32 +115,15 @@ pub(super) fn check(take: &Take, queue: &Queue) -> Result<(), Rejection> {
     if take.messages_max == 0 {
         return invalid("a take asks for at least one message");
     }
-    Ok(())
+    queue.groups.find(take.group)
 }
 
-/// Moves the oldest ready messages into `pieces`; says how many they are and how many were
-/// delivered before.
-#[inline]
-fn collect(
-    log: &mut Log,
-    segments: &mut Segments,
-    (messages_max, bytes_max): (u32, u32),
-    pieces: &mut Vec<Piece>,
-) -> (u32, u32) {
-    pieces.clear();
-    let (mut count, mut redelivered, mut bytes) = (0, 0, 0_u32);
-    while count < messages_max && pieces.len() < RUNS_PER_TAKE_MAX {
-        let left = (messages_max - count, bytes_max.saturating_sub(bytes));
-        let Some(mut piece) = log.next_piece(segments, left, count == 0) else { break };
-        redelivered += if piece.deliveries > 0 { piece.count } else { 0 };
-        piece.deliveries = piece.deliveries.saturating_add(1);
-        count += piece.count;
-        bytes += piece.bytes;
-        if !pieces.last_mut().is_some_and(|last| last.join(&piece)) {
-            pieces.push(piece);
-        }
+impl Queue {
+    /// Messages that a group may be given now.
+    #[inline]
+    pub fn offered(&self, group: usize) -> u64 {
+        if self.groups.at(group).paused { 0 } else { self.bands.ready(group) }
     }
-    (count, redelivered)
 }
 
 /// Describes the pieces to the asker, each with a slice that stays as it is until it is dropped.

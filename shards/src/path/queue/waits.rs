@@ -1,7 +1,7 @@
 //! Takes that wait for messages: served in turn, or answered when their time is up or their queue
 //! is gone.
 //!
-//! A waiting take is in the list of its queue until it is answered; then, unless it was served, in
+//! A waiting take is in the list of its group until it is answered; then, unless it was served, in
 //! the list of answers that are due. It is also in the list of its asker, so that one that is gone
 //! takes nothing. Every list is made of links between slots, so nothing here depends on how many
 //! wait.
@@ -14,12 +14,11 @@ use ringway_protocol::limits::TAKE_MESSAGES_MAX;
 use ringway_protocol::request::Take;
 use ringway_protocol::{Code, QueueId, Rejection};
 
-use super::catalog::NO_SUCH_QUEUE;
 use super::segment::NIL;
 use super::take::{check, deadline_ns};
 use super::{Answer, Store, Taken, Timer};
 use crate::path::origin::Origin;
-use crate::world::TimerId;
+use crate::world::{Now, TimerId};
 
 /// What a waiting take waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,17 +27,19 @@ enum State {
     Messages,
     /// The answer that nothing came.
     TimedOut,
-    /// The answer that the queue was deleted.
-    Refused,
+    /// The answer that the queue or the group was deleted.
+    Refused(Rejection),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     take: Take,
+    /// The index of the group that it takes for.
+    group: u16,
     origin: Origin,
     state: State,
     timer: Option<TimerId>,
-    /// Neighbours in the list of the queue or of the answers due; of a free slot, `next` is the
+    /// Neighbours in the list of the group or of the answers due; of a free slot, `next` is the
     /// next free one.
     previous: u32,
     next: u32,
@@ -60,7 +61,7 @@ pub(super) struct WaitList {
     pub count: u32,
     /// Messages that they ask for at most, together.
     pub wanted: u64,
-    /// Whether the queue is among those that can serve.
+    /// Whether the group is among those that can serve.
     offered: bool,
 }
 
@@ -113,7 +114,7 @@ impl Waits {
         Self { slots, free: NIL, active: 0, active_max, due: WaitList::EMPTY, askers }
     }
 
-    fn create(&mut self, take: Take, origin: Origin) -> u32 {
+    fn create(&mut self, take: Take, group: usize, origin: Origin) -> u32 {
         let asker = self.askers.entry((origin.shard, origin.peer));
         let slot = if self.free == NIL { self.slots.len() as u32 } else { self.free };
         let asker_next = match asker {
@@ -125,6 +126,7 @@ impl Waits {
         };
         let wait = Wait {
             take,
+            group: group as u16,
             origin,
             state: State::Messages,
             timer: None,
@@ -164,24 +166,24 @@ impl Waits {
 
 impl Store {
     /// Lets a take wait that found nothing, until messages come or `wait_ms` is over.
-    pub fn wait(&mut self, take: &Take, origin: Origin, now_ns: u64) -> Result<(), Rejection> {
+    pub fn wait(&mut self, take: &Take, origin: Origin, now: Now) -> Result<(), Rejection> {
         let queue = self.catalog.get_mut(take.queue)?;
-        check(take, queue)?;
+        let group = check(take, queue)?;
         if self.waits.active == self.waits.active_max {
             let sentence = "the shard has as many waiting takes as it may have";
             return Err(Rejection::new(Code::ResourceExhausted, sentence));
         }
-        let slot = self.waits.create(*take, origin);
-        let timer = self.wheel.arm(deadline_ns(now_ns, take.wait_ms), Timer::Wait(slot));
+        let slot = self.waits.create(*take, group, origin);
+        let timer = self.wheel.arm(deadline_ns(now.ns, take.wait_ms), Timer::Wait(slot));
         self.waits.slots[slot as usize].timer = Some(timer);
-        queue.waits.append(&mut self.waits.slots, slot);
-        self.offer(take.queue);
+        queue.groups.at_mut(group).waits.append(&mut self.waits.slots, slot);
+        self.offer(take.queue, group);
         Ok(())
     }
 
     /// The next waiting take that has its answer: served in turn, timed out, or refused. Asks each
     /// queue that can serve in turn.
-    pub fn next_answer(&mut self, now_ns: u64, taken: &mut Taken) -> Option<Answer> {
+    pub fn next_answer(&mut self, now: Now, taken: &mut Taken) -> Option<Answer> {
         if self.waits.active == 0 {
             return None;
         }
@@ -191,26 +193,31 @@ impl Store {
             self.waits.due.unlink(&mut self.waits.slots, slot);
             let Wait { take, origin, state, .. } = self.waits.slots[slot as usize];
             self.waits.remove(slot);
-            let refused = state == State::Refused;
-            return Some(Answer {
-                origin,
-                take,
-                outcome: if refused { Err(NO_SUCH_QUEUE) } else { Ok(()) },
-            });
+            let outcome = match state {
+                State::Refused(why) => Err(why),
+                _ => Ok(()),
+            };
+            return Some(Answer { origin, take, outcome });
         }
-        while let Some(id) = self.offers.pop_front() {
+        while let Some((id, group)) = self.offers.pop_front() {
+            let group = usize::from(group);
             let Ok(queue) = self.catalog.get_mut(id) else { continue };
-            queue.waits.offered = false;
-            if queue.waits.count == 0 || queue.log.ready() == 0 {
+            if queue.groups.get(group).is_none() {
                 continue;
             }
-            let slot = queue.waits.first;
+            let offered = queue.offered(group) > 0;
+            let waits = &mut queue.groups.at_mut(group).waits;
+            waits.offered = false;
+            if waits.count == 0 || !offered {
+                continue;
+            }
+            let slot = waits.first;
             let Wait { take, origin, .. } = self.waits.slots[slot as usize];
             self.end_wait(slot);
             self.waits.remove(slot);
             taken.clear();
-            let outcome = self.deliver(&take, take.messages_max, now_ns, taken);
-            self.offer(id);
+            let outcome = self.deliver(&take, group, take.messages_max, now, taken);
+            self.offer(id, group);
             return Some(Answer { origin, take, outcome });
         }
         None
@@ -227,16 +234,28 @@ impl Store {
         }
     }
 
-    /// Notes that a queue may have something for its waiting takes.
+    /// Notes that a group of a queue may have something for its waiting takes.
     #[inline]
-    pub(super) fn offer(&mut self, id: QueueId) {
+    pub(super) fn offer(&mut self, id: QueueId, group: usize) {
         if let Ok(queue) = self.catalog.get_mut(id)
-            && queue.waits.count > 0
-            && !queue.waits.offered
-            && queue.log.ready() > 0
+            && let waits = &queue.groups.at(group).waits
+            && waits.count > 0
+            && !waits.offered
+            && queue.offered(group) > 0
         {
-            queue.waits.offered = true;
-            self.offers.push_back(id);
+            queue.groups.at_mut(group).waits.offered = true;
+            self.offers.push_back((id, group as u16));
+        }
+    }
+
+    /// Notes that every group of a queue may have something for its waiting takes.
+    #[inline]
+    pub(super) fn offer_all(&mut self, id: QueueId) {
+        let places = self.catalog.get(id).map_or(0, |queue| queue.groups.places());
+        for group in 0..places {
+            if self.catalog.get(id).is_ok_and(|queue| queue.groups.get(group).is_some()) {
+                self.offer(id, group);
+            }
         }
     }
 
@@ -248,24 +267,25 @@ impl Store {
         self.waits.due.append(&mut self.waits.slots, slot);
     }
 
-    /// The queue of these waiting takes is deleted: their answers are due.
-    pub(super) fn refuse_waits(&mut self, queue: QueueId) {
-        while let Ok(found) = self.catalog.get(queue)
-            && found.waits.first != NIL
-        {
-            let slot = found.waits.first;
+    /// The group of these waiting takes is deleted: their answers, with the reason, are due.
+    pub(super) fn refuse_waits(&mut self, queue: u32, group: usize, why: Rejection) {
+        loop {
+            let slot = self.catalog.at(queue).groups.at(group).waits.first;
+            if slot == NIL {
+                return;
+            }
             self.end_wait(slot);
-            self.waits.slots[slot as usize].state = State::Refused;
+            self.waits.slots[slot as usize].state = State::Refused(why);
             self.waits.due.append(&mut self.waits.slots, slot);
         }
     }
 
-    /// Takes a waiting take out of its queue's list, and its timer out of the wheel.
+    /// Takes a waiting take out of its group's list, and its timer out of the wheel.
     fn end_wait(&mut self, slot: u32) {
         let wait = &mut self.waits.slots[slot as usize];
-        let timer = wait.timer.take();
+        let (timer, group) = (wait.timer.take(), usize::from(wait.group));
         let queue = self.catalog.at_mut(wait.take.queue.slot() as u32);
-        queue.waits.unlink(&mut self.waits.slots, slot);
+        queue.groups.at_mut(group).waits.unlink(&mut self.waits.slots, slot);
         if let Some(timer) = timer {
             self.wheel.disarm(timer);
         }

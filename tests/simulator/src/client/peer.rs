@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::reply::{Settlement, Verdict};
+use ringway_protocol::reply::{Receipt, Settlement, Verdict};
 use ringway_protocol::{Frame, HEADER_BYTES, Header, Reply, Request, Split, frame};
 
 use super::{Outside, payload};
@@ -289,7 +289,7 @@ impl Peer {
 /// A reply in the words of the checker.
 fn answer(reply: &Reply<'_>) -> Answer {
     match reply {
-        Reply::Put { first_sequence, count, .. } => {
+        Reply::Put(Receipt { first_sequence, count, .. }) => {
             Answer::Stored { first_sequence: *first_sequence, count: *count }
         }
         Reply::Delivery(delivery) => {

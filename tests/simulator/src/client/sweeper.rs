@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ringway_protocol::limits::TAKE_MESSAGES_MAX;
 use ringway_protocol::reply::QUEUE_COLUMNS;
 use ringway_protocol::request::Take;
-use ringway_protocol::{QueueId, Reply, Request};
+use ringway_protocol::{GroupId, QueueId, Reply, Request};
 
 use super::Outside;
 use super::peer::{Arrival, Asked, Peer, Standing};
@@ -119,8 +119,10 @@ impl Sweeper {
             Next::Take => {
                 let messages_max = TAKE_MESSAGES_MAX;
                 let ask = Ask::Take { queue: queue.0, messages_max, for_good: true };
-                let (bytes_max, wait_ms, lease_ms, acknowledged) = (0, 0, 0, true);
-                let take = Take { queue, messages_max, bytes_max, wait_ms, lease_ms, acknowledged };
+                let (bytes_max, wait_ms, lease_ms) = (0, 0, 0);
+                let (group, acknowledged) = (GroupId::DEFAULT, true);
+                let take =
+                    Take { queue, messages_max, bytes_max, wait_ms, lease_ms, group, acknowledged };
                 (Asked::Take(queue.0), ask, Request::Take(take))
             }
         };

@@ -18,7 +18,7 @@ use super::index::Index;
 const SHRUNK_PER_CHUNK: usize = 512;
 
 /// What a window knows an id by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Digest(u128);
 
 impl Digest {

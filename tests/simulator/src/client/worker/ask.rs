@@ -2,7 +2,7 @@
 
 use ringway_protocol::frame::{self, Header, Kind};
 use ringway_protocol::request::{Range, Take, encode_settle, put_prefix};
-use ringway_protocol::{LeaseId, QueueId, Request, record};
+use ringway_protocol::{GroupId, LeaseId, QueueId, Request, record};
 
 use super::{Held, Worker};
 use crate::checker::Ask;
@@ -86,6 +86,7 @@ impl Worker {
             bytes_max: if chance.once_in(2) { 0 } else { chance.magnitude(100_000) as u32 },
             wait_ms: if chance.once_in(2) { 0 } else { chance.between(1, 40) as u32 },
             lease_ms: if chance.once_in(2) { 0 } else { chance.between(1, 60) as u32 },
+            group: GroupId::DEFAULT,
             acknowledged,
         };
         let stream = self.stream();
@@ -104,7 +105,7 @@ impl Worker {
             self.leases.remove(at);
         }
         if self.chance.once_in(50) {
-            held.lease = LeaseId::new(u32::MAX, self.chance.between(0, 9) as u32).0;
+            held.lease = LeaseId::new(u32::MAX, 0, self.chance.between(0, 9) as u32).0;
         }
         let Held { queue, lease, count } = held;
         let ranges = self.ranges(count);

@@ -4,6 +4,12 @@
 //! where records were put; when a segment is compacted its records move, and `locate` says where
 //! to. Runs that were together stay so.
 
+mod done;
+mod stamps;
+
+use self::done::Done;
+use self::stamps::Stamps;
+use super::keys::NO_KEY;
 use super::piece::walk;
 use crate::world::{PinnedSlice, SegmentMemory};
 
@@ -18,6 +24,8 @@ pub(super) enum Place {
     Passed,
     Sparse,
     Limbo,
+    /// Without memory: entries of a calendar still refer to it.
+    Ghost,
 }
 
 /// Messages that stayed together when their segment was compacted.
@@ -51,14 +59,27 @@ pub(super) struct Segment {
     pub live: u32,
     pub live_bytes: u32,
     pub place: Place,
-    /// Neighbours in the list of the segment's place: the log, sparse, limbo or free.
+    /// The slot of its queue.
+    pub queue: u32,
+    /// Entries of calendars that refer to it: its slot is not used again before they are over.
+    pub timers: u32,
+    /// Groups whose cursor is in it or before it.
+    pub ahead: u32,
+    /// Neighbours in its log, in the order of the messages.
+    pub before: u32,
+    pub after: u32,
+    /// Neighbours in the list of the segment's place: sparse, limbo or free.
     pub previous: u32,
     pub next: u32,
     /// In ascending order; the last one's messages, or 0.
     marks: Vec<Mark>,
     marked: u32,
-    /// A bit for each message, set when it is gone; missing words are zero.
-    gone: Vec<u64>,
+    pub(super) done: Done,
+    /// Room that is reused: stretches that a settlement finished.
+    finished: Vec<(u32, u32)>,
+    stamps: Stamps,
+    /// The slot of each message's key; missing ones have none.
+    keys: Vec<u32>,
     /// Empty until the segment is compacted.
     moved: Vec<Moved>,
 }
@@ -73,11 +94,19 @@ impl Segment {
             live: 0,
             live_bytes: 0,
             place: Place::Free,
+            queue: NIL,
+            timers: 0,
+            ahead: 0,
+            before: NIL,
+            after: NIL,
             previous: NIL,
             next: NIL,
             marks: Vec::new(),
             marked: 0,
-            gone: Vec::new(),
+            done: Done::default(),
+            finished: Vec::new(),
+            stamps: Stamps::default(),
+            keys: Vec::new(),
             moved: Vec::new(),
         }
     }
@@ -88,12 +117,15 @@ impl Segment {
         self.memory = Some(memory);
     }
 
-    /// Begins with the message of this sequence.
+    /// Begins with the message of this sequence, for a queue.
     #[inline]
-    pub fn open(&mut self, first_sequence: u64) {
+    pub fn open(&mut self, queue: u32, first_sequence: u64) {
         debug_assert!(self.place == Place::Free && self.messages == 0);
+        self.queue = queue;
         self.first_sequence = first_sequence;
         self.place = Place::Fresh;
+        self.ahead = 0;
+        (self.before, self.after) = (NIL, NIL);
         (self.previous, self.next) = (NIL, NIL);
     }
 
@@ -105,13 +137,31 @@ impl Segment {
         self.place = Place::Free;
         (self.messages, self.marked) = (0, 0);
         self.marks.clear();
-        self.gone.clear();
+        self.done.clear();
+        self.stamps.clear();
+        self.keys.clear();
     }
 
-    /// Gives the memory to the allocator, which has it after the last send that refers to it.
-    pub fn strip(&mut self, next: u32) {
+    /// Gives the memory to the allocator, which has it after the last send that refers to it. Says
+    /// whether the slot can be used again: not while calendars refer to it.
+    pub fn strip(&mut self) -> bool {
         assert!(self.live == 0, "a segment that is given up is all dead");
-        *self = Self { next, ..Self::bare() };
+        let timers = self.timers;
+        let place = if timers > 0 { Place::Ghost } else { Place::Free };
+        *self = Self { place, timers, ..Self::bare() };
+        timers == 0
+    }
+
+    /// Whether the message at a position is held.
+    pub fn holds(&self, index: u32) -> bool {
+        !matches!(self.place, Place::Ghost | Place::Free)
+            && index < self.messages
+            && !self.done.is_gone(index)
+    }
+
+    /// The slot of a message's key.
+    pub fn key_of(&self, sequence: u64) -> u32 {
+        self.keys(self.index(sequence), 1).first().copied().unwrap_or(NO_KEY)
     }
 
     /// Whether its records have moved.
@@ -151,14 +201,16 @@ impl Segment {
         self.first_sequence + u64::from(self.messages)
     }
 
-    /// Appends whole records, or refuses them if they do not fit.
+    /// Appends whole records that so many groups need, or refuses them if they do not fit.
     #[inline]
-    pub fn append(&mut self, records: &[u8], count: u32) -> bool {
+    pub fn append(&mut self, records: &[u8], count: u32, groups: u16, now_ms: u64) -> bool {
         let memory = self.memory.as_mut().expect("a segment in use has memory");
         if memory.append(records).is_none() {
             return false;
         }
+        self.stamps.note(self.messages, now_ms);
         self.messages += count;
+        self.done.extend(self.messages, groups);
         self.live += count;
         self.live_bytes += records.len() as u32;
         if self.messages - self.marked >= MARK_MESSAGES {
@@ -241,33 +293,103 @@ impl Segment {
     /// Marks messages gone. They must have been live.
     #[inline]
     pub fn settle(&mut self, sequence: u64, count: u32, bytes: u32) {
-        let first = (sequence - self.first_sequence) as usize;
-        assert!(first + count as usize <= self.messages as usize, "messages of this segment");
-        let end = first + count as usize;
-        let words = end.div_ceil(64);
-        if self.gone.len() < words {
-            self.gone.resize(words, 0);
-        }
-        for word in first / 64..words {
-            let from = first.max(word * 64) % 64;
-            let mask = ones(end.min((word + 1) * 64) - word * 64) & !ones(from);
-            debug_assert_eq!(self.gone[word] & mask, 0, "a message goes once");
-            self.gone[word] |= mask;
-        }
+        let first = self.index(sequence);
+        assert!(first + count <= self.messages, "messages of this segment");
+        self.done.mark(first, count);
         assert!(count <= self.live && bytes <= self.live_bytes, "no message goes twice");
         self.live -= count;
         self.live_bytes -= bytes;
+    }
+
+    /// One of several groups is done with live messages that lie together: those that no other
+    /// group needs are gone. Returns how many, and their bytes.
+    pub fn finish(&mut self, (sequence, offset): (u64, u32), count: u32, bytes: u32) -> (u32, u32) {
+        let first = self.index(sequence);
+        let mut stretches = std::mem::take(&mut self.finished);
+        self.done.finish(first, count, |first, count| stretches.push((first, count)));
+        let (mut gone, mut gone_bytes) = (0, 0);
+        let mut known = (sequence, offset);
+        for (index, here) in stretches.drain(..) {
+            let at = self.first_sequence + u64::from(index);
+            let offset = self.seek(known, at);
+            let length = if here == count { bytes } else { self.span(offset, here) };
+            known = (at, offset);
+            self.settle(at, here, length);
+            (gone, gone_bytes) = (gone + here, gone_bytes + length);
+        }
+        self.finished = stretches;
+        (gone, gone_bytes)
+    }
+
+    /// The position of a message of this segment.
+    #[inline]
+    pub fn index(&self, sequence: u64) -> u32 {
+        (sequence - self.first_sequence) as u32
+    }
+
+    /// Whether a message is gone.
+    pub fn is_gone(&self, sequence: u64) -> bool {
+        self.done.is_gone(self.index(sequence))
+    }
+
+    /// How many messages from an index on are not gone.
+    pub fn live_from(&self, index: u32) -> u32 {
+        if index == 0 {
+            return self.live;
+        }
+        let (mut at, mut live) = (index, 0);
+        while at < self.messages {
+            let run = self.done.alike(at, self.messages, false);
+            live += run;
+            at += run;
+            at += self.done.alike(at, self.messages, true);
+        }
+        live
+    }
+
+    /// The slots of the keys of messages; shorter if the last ones have none.
+    #[inline]
+    pub fn keys(&self, from: u32, count: u32) -> &[u32] {
+        let end = self.keys.len().min((from + count) as usize);
+        self.keys.get(from as usize..end).unwrap_or(&[])
+    }
+
+    /// Notes the slots of the keys of the newest messages.
+    pub fn label(&mut self, slots: &[u32]) {
+        let from = self.messages as usize - slots.len();
+        self.keys.resize(from, NO_KEY);
+        self.keys.extend_from_slice(slots);
+    }
+
+    /// When a message was put, in milliseconds of the monotonic clock.
+    pub fn put_at_ms(&self, sequence: u64) -> u64 {
+        self.stamps.at_ms(self.index(sequence))
+    }
+
+    /// The first message that was put at this time or later.
+    pub fn first_since(&self, at_ms: u64) -> Option<u64> {
+        self.stamps.since(at_ms).map(|index| self.first_sequence + u64::from(index))
+    }
+
+    /// The offset at which a live message was put; of a message that is gone only if the segment
+    /// is not compacted.
+    pub fn offset_of(&self, sequence: u64) -> u32 {
+        let index = self.index(sequence);
+        if self.is_compacted() {
+            let after = self.moved.partition_point(|moved| moved.first <= index);
+            let moved = self.moved[after - 1];
+            return moved.was_at + self.span(moved.was_at, index - moved.first);
+        }
+        let after = self.marks.partition_point(|mark| mark.messages <= index);
+        let (from, offset) =
+            self.marks[..after].last().map_or((0, 0), |mark| (mark.messages, mark.bytes));
+        offset + self.span(offset, index - from)
     }
 
     /// Whether a third or more of a passed segment's memory is dead.
     #[inline]
     pub fn is_sparse(&self) -> bool {
         3 * u64::from(self.live_bytes) < 2 * self.capacity()
-    }
-
-    fn is_gone(&self, index: u32) -> bool {
-        let word = self.gone.get(index as usize / 64).copied().unwrap_or(0);
-        word >> (index % 64) & 1 == 1
     }
 
     /// Moves the live messages into memory of exactly their size, and says how much smaller it is.
@@ -283,7 +405,7 @@ impl Segment {
             for index in stretch.first..stretch.first + stretch.count {
                 let length = ringway_protocol::record::record_bytes(&from.as_slice()[at..]);
                 let record = &from.as_slice()[at..at + length];
-                if self.is_gone(index) {
+                if self.done.is_gone(index) {
                     joins = false;
                 } else {
                     let is_at = to.append(record).expect("live bytes were counted") as u32;
@@ -304,10 +426,4 @@ impl Segment {
         self.memory = Some(to);
         saved
     }
-}
-
-/// The lowest `count` bits, up to 64.
-#[inline]
-fn ones(count: usize) -> u64 {
-    if count == 64 { u64::MAX } else { (1 << count) - 1 }
 }

@@ -1,0 +1,140 @@
+//! Groups are made, changed and removed.
+
+use ringway_protocol::limits::GROUPS_PER_QUEUE_MAX;
+use ringway_protocol::request::{GroupFlags, Start};
+use ringway_protocol::{Code, GroupId, QueueId, QueueName, Rejection};
+
+use super::Store;
+use super::bands::{SCHEDULED, band_of};
+use super::catalog::Queue;
+use super::groups::Group;
+use super::log::Log;
+use super::segments::Segments;
+use crate::world::Now;
+
+const GROUP_GONE: Rejection =
+    Rejection::new(Code::NoSuchGroup, "the group was deleted while the take waited");
+
+impl Store {
+    /// Makes a group that begins at `start`, or finds it with the same flags; the second value says
+    /// whether it was made. Visits segments of the queue.
+    pub fn create_group(
+        &mut self,
+        id: QueueId,
+        name: &str,
+        start: Start,
+        flags: GroupFlags,
+        now: Now,
+    ) -> Result<(GroupId, bool), Rejection> {
+        QueueName::check(name.as_bytes())?;
+        let queue = self.catalog.get_mut(id)?;
+        if let Ok(index) = queue.groups.named(name) {
+            if queue.groups.at(index).flags() != flags {
+                let sentence = "the group exists with other flags: alter it, or delete it first";
+                return Err(Rejection::new(Code::Conflict, sentence));
+            }
+            return Ok((queue.groups.id(index), false));
+        }
+        if queue.groups.len() == GROUPS_PER_QUEUE_MAX as usize {
+            let sentence = "the queue has as many groups as it may have";
+            return Err(Rejection::new(Code::ResourceExhausted, sentence));
+        }
+        let index = queue.groups.add(name);
+        queue.groups.at_mut(index).set_flags(flags);
+        queue.join(&mut self.segments, index, start, now);
+        queue.check();
+        Ok((queue.groups.id(index), true))
+    }
+
+    /// Visits the groups of a queue: number, flags, name, and figures in the order of
+    /// [`GROUP_COLUMNS`](ringway_protocol::reply::GROUP_COLUMNS).
+    pub fn groups(
+        &self,
+        id: QueueId,
+        mut visit: impl FnMut(GroupId, GroupFlags, &str, &[u64]),
+    ) -> Result<(), Rejection> {
+        let queue = self.catalog.get(id)?;
+        for (index, group) in queue.groups.iter() {
+            let figures = queue.group_figures(index);
+            visit(queue.groups.id(index), group.flags(), group.name(), &figures);
+        }
+        Ok(())
+    }
+
+    /// Changes the flags of a group; says which group it is.
+    pub fn alter_group(
+        &mut self,
+        id: QueueId,
+        name: &str,
+        flags: GroupFlags,
+    ) -> Result<GroupId, Rejection> {
+        let queue = self.catalog.get_mut(id)?;
+        let index = queue.groups.named(name)?;
+        queue.groups.at_mut(index).set_flags(flags);
+        let group = queue.groups.id(index);
+        self.offer(id, index);
+        Ok(group)
+    }
+
+    /// Removes a group: its leases end, its waiting takes are refused, and messages that no other
+    /// group needs are gone. The last group stays. Visits the messages that the group needed.
+    pub fn delete_group(&mut self, id: QueueId, name: &str) -> Result<GroupId, Rejection> {
+        let queue = self.catalog.get_mut(id)?;
+        let index = queue.groups.named(name)?;
+        if queue.groups.len() == 1 {
+            let sentence = "a queue keeps its last group: make another one first";
+            return Err(Rejection::new(Code::Conflict, sentence));
+        }
+        let (group, slot) = (queue.groups.id(index), id.slot() as u32);
+        let before = queue.bands.live();
+        queue.purge_group(&mut self.segments, index);
+        self.messages -= before - queue.bands.live();
+        self.end_group(slot, index, GROUP_GONE);
+        let queue = self.catalog.at_mut(slot);
+        queue.bands.part(&mut self.segments, index);
+        queue.groups.remove(index);
+        queue.linger(&mut self.lingering);
+        queue.check();
+        Ok(group)
+    }
+}
+
+impl Group {
+    pub fn flags(&self) -> GroupFlags {
+        GroupFlags { paused: self.paused, single_active: self.single_active }
+    }
+
+    fn set_flags(&mut self, flags: GroupFlags) {
+        (self.paused, self.single_active) = (flags.paused, flags.single_active);
+    }
+}
+
+impl Queue {
+    /// Gives a group its lines.
+    fn join(&mut self, segments: &mut Segments, group: usize, start: Start, now: Now) {
+        for (band, log) in self.bands.numbered_mut() {
+            if band != SCHEDULED {
+                let first = position(log, segments, band, start, now);
+                log.join(segments, group, first);
+            }
+        }
+    }
+}
+
+/// Where a group begins in one log. A sequence means its own log; the others begin at their
+/// earliest message.
+fn position(log: &Log, segments: &Segments, band: usize, start: Start, now: Now) -> u64 {
+    match start {
+        Start::Latest => log.next_sequence(),
+        Start::Sequence(sequence) if band_of(sequence) == band => sequence,
+        Start::Earliest | Start::Sequence(_) => log.earliest(segments),
+        Start::TimeMs(wall_ms) => {
+            let ago_ms = now.wall_ms.saturating_sub(wall_ms);
+            match now.ms().checked_sub(ago_ms) {
+                _ if wall_ms > now.wall_ms => log.next_sequence(),
+                Some(at_ms) => log.first_since(segments, at_ms),
+                None => log.earliest(segments),
+            }
+        }
+    }
+}

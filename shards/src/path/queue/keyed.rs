@@ -1,0 +1,86 @@
+//! What a queue with keys does more when messages come, are delivered and go.
+
+use super::catalog::Queue;
+use super::keys::{KeyStates, NO_KEY};
+use super::log::Log;
+use super::piece::Piece;
+use super::segments::Segments;
+
+impl Queue {
+    /// A group is done with messages. `claimed` says that their keys are busy for them: they were
+    /// leased or given back.
+    #[inline]
+    pub fn settle(&mut self, segments: &mut Segments, group: usize, piece: &Piece, claimed: bool) {
+        if self.keys.is_some() {
+            self.let_go(segments, group, piece, claimed);
+        }
+        self.bands.of_mut(piece.sequence).settle(segments, piece);
+    }
+
+    /// Frees the keys of messages that a group is done with.
+    fn let_go(&mut self, segments: &Segments, group: usize, piece: &Piece, claimed: bool) {
+        let log = self.bands.of_mut(piece.sequence);
+        let Log { lines, .. } = log;
+        let segment = &segments[piece.segment];
+        let from = segment.index(piece.sequence);
+        let several = lines.active > 1 || segment.done.is_shared();
+        let keys = self.keys.as_deref_mut().expect("the queue has keys");
+        for (index, slot) in (from..).zip(segment.keys(from, piece.count)) {
+            if *slot == NO_KEY {
+                continue;
+            }
+            let states = &mut self.groups.at_mut(group).keys;
+            if claimed && let Some(next) = states.release(*slot) {
+                lines.at_mut(group).give_back(next);
+            }
+            let sequence = segment.first_sequence + u64::from(index);
+            let last = !several
+                || match segment.done.is_shared() {
+                    true => segment.done.left(index) == 1,
+                    false => lines.needing(sequence) == 1,
+                };
+            if last {
+                keys.let_go(*slot);
+            }
+        }
+    }
+
+    /// Delivers of a fresh piece what its keys allow, and sets the rest aside.
+    pub fn claim_keys(
+        states: &mut KeyStates,
+        segments: &Segments,
+        piece: Piece,
+        mut deliver: impl FnMut(Piece),
+    ) {
+        let segment = &segments[piece.segment];
+        let slots = segment.keys(segment.index(piece.sequence), piece.count);
+        let (mut rest, mut run) = (piece, 0);
+        for slot in slots {
+            if *slot == NO_KEY || states.claim(*slot) {
+                run += 1;
+                continue;
+            }
+            if run > 0 {
+                deliver(rest.split_front(run, segment.span(rest.offset, run)));
+                run = 0;
+            }
+            let one = rest.split_front(1, segment.span(rest.offset, 1));
+            states.set_aside(*slot, one);
+        }
+        if rest.count > 0 {
+            deliver(rest);
+        }
+    }
+
+    /// Forgets what a group has set aside: it is done with it.
+    pub fn drain_blocked(&mut self, segments: &mut Segments, group: usize) -> u64 {
+        if self.keys.is_none() {
+            return 0;
+        }
+        let mut states = std::mem::take(&mut self.groups.at_mut(group).keys);
+        let count = u64::from(states.count);
+        states.drain(|piece| self.settle(segments, group, &piece, false));
+        self.groups.at_mut(group).keys = states;
+        count
+    }
+}

@@ -1,0 +1,294 @@
+//! Order by key: messages of one key are not in flight twice at a time.
+//!
+//! A key is known by a 64-bit hash: two keys that share one only wait for each other. While a
+//! message with a key is held, the key has a slot, and the segment keeps the slot of each message,
+//! so that neither a take nor an acknowledgement looks at the record again. Per group a slot is
+//! busy while a message of its key is leased, or was given back and comes next; messages that the
+//! cursor meets meanwhile are set aside in the slot's list. When the key is free again, the first
+//! of them is put first in line, and the slot stays busy for it.
+//!
+//! A queue without keys has none of this.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::piece::Piece;
+use super::segment::NIL;
+
+/// The slot of messages without a key.
+pub(super) const NO_KEY: u32 = 0;
+/// Messages that a group sets aside at most; then it waits for keys to be free.
+pub(super) const BLOCKED_MAX: u32 = 65_536;
+/// Keys without messages that keep their slot, so that a key that comes back costs nothing.
+const IDLE_MAX: usize = 16_384;
+
+/// A hash is its own hash.
+#[derive(Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers of 64 bits are hashed")
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u64,
+    /// Messages held with this key.
+    messages: u32,
+    /// Whether it is in the list of keys without messages.
+    idle: bool,
+}
+
+/// The keys of one queue.
+#[derive(Debug)]
+pub(super) struct Keys {
+    by_hash: HashMap<u64, u32, BuildHasherDefault<Same>>,
+    slots: Vec<Slot>,
+    /// Keys that had no messages when they were put here, oldest first; some have by now.
+    idle: std::collections::VecDeque<u32>,
+    free: Vec<u32>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Keys {
+    fn new() -> Self {
+        let none = Slot { hash: 0, messages: 0, idle: false };
+        Self {
+            by_hash: HashMap::default(),
+            slots: vec![none],
+            idle: std::collections::VecDeque::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// The slot for one more message with this key.
+    #[inline]
+    pub fn hold(&mut self, key: &[u8]) -> u32 {
+        let hash = xxhash_rust::xxh3::xxh3_64(key);
+        let slot = match self.by_hash.get(&hash) {
+            Some(slot) => *slot,
+            None => self.create(hash),
+        };
+        self.slots[slot as usize].messages += 1;
+        slot
+    }
+
+    fn create(&mut self, hash: u64) -> u32 {
+        let new = Slot { hash, messages: 0, idle: false };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = new;
+                slot
+            }
+            None => {
+                self.slots.push(new);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.by_hash.insert(hash, slot);
+        slot
+    }
+
+    /// One message with this key is gone.
+    #[inline]
+    pub fn let_go(&mut self, slot: u32) {
+        let key = &mut self.slots[slot as usize];
+        key.messages -= 1;
+        if key.messages == 0 && !key.idle {
+            key.idle = true;
+            self.idle.push_back(slot);
+            if self.idle.len() > IDLE_MAX {
+                self.forget_idle();
+            }
+        }
+    }
+
+    #[cold]
+    fn forget_idle(&mut self) {
+        // Two a call: the list shrinks even while every message has a new key.
+        for _ in 0..2 {
+            let Some(slot) = self.idle.pop_front() else { return };
+            let key = &mut self.slots[slot as usize];
+            key.idle = false;
+            if key.messages == 0 {
+                self.by_hash.remove(&key.hash);
+                self.free.push(slot);
+            }
+        }
+    }
+}
+
+/// A key as one group sees it.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    busy: bool,
+    /// The messages set aside, oldest first.
+    first: u32,
+    last: u32,
+}
+
+const FREE_STATE: State = State { busy: false, first: NIL, last: NIL };
+
+/// A message set aside; `next` is the next one of its key, or of the free ones.
+#[derive(Clone, Copy, Debug)]
+struct Blocked {
+    piece: Piece,
+    next: u32,
+}
+
+/// The keys of a queue as one group sees them.
+#[derive(Debug, Default)]
+pub(super) struct KeyStates {
+    states: Vec<State>,
+    blocked: Vec<Blocked>,
+    free: Option<u32>,
+    /// Messages set aside.
+    pub count: u32,
+}
+
+impl KeyStates {
+    #[inline]
+    fn state(&mut self, slot: u32) -> &mut State {
+        let index = slot as usize;
+        if self.states.len() <= index {
+            self.states.resize(index + 1, FREE_STATE);
+        }
+        &mut self.states[index]
+    }
+
+    /// Whether a message of this key may be delivered: if so, the key is busy from now on.
+    #[inline]
+    pub fn claim(&mut self, slot: u32) -> bool {
+        !std::mem::replace(&mut self.state(slot).busy, true)
+    }
+
+    /// Sets one message aside whose key is busy.
+    pub fn set_aside(&mut self, slot: u32, piece: Piece) {
+        debug_assert!(piece.count == 1 && self.states[slot as usize].busy);
+        let place = match self.free.take() {
+            Some(place) => {
+                let next = self.blocked[place as usize].next;
+                self.free = (next != NIL).then_some(next);
+                self.blocked[place as usize] = Blocked { piece, next: NIL };
+                place
+            }
+            None => {
+                self.blocked.push(Blocked { piece, next: NIL });
+                (self.blocked.len() - 1) as u32
+            }
+        };
+        let state = &mut self.states[slot as usize];
+        match std::mem::replace(&mut state.last, place) {
+            NIL => state.first = place,
+            last => self.blocked[last as usize].next = place,
+        }
+        self.count += 1;
+    }
+
+    /// The message in flight of this key is settled: the first one set aside comes next, and the
+    /// key stays busy for it; or the key is free.
+    #[inline]
+    pub fn release(&mut self, slot: u32) -> Option<Piece> {
+        let state = &mut self.states[slot as usize];
+        debug_assert!(state.busy, "a message in flight keeps its key busy");
+        if state.first == NIL {
+            state.busy = false;
+            return None;
+        }
+        let place = state.first;
+        let Blocked { piece, next } = self.blocked[place as usize];
+        state.first = next;
+        if next == NIL {
+            state.last = NIL;
+        }
+        self.blocked[place as usize].next = self.free.replace(place).unwrap_or(NIL);
+        self.count -= 1;
+        Some(piece)
+    }
+
+    /// Takes every message that is set aside out, in no particular order. Visits every key.
+    pub fn drain(&mut self, mut visit: impl FnMut(Piece)) {
+        for state in &mut self.states {
+            while state.first != NIL {
+                let Blocked { piece, next } = self.blocked[state.first as usize];
+                state.first = next;
+                visit(piece);
+            }
+            state.last = NIL;
+        }
+        self.blocked.clear();
+        (self.free, self.count) = (None, 0);
+    }
+
+    /// The messages set aside, in no particular order.
+    pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        fn some(place: u32) -> Option<u32> {
+            (place != NIL).then_some(place)
+        }
+        let places = |state: &State| {
+            std::iter::successors(some(state.first), |place| {
+                some(self.blocked[*place as usize].next)
+            })
+        };
+        self.states.iter().flat_map(places).map(|place| &self.blocked[place as usize].piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(sequence: u64) -> Piece {
+        Piece { sequence, segment: 0, offset: 0, bytes: 8, count: 1, deliveries: 0 }
+    }
+
+    #[test]
+    fn a_key_is_in_flight_once_and_in_order() {
+        let mut states = KeyStates::default();
+        assert!(states.claim(3) && !states.claim(3) && states.claim(1));
+        for sequence in [5, 6, 7] {
+            states.set_aside(3, piece(sequence));
+        }
+        assert_eq!(states.count, 3);
+        assert_eq!(states.release(1).map(|piece| piece.sequence), None);
+        assert_eq!(states.release(3).map(|piece| piece.sequence), Some(5));
+        assert!(!states.claim(3), "it is busy for the one that comes next");
+        states.set_aside(3, piece(8));
+        let next: Vec<_> = (0..3).map(|_| states.release(3).unwrap().sequence).collect();
+        assert_eq!(next, [6, 7, 8]);
+        assert_eq!(states.release(3).map(|piece| piece.sequence), None);
+        assert!(states.claim(3));
+        assert_eq!(states.count, 0);
+    }
+
+    #[test]
+    fn keys_without_messages_give_their_slots_up() {
+        let mut keys = Keys::new();
+        let first = keys.hold(b"a");
+        assert_eq!(keys.hold(b"a"), first);
+        assert_ne!(keys.hold(b"b"), first);
+        keys.let_go(first);
+        keys.let_go(first);
+        assert_eq!(keys.hold(b"a"), first, "its slot was kept");
+        for number in 0..100_000_u32 {
+            let slot = keys.hold(&number.to_le_bytes());
+            keys.let_go(slot);
+        }
+        assert!(keys.slots.len() < IDLE_MAX + 16, "{} slots", keys.slots.len());
+    }
+}

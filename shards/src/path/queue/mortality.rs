@@ -1,0 +1,253 @@
+//! Messages expire: after their own time to live, or their queue's, whichever is over first.
+//!
+//! An expired message is never delivered: a take steps over it. So that nobody has to take for
+//! memory to be freed, a queue with a time to live looks at its oldest messages now and then, and a
+//! message with a time of its own has an entry in a calendar. A message under a lease is left to
+//! its consumer; it expires when it is given back and would be delivered again.
+
+use ringway_protocol::record;
+
+use super::bands::SCHEDULED;
+use super::catalog::Queue;
+use super::dead_letters::Reason;
+use super::piece::Piece;
+use super::schedule::Spot;
+use super::segments::Segments;
+use super::{Store, Timer};
+use crate::world::Now;
+
+/// Messages that one look at a queue ends, at most.
+const EXPIRED_PER_LOOK_MAX: u64 = 4_096;
+/// Milliseconds between two looks at a queue whose expired messages are all leased.
+const LOOK_AGAIN_MS: u64 = 1_000;
+
+/// The shorter of two times to live, 0 being none.
+pub(super) fn lifetime_ms(queue: u64, message: u64) -> Option<u64> {
+    [queue, message].into_iter().filter(|ms| *ms > 0).min()
+}
+
+impl Queue {
+    /// Whether messages of this queue can expire.
+    #[inline]
+    pub fn is_mortal(&self) -> bool {
+        self.mortal || self.options.ttl_ms > 0
+    }
+
+    /// Whether a message has expired.
+    pub fn has_expired(&self, segments: &Segments, piece: &Piece, now: Now) -> bool {
+        let segment = &segments[piece.segment];
+        let own = if self.mortal {
+            let (record, _) = record::first(segment.records(piece.offset, piece.bytes))
+                .expect("a piece has a record");
+            record.traits().ttl_ms
+        } else {
+            0
+        };
+        let age_ms = now.ms().saturating_sub(segment.put_at_ms(piece.sequence));
+        lifetime_ms(self.options.ttl_ms, own).is_some_and(|ttl_ms| age_ms >= ttl_ms)
+    }
+
+    /// Cuts what has expired out of messages that are to be delivered: visits each stretch, and
+    /// whether it has.
+    pub fn cull(
+        &self,
+        segments: &Segments,
+        piece: Piece,
+        now: Now,
+        mut visit: impl FnMut(Piece, bool),
+    ) {
+        let (mut rest, mut run, mut expired) = (piece, 0, false);
+        for index in 0..piece.count {
+            let segment = &segments[piece.segment];
+            let offset = rest.offset + segment.span(rest.offset, run);
+            let one = Piece {
+                sequence: piece.sequence + u64::from(index),
+                offset,
+                bytes: segment.span(offset, 1),
+                count: 1,
+                ..piece
+            };
+            let has = self.has_expired(segments, &one, now);
+            if run > 0 && has != expired {
+                visit(rest.split_front(run, segment.span(rest.offset, run)), expired);
+                run = 0;
+            }
+            (run, expired) = (run + 1, has);
+        }
+        visit(rest, expired);
+    }
+}
+
+impl Store {
+    /// A message's own time is over.
+    pub(super) fn expire_message(&mut self, spot: Spot, now: Now) {
+        let segment = &self.segments[spot.segment];
+        if !segment.holds(spot.index) {
+            return self.segments.timer_ended(spot.segment);
+        }
+        let (slot, sequence) = (segment.queue, segment.first_sequence + u64::from(spot.index));
+        let offset = spot.offset;
+        let bytes = segment.span(offset, 1);
+        let segment = spot.segment;
+        let piece = Piece { sequence, segment, offset, bytes, count: 1, deliveries: 0 };
+        for group in 0..self.catalog.at(slot).groups.places() {
+            let queue = self.catalog.at_mut(slot);
+            let lines = &mut queue.bands.of_mut(sequence).lines;
+            if queue.groups.get(group).is_none() || group >= lines.len() {
+                continue;
+            }
+            if let Some(piece) = lines.at_mut(group).remove_returned(&self.segments, sequence) {
+                self.end_expired((slot, group), piece, true, now);
+            }
+        }
+        self.remove_if_unseen(slot, piece, Some(now));
+        self.segments.timer_ended(spot.segment);
+    }
+
+    /// Removes a message that no group has seen; says whether that was so. With a time, it has
+    /// expired by then.
+    pub(super) fn remove_if_unseen(
+        &mut self,
+        slot: u32,
+        piece: Piece,
+        expired: Option<Now>,
+    ) -> bool {
+        let segment = &self.segments[piece.segment];
+        if !segment.holds(segment.index(piece.sequence)) {
+            return false;
+        }
+        let queue = self.catalog.at_mut(slot);
+        let log = queue.bands.of_mut(piece.sequence);
+        if log.lines.iter().any(|line| line.sequence > piece.sequence) {
+            return false;
+        }
+        let dead = expired.filter(|_| queue.options.dead_letter_expired);
+        for group in 0..queue.groups.places() {
+            let queue = self.catalog.at_mut(slot);
+            let needs = |group: usize| {
+                let line = queue.bands.at(super::bands::band_of(piece.sequence)).lines.at(group);
+                line.active && line.start <= piece.sequence
+            };
+            if queue.groups.get(group).is_none() || !needs(group) {
+                continue;
+            }
+            let counters = &mut queue.groups.at_mut(group).counters;
+            match (expired, dead) {
+                (None, _) => counters.removed += 1,
+                (Some(_), None) => counters.expired += 1,
+                (Some(_), Some(now)) => {
+                    counters.expired += 1;
+                    let _ = self.send_letter((slot, group), &piece, Reason::Expired, now);
+                }
+            }
+        }
+        let queue = self.catalog.at_mut(slot);
+        let key = self.segments[piece.segment].key_of(piece.sequence);
+        if let Some(keys) = queue.keys.as_deref_mut().filter(|_| key != super::keys::NO_KEY) {
+            keys.let_go(key);
+        }
+        queue.bands.of_mut(piece.sequence).remove_unseen(
+            &mut self.segments,
+            piece.segment,
+            piece.sequence,
+        );
+        self.messages -= 1;
+        queue.linger(&mut self.lingering);
+        queue.check();
+        true
+    }
+
+    /// Ends what a take of a group found expired.
+    #[cold]
+    pub(super) fn end_culled(&mut self, slot: u32, group: usize, now: Now) {
+        let mut expired = std::mem::take(&mut self.basket.expired);
+        for (piece, claimed) in expired.drain(..) {
+            self.end_expired((slot, group), piece, claimed, now);
+        }
+        self.basket.expired = expired;
+    }
+
+    /// Ends a group's messages that have expired and are in no lease and not ready any more.
+    pub(super) fn end_expired(
+        &mut self,
+        (slot, group): (u32, usize),
+        piece: Piece,
+        claimed: bool,
+        now: Now,
+    ) {
+        let queue = self.catalog.at_mut(slot);
+        queue.groups.at_mut(group).counters.expired += u64::from(piece.count);
+        if queue.options.dead_letter_expired {
+            let mut rest = piece;
+            while rest.count > 0 {
+                let bytes = self.segments[rest.segment].span(rest.offset, 1);
+                let one = rest.split_front(1, bytes);
+                // A letter that is refused is counted; the message has had its time all the same.
+                let _ = self.send_letter((slot, group), &one, Reason::Expired, now);
+            }
+        }
+        let queue = self.catalog.at_mut(slot);
+        let before = queue.bands.live();
+        queue.settle(&mut self.segments, group, &piece, claimed);
+        self.messages -= before - queue.bands.live();
+        queue.linger(&mut self.lingering);
+    }
+
+    /// Sees to it that a queue with a time to live is looked at while it holds something.
+    #[inline]
+    pub(super) fn watch_lifetimes(&mut self, slot: u32, now: Now) {
+        let queue = self.catalog.at_mut(slot);
+        if queue.options.ttl_ms > 0 && queue.lifetimes.is_none() {
+            let in_ns = queue.options.ttl_ms.saturating_mul(1_000_000);
+            let timer = self.wheel.arm(now.ns.saturating_add(in_ns), Timer::Lifetimes(slot));
+            queue.lifetimes = Some(timer);
+        }
+    }
+
+    /// Ends the oldest messages of a queue that have expired, and says when to look again.
+    pub(super) fn look_at_lifetimes(&mut self, slot: u32, now: Now) {
+        let queue = self.catalog.at_mut(slot);
+        queue.lifetimes = None;
+        let ttl_ms = queue.options.ttl_ms;
+        if ttl_ms == 0 {
+            return;
+        }
+        let (mut left, mut next_ms) = (EXPIRED_PER_LOOK_MAX, now.ms() + LOOK_AGAIN_MS.min(ttl_ms));
+        for group in 0..self.catalog.at(slot).groups.places() {
+            if self.catalog.at(slot).groups.get(group).is_some() {
+                let oldest = self.end_oldest((slot, group), &mut left, now);
+                next_ms = oldest.map_or(next_ms, |at_ms| next_ms.min(at_ms + ttl_ms));
+            }
+        }
+        let queue = self.catalog.at_mut(slot);
+        queue.check();
+        if queue.bands.live() > 0 {
+            let at_ns = next_ms.max(now.ms() + 1).saturating_mul(1_000_000);
+            queue.lifetimes = Some(self.wheel.arm(at_ns, Timer::Lifetimes(slot)));
+        }
+    }
+
+    /// Ends a group's ready messages whose queue's time to live is over, oldest first; returns when
+    /// the oldest of those left was put.
+    fn end_oldest(&mut self, (slot, group): (u32, usize), left: &mut u64, now: Now) -> Option<u64> {
+        let mut oldest: Option<u64> = None;
+        for band in 0..SCHEDULED {
+            loop {
+                let queue = self.catalog.at_mut(slot);
+                let Some(log) = queue.bands.get(band) else { break };
+                let claimed = log.lines.at(group).returned() > 0;
+                let Some(put_ms) = log.first_put_ms(&self.segments, group) else { break };
+                if *left == 0 || now.ms() < put_ms + queue.options.ttl_ms {
+                    oldest = Some(oldest.map_or(put_ms, |other: u64| other.min(put_ms)));
+                    break;
+                }
+                let log = queue.bands.at_mut(band);
+                let piece = log.next_piece(&mut self.segments, group, (1, u32::MAX), true);
+                let Some(piece) = piece else { break };
+                *left -= 1;
+                self.end_expired((slot, group), piece, claimed, now);
+            }
+        }
+        oldest
+    }
+}
