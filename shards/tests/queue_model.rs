@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use ringway_protocol::request::Take;
 use ringway_protocol::{FullPolicy, GroupId, QueueOptions};
 
-use self::support::{at, figure};
 use self::support::pair::Pair;
+use self::support::{at, figure};
 
 const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];
 
