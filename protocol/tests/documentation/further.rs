@@ -10,8 +10,8 @@ use ringway_protocol::request::{
     Move, Producer, Publish, Put, Range, Start, Subscribe, encode_remove, encode_transfer,
 };
 use ringway_protocol::{
-    Attribute, Code, GroupId, Kind, Level, Pattern, QueueId, QueueOptions, Records, Rejection,
-    Request, SubscriptionId,
+    Attribute, Code, FullPolicy, GroupId, Kind, Level, Pattern, PriorityOrder, QueueId,
+    QueueOptions, Records, Rejection, Request, SpreadOrder, SubscriptionId,
 };
 
 use super::written::{Blocks, lease, queue, request, written};
@@ -47,10 +47,19 @@ pub fn requests() -> Blocks {
     let (queue, group) = (queue(), GroupId::DEFAULT);
     let options = QueueOptions {
         deliveries_max: 5,
+        full_policy: FullPolicy::Hold,
+        priority: PriorityOrder::Weighted,
+        dead_letter_expired: true,
         ttl_ms: 86_400_000,
         backoff_ms: 1_000,
         backoff_max_ms: 60_000,
         dedup_ms: 600_000,
+        dedup_max: 500_000,
+        keep_ms: 3_600_000,
+        keep_messages: 100_000,
+        keep_bytes: 64 << 20,
+        spread: 4,
+        spread_order: SpreadOrder::PerKey,
         ..QueueOptions::default()
     };
     let change = ChangeGroup {
@@ -122,9 +131,9 @@ fn subscribe() -> Vec<u8> {
         queue: queue(),
         group: GroupId::DEFAULT,
         messages: 100,
-        bytes: 0,
-        batch_max: 0,
-        lease_ms: 0,
+        bytes: 1 << 20,
+        batch_max: 20,
+        lease_ms: 60_000,
         rate: 50,
     };
     request(Request::Subscribe(subscribe), 0, 24)
@@ -196,7 +205,7 @@ fn delivery() -> Vec<u8> {
     let header = Header::reply(Kind::Take, Code::Ok, 0, 24);
     written(|out| {
         frame::write(out, header, |out| {
-            reply::delivery_prefix(out, (lease(), 30_000), (1, 0), [run].into_iter());
+            reply::delivery_prefix(out, (lease(), 60_000), (1, 7), [run].into_iter());
             out.extend_from_slice(&plain(b"hello"));
         });
     })
