@@ -36,15 +36,20 @@ const WAY: [&str; 13] = [
 ];
 /// What else is in `path/`, and why a first reading can leave it out.
 const BESIDE_THE_WAY: &[(&str, &str)] = &[
+    ("bindings/", "which queues a published name reaches"),
     ("connection/closing.rs", "the end of a connection"),
     ("connection/pausing.rs", "a receive that has to wait, or changes its buffers"),
     ("connection/slots.rs", "where connections are kept"),
+    ("dispatch/owner.rs", "where a queue lives"),
     ("dispatch/reception.rs", "the greeting"),
+    ("errand/", "requests that several shards carry out"),
     ("handoff/", "requests to a queue of another shard"),
     ("mod.rs", "names the stages"),
     ("origin.rs", "where a request came from: one small type"),
     ("perform/administer.rs", "declare, list, stat, purge, delete"),
     ("perform/answers.rs", "takes that waited"),
+    ("perform/give.rs", "messages that are moved"),
+    ("perform/transfer.rs", "an acknowledgement and a put in one"),
     ("perform/unsupported.rs", "what is refused until it works"),
     ("perform/unsupported.rs", "what the wire can say and nobody does yet"),
     ("queue/admit.rs", "puts with keys, times, priorities, repeats"),

@@ -67,6 +67,26 @@ pub const WAITS_MAX: usize = 1 << 20;
 /// Queues of one shard.
 pub const QUEUES_MAX: usize = 1 << 20;
 
+/// Errands of one shard that are under way: requests that several shards carry out.
+pub const ERRANDS_MAX: usize = 1 << 16;
+/// Errands of one connection that still have something to do on a queue: what it asks next waits
+/// for them if it is about the same queue, and each is looked at for each such request.
+pub const HOLDS_MAX: usize = 64;
+/// Bytes of the largest buffer that an ended errand leaves to later ones.
+pub const ERRAND_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// Buffers of ended errands that a shard keeps.
+pub const ERRAND_BUFFERS_MAX: usize = 256;
+
+/// Bindings of the whole plane: each shard keeps all of them, at about 300 bytes each.
+pub const BINDINGS_MAX: usize = 1 << 16;
+/// Queues that one published name may reach.
+pub const PUBLISH_QUEUES_MAX: usize = 1 << 10;
+/// Bytes that one publish may store, over all queues that it reaches: what one turn can copy.
+pub const PUBLISH_BYTES_MAX: usize = 64 << 20;
+/// Published names of which a shard remembers the queues that they reach.
+pub const PUBLISHED_NAMES_MAX: usize = 1 << 12;
+/// Queues that it remembers for all of those names together.
+pub const PUBLISHED_QUEUES_MAX: usize = 1 << 16;
 /// Producers that a queue remembers; the one that was silent the longest goes first.
 pub const PRODUCERS_MAX: usize = 1 << 16;
 /// Batches of one producer that a queue remembers: as many as a connection may have in flight.
@@ -124,4 +144,9 @@ const _: () = assert!(
     HANDOFF_BUFFER_BYTES_MAX >= 2 * (HANDOFF_BATCH_BYTES + FRAME_BYTES_MAX),
     "a buffer grown for the longest batch of requests is kept"
 );
+const _: () = assert!(
+    PUBLISH_BYTES_MAX >= FRAME_BYTES_MAX && PUBLISHED_QUEUES_MAX >= PUBLISH_QUEUES_MAX,
+    "the longest publish reaches a queue, and what the widest one reaches is remembered"
+);
+const _: () = assert!(HOLDS_MAX < REQUESTS_IN_FLIGHT_MAX as usize, "a hold is a request in flight");
 const _: () = assert!(HANDOFF_SLOTS >= 2, "one batch in flight, one being filled");

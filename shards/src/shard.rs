@@ -14,6 +14,7 @@ use crate::path::accept::Listeners;
 use crate::path::connection::closing::ConnectionTimer;
 use crate::path::connection::{Connections, Stall};
 use crate::path::dispatch::Reception;
+use crate::path::errand::Errands;
 use crate::path::handoff::Handoffs;
 use crate::path::perform::Performer;
 use crate::path::queue::{Store, StoreConfig};
@@ -68,6 +69,7 @@ pub struct Shard<W: World> {
     pub(crate) timers: Wheel<ConnectionTimer>,
     pub(crate) performer: Performer,
     pub(crate) handoffs: Handoffs<W::Socket>,
+    pub(crate) errands: Errands,
     pub(crate) lanes: Lanes,
     /// Slots with something to send.
     pub(crate) replying: Vec<u32>,
@@ -78,6 +80,8 @@ pub struct Shard<W: World> {
     /// Memory for inboxes and outboxes of connections that have something in them.
     pub(crate) spare_inboxes: Vec<Vec<u8>>,
     pub(crate) spare_outboxes: Vec<Outgoing>,
+    /// Until when a shard that ends waits for its errands.
+    pub(crate) errands_until_ns: Option<u64>,
     work: usize,
 }
 
@@ -108,12 +112,14 @@ impl<W: World> Shard<W> {
             timers: Wheel::new(),
             performer,
             handoffs,
+            errands: Errands::default(),
             lanes: Lanes::default(),
             replying: Vec::new(),
             rearming: Vec::new(),
             stalled: VecDeque::new(),
             spare_inboxes: Vec::new(),
             spare_outboxes: Vec::new(),
+            errands_until_ns: None,
             work: 0,
             config,
         };
@@ -132,6 +138,7 @@ impl<W: World> Shard<W> {
         self.take_arrivals(); //  what other shards handed over
         self.expire(); //         leases, waits and deadlines that have run out
         self.answer(); //         waiting takes that can be answered now
+        self.run_errands(); //    requests of several shards go on, and home
         self.resume(); //         connections whose obstacle is gone
         self.performer.journal.commit(); // the mark that replies wait for
         self.reply(); //          one send a connection
@@ -205,6 +212,7 @@ impl<W: World> Shard<W> {
             || self.handoffs.has_arrivals()
             || self.handoffs.has_unsent()
             || self.lanes.have_arrivals()
+            || self.errands.have_work(self.performer.journal.committed())
     }
 
     /// The monotonic clock as this turn read it.
@@ -218,6 +226,7 @@ impl<W: World> Shard<W> {
             self.performer.store.next_deadline(),
             self.timers.next_deadline(),
             self.listeners.retry_at(),
+            self.errands_until_ns.filter(|at| !self.errands.is_empty() && *at > self.now_ns()),
         ];
         deadlines.into_iter().flatten().min()
     }

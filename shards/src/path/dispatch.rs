@@ -1,17 +1,19 @@
-//! A frame to its owner: the only place that knows where a queue lives.
+//! A frame to its owner: served here, handed to another shard, or begun as an errand of several.
 
-use crate::limits::{OUTBOUND_BYTES_MAX, WAIT_BYTES_MAX};
+mod owner;
 mod reception;
 
 pub use reception::Reception;
 
+use crate::limits::{OUTBOUND_BYTES_MAX, WAIT_BYTES_MAX};
 use crate::path::connection::{Connection, Phase, Stall};
 use crate::path::decode::Flow;
+use crate::path::errand::{Begun, Errands, Runner, begins_here};
 use crate::path::handoff::Handoffs;
 use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
-use ringway_protocol::name::shard_of;
-use ringway_protocol::{Code, Frame, Header, Kind, QueueId, QueueName, Rejection, Request};
+use owner::{Owner, owner};
+use ringway_protocol::{Code, Frame, Header, Kind, Rejection, Request};
 
 /// Where frames go from here.
 pub struct Dispatcher<'a, S> {
@@ -19,6 +21,8 @@ pub struct Dispatcher<'a, S> {
     pub performer: &'a mut Performer,
     /// Leads to the other shards.
     pub handoffs: &'a mut Handoffs<S>,
+    /// Carries out what concerns several shards.
+    pub errands: &'a mut Errands,
     /// Welcomes new peers.
     pub reception: &'a Reception,
 }
@@ -39,10 +43,17 @@ impl<S> Dispatcher<'_, S> {
             connection.stall = Some(stall);
             return Flow::Stall;
         }
+        if !connection.holds.is_empty() && connection.holds.hold_back(frame) {
+            connection.stall = Some(Stall::Errand);
+            return Flow::Stall;
+        }
         connection.frames += 1;
         match owner(frame, self.performer.shard, self.handoffs.shards()) {
-            Ok(shard) if shard == self.performer.shard => self.serve(connection, peer, frame),
-            Ok(shard) => self.forward(connection, peer, shard, frame),
+            Ok(Owner::Shard(shard)) if shard == self.performer.shard => {
+                self.serve(connection, peer, frame)
+            }
+            Ok(Owner::Shard(shard)) => self.forward(connection, peer, shard, frame),
+            Ok(Owner::Several) => self.begin(connection, peer, frame),
             Err(why) => self.refuse(connection, peer, frame, why),
         }
     }
@@ -59,6 +70,9 @@ impl<S> Dispatcher<'_, S> {
 
     #[inline]
     fn serve(&mut self, connection: &mut Connection<S>, peer: u64, frame: Frame<'_>) -> Flow {
+        if begins_here(self.performer, frame) {
+            return self.begin(connection, peer, frame);
+        }
         let asker = self.asker(connection, peer, frame.header);
         let performed = self.performer.perform(asker, frame, &mut connection.outbox);
         match performed {
@@ -94,6 +108,27 @@ impl<S> Dispatcher<'_, S> {
         }
     }
 
+    /// Begins an errand: several shards carry the request out.
+    fn begin(&mut self, connection: &mut Connection<S>, peer: u64, frame: Frame<'_>) -> Flow {
+        let origin = self.asker(connection, peer, frame.header).origin;
+        let Self { errands, performer, handoffs, .. } = self;
+        match (Runner { errands, performer, handoffs }).begin(origin, frame) {
+            Ok(Begun::UnderWay(errand, held)) => {
+                connection.elsewhere += 1;
+                held.into_iter().for_each(|held| connection.holds.add(errand, held));
+                Flow::Next
+            }
+            Ok(Begun::Full(shard)) => self.wait_for_room(connection, shard),
+            Err(why) => self.refuse(connection, peer, frame, why),
+        }
+    }
+
+    fn wait_for_room(&mut self, connection: &mut Connection<S>, shard: usize) -> Flow {
+        self.performer.stats().handoffs_full.add(1);
+        connection.stall = Some(Stall::Handoff(shard));
+        Flow::Stall
+    }
+
     fn forward(
         &mut self,
         connection: &mut Connection<S>,
@@ -123,9 +158,7 @@ impl<S> Dispatcher<'_, S> {
             waits = take.wait_ms > 0;
         }
         if !self.handoffs.has_room(shard) {
-            self.performer.stats().handoffs_full.add(1);
-            connection.stall = Some(Stall::Handoff(shard));
-            return Flow::Stall;
+            return self.wait_for_room(connection, shard);
         }
         self.handoffs.ask(shard, peer, frame, self.performer.stats());
         connection.elsewhere += 1;
@@ -136,87 +169,5 @@ impl<S> Dispatcher<'_, S> {
             connection.expected += promised;
         }
         Flow::Next
-    }
-}
-
-/// The shard that must serve a frame; anything that no shard owns is served where it arrived.
-#[inline]
-fn owner(frame: Frame<'_>, here: usize, shards: usize) -> Result<usize, Rejection> {
-    let named = |bytes: &[u8]| QueueName::check(bytes).map(|name| shard_of(name, shards));
-    let number = frame.body.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
-    let shard = match (Kind::from_number(frame.header.kind), number) {
-        (Some(kind), Some(id)) if names_its_queue(kind) => QueueId(id).shard(),
-        // The ack comes first in its body, after a length and four zeros.
-        (Some(Kind::Transfer), _) => match frame.body.get(8..).and_then(|ack| ack.first_chunk()) {
-            Some(id) => QueueId(u64::from_le_bytes(*id)).shard(),
-            None => here,
-        },
-        (Some(Kind::Stat), Some(id)) if id != 0 => QueueId(id).shard(),
-        (Some(Kind::List), Some(cursor)) => (cursor >> 32) as usize,
-        (Some(Kind::Open), _) => named(frame.body)?,
-        (Some(Kind::Declare), _) => {
-            match frame.body.get(4 + ringway_protocol::options::OPTIONS_BYTES..) {
-                Some(name) => named(name)?,
-                None => here,
-            }
-        }
-        _ => here,
-    };
-    if shard < shards {
-        Ok(shard)
-    } else {
-        Err(Rejection::new(Code::NoSuchQueue, "no shard of this plane can own that queue"))
-    }
-}
-
-/// Whether the body of a request of this kind starts with the id of the queue that it is about.
-#[inline]
-fn names_its_queue(kind: Kind) -> bool {
-    match kind {
-        Kind::Put | Kind::Take | Kind::Ack | Kind::Nack => true,
-        Kind::Purge | Kind::Delete | Kind::Alter | Kind::Rename | Kind::Pause => true,
-        Kind::Credit | Kind::Subscribe | Kind::Unsubscribe | Kind::Extend => true,
-        Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove | Kind::Move => true,
-        Kind::Bind | Kind::Unbind => true,
-        Kind::Greet | Kind::Goodbye | Kind::Ping | Kind::Echo => false,
-        Kind::Declare | Kind::Open | Kind::Stat | Kind::List => false,
-        Kind::Transfer | Kind::Bindings | Kind::Publish => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ringway_protocol::limits::FRAME_BYTES_MAX;
-
-    /// The owner of a request, as a number, or the code of its refusal.
-    fn check(request: Request<'_>, expected: Result<usize, Code>) {
-        let mut bytes = Vec::new();
-        request.encode(0, 1, &mut bytes);
-        let ringway_protocol::Split::Frame(frame) =
-            ringway_protocol::frame::split(&bytes, FRAME_BYTES_MAX).expect("a valid frame")
-        else {
-            panic!("a whole frame");
-        };
-        assert_eq!(owner(frame, 1, 4).map_err(|why| why.code), expected, "{request:?}");
-    }
-
-    #[test]
-    fn every_request_finds_its_owner() {
-        let name = "orders";
-        let home = shard_of(name, 4);
-        check(Request::Open { name }, Ok(home));
-        check(Request::Declare { name, options: None }, Ok(home));
-        check(Request::Purge { queue: QueueId::new(1, 3, 7) }, Ok(3));
-        check(Request::Groups { queue: QueueId::new(1, 3, 7) }, Ok(3));
-        check(Request::Rename { queue: QueueId::new(1, 2, 7), name }, Ok(2));
-        check(Request::Bindings { cursor: 0, limit: 1 }, Ok(1));
-        check(Request::Delete { queue: QueueId::new(1, 4, 7) }, Err(Code::NoSuchQueue));
-        check(Request::Stat { queue: Some(QueueId::new(9, 2, 0)) }, Ok(2));
-        check(Request::Stat { queue: None }, Ok(1));
-        check(Request::List { cursor: 3 << 32, limit: 1, prefix: "" }, Ok(3));
-        check(Request::List { cursor: 4 << 32, limit: 1, prefix: "" }, Err(Code::NoSuchQueue));
-        check(Request::Ping, Ok(1));
-        check(Request::Echo(b"12345678"), Ok(1));
     }
 }

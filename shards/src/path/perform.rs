@@ -2,9 +2,12 @@
 
 mod administer;
 mod answers;
+mod give;
+mod transfer;
 mod unsupported;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
+use crate::path::bindings::Bindings;
 use crate::path::journal::Journal;
 use crate::path::origin::Origin;
 use crate::path::queue::{Admission, Store, Stored, Taken};
@@ -23,6 +26,8 @@ pub struct Performer {
     pub shard: usize,
     /// The queues that live here.
     pub store: Store,
+    /// Which queues published names reach, of the whole plane.
+    pub bindings: Bindings,
     /// What replies wait for.
     pub journal: Journal,
     /// The figures of every shard; this one writes its own.
@@ -84,6 +89,7 @@ impl Performer {
         Self {
             shard,
             store,
+            bindings: Bindings::default(),
             journal: Journal::default(),
             stats,
             now: Now::default(),
@@ -110,6 +116,7 @@ impl Performer {
             Ok(Request::Take(take)) => self.take(asker, &take, out),
             Ok(Request::Ack(settle)) => self.settle(asker, Kind::Ack, &settle, out),
             Ok(Request::Nack(settle)) => self.settle(asker, Kind::Nack, &settle, out),
+            Ok(Request::Transfer(transfer)) => self.transfer(asker, &transfer, out),
             Ok(request) => self.administer(asker, request, out),
             Err(rejection) => Err(rejection),
         };

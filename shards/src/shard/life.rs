@@ -7,6 +7,10 @@ use crate::world::World;
 use ringway_protocol::{Code, Rejection};
 use rtrb::Consumer;
 
+/// Nanoseconds that a shard waits at its end for errands: what they have asked of a shard that has
+/// ended before is never answered.
+const ERRANDS_NS: u64 = 1_000_000_000;
+
 /// How far the end of a shard has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Life {
@@ -39,7 +43,10 @@ impl<W: World> Shard<W> {
     /// Parts with every connection; the shard has stopped when the last is closed.
     pub fn stop(&mut self) {
         self.drain();
-        self.life = self.life.max(Life::Stopping);
+        if self.life < Life::Stopping {
+            self.life = Life::Stopping;
+            self.errands_until_ns = Some(self.performer.now.ns + ERRANDS_NS);
+        }
         self.stop_accepting();
         let slots: Vec<u32> = self.connections.slots().collect();
         for slot in slots {
@@ -53,5 +60,6 @@ impl<W: World> Shard<W> {
             && self.connections.is_empty()
             && !self.listeners.any_armed()
             && !self.handoffs.has_unsent()
+            && (self.errands.is_empty() || self.errands_until_ns <= Some(self.performer.now.ns))
     }
 }

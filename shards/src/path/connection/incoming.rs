@@ -64,9 +64,10 @@ impl<W: World> Shard<W> {
     fn take_in(&mut self, slot: u32, buffer: BufferId, length: usize) {
         self.performer.stats().bytes_in.add(length as u64);
         let peer = self.connections.peer(slot);
-        let Self { performer, handoffs, config, connections, world, .. } = self;
+        let Self { performer, handoffs, errands, config, connections, world, .. } = self;
         let (spare_inboxes, spare_outboxes) = (&mut self.spare_inboxes, &mut self.spare_outboxes);
-        let mut dispatcher = Dispatcher { performer, handoffs, reception: &config.reception };
+        let reception = &config.reception;
+        let mut dispatcher = Dispatcher { performer, handoffs, errands, reception };
         let connection = connections.at(slot).expect("the caller has found it");
         if connection.phase >= Phase::Parting {
             return;
@@ -92,8 +93,9 @@ impl<W: World> Shard<W> {
     /// Serves the frames that a stalled connection had to keep.
     pub(crate) fn serve_kept(&mut self, slot: u32) {
         let peer = self.connections.peer(slot);
-        let Self { performer, handoffs, config, connections, spare_inboxes, .. } = self;
-        let mut dispatcher = Dispatcher { performer, handoffs, reception: &config.reception };
+        let Self { performer, handoffs, errands, config, connections, spare_inboxes, .. } = self;
+        let reception = &config.reception;
+        let mut dispatcher = Dispatcher { performer, handoffs, errands, reception };
         let Some(connection) = connections.at(slot) else { return };
         if let Some(why) = connection.must_wait() {
             // Another reason than before, perhaps: whoever lifts it must find it here.

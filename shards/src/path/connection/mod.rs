@@ -9,6 +9,7 @@ pub use slots::Connections;
 
 use crate::limits::{OUTBOUND_BYTES_MAX, OUTBOUND_BYTES_RESUME, REQUESTS_IN_FLIGHT_MAX};
 use crate::path::decode::Inbox;
+use crate::path::errand::holds::Holds;
 use crate::world::{BufferSize, Outgoing};
 use ringway_protocol::{Code, Kind, Rejection, reply};
 use std::collections::VecDeque;
@@ -48,6 +49,8 @@ pub enum Stall {
     InFlight,
     /// The ring to this shard is full.
     Handoff(usize),
+    /// An errand of an earlier request has to touch the same queue first.
+    Errand,
 }
 
 /// One peer.
@@ -85,7 +88,7 @@ pub struct Connection<S> {
     pub listed: bool,
     /// Its takes that wait on this shard.
     pub waiting: u32,
-    /// Its requests that other shards have not answered.
+    /// Its requests that other shards, or errands, have not answered.
     pub elsewhere: u32,
     /// Bytes of replies promised to its waiting takes, here and elsewhere.
     ///
@@ -95,6 +98,8 @@ pub struct Connection<S> {
     pub expected: usize,
     /// Whether other shards may keep waiting takes of it.
     pub waits_elsewhere: bool,
+    /// What errands of its requests will still touch.
+    pub holds: Holds,
     /// Whether a goodbye was written: nothing follows it.
     pub last_words: bool,
     /// Whether the peer has said its last word.
@@ -126,6 +131,7 @@ impl<S> Connection<S> {
             elsewhere: 0,
             promised: 0,
             expected: 0,
+            holds: Holds::default(),
             last_words: false,
             waits_elsewhere: false,
             end_seen: false,

@@ -1,17 +1,16 @@
 //! What other shards handed over: their requests are carried out here, their replies go to their
 //! connections.
 
-use super::{Entry, Handoff, entry_prefix, first_entry};
+use super::{Entry, Handoff, complete_entry, entry_prefix, first_entry};
 use crate::limits::HANDOFFS_PER_TURN_MAX;
 use crate::path::connection::Phase;
+use crate::path::errand::{among, begins_here, is_errand};
 use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
 use crate::shard::Shard;
 use crate::world::{Outgoing, World};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::{
-    Kind, LeaseId, QueueId, Rejection, Request, frame::REPLY, reply, request::Take,
-};
+use ringway_protocol::{Frame, Kind, Rejection, Request, frame::REPLY, request::Take};
 
 impl<W: World> Shard<W> {
     /// Takes what has arrived from each shard, a bounded number of batches from each.
@@ -55,6 +54,9 @@ impl<W: World> Shard<W> {
         let header = entry.frame.header;
         let (stream, request) = (header.stream, header.request);
         let origin = Origin { shard: shard as u8, peer: entry.peer, stream, request };
+        if begins_here(&self.performer, entry.frame) {
+            return self.begin_for_another(origin, entry.frame);
+        }
         // The asking shard has counted the promise; here every wait is within it.
         let asker = Asker { origin, wait_bytes: FRAME_BYTES_MAX, may_pin: false };
         let take = (header.kind == Kind::Take as u8).then(|| Request::decode(entry.frame));
@@ -63,8 +65,19 @@ impl<W: World> Shard<W> {
             _ => (0, false),
         };
         self.reply_elsewhere(asker, promise, |performer, out| {
-            performer.perform(asker, entry.frame, out)
+            among::perform(performer, asker, entry.frame, out)
         });
+    }
+
+    /// Begins an errand for a request of another shard's connection; its end is the reply.
+    fn begin_for_another(&mut self, origin: Origin, frame: Frame<'_>) {
+        if let Err(why) = self.errand_runner().begin(origin, frame) {
+            let asker = Asker { origin, wait_bytes: 0, may_pin: false };
+            let kind = Kind::from_number(frame.header.kind);
+            self.reply_elsewhere(asker, (0, false), |performer, out| {
+                performer.refuse(asker, kind, why, out)
+            });
+        }
     }
 
     /// Writes an entry whose reply `write` appends, or nothing if the request waits. The reply
@@ -83,25 +96,18 @@ impl<W: World> Shard<W> {
         let performed = write(performer, &mut out);
         debug_assert!(out.pins.is_empty(), "what travels between shards is copied");
         let mut batch = out.bytes;
-        match performed {
-            Performed::Answered => {}
-            Performed::Delivered(queue) => {
-                batch[start + 8..start + 16].copy_from_slice(&queue.0.to_le_bytes());
-            }
-            Performed::Waiting(_) => batch.truncate(start),
-            Performed::Broken(why) => {
-                // The asker's own shard passes the last words on and closes.
-                reply::refused(&mut batch, Kind::Goodbye, (0, 0), why);
-            }
-        }
+        complete_entry(&mut batch, start, performed);
         handoffs.end_replies(shard, batch, performer.journal.appended());
     }
 
-    /// A reply of another shard goes to its connection, or back if that is gone.
-    fn bring_home(&mut self, shard: usize, entry: Entry<'_>) {
+    /// A reply of another shard goes to its errand, or to its connection; or back if that is gone.
+    pub(crate) fn bring_home(&mut self, shard: usize, entry: Entry<'_>) {
+        if is_errand(entry.peer) {
+            return self.errand_runner().arrived(shard, &entry);
+        }
         let Self { connections, spare_outboxes, .. } = self;
         let Some((slot, connection)) = connections.of_peer(entry.peer) else {
-            self.return_undelivered(shard, &entry);
+            self.return_undelivered(&entry);
             return;
         };
         connection.elsewhere -= 1;
@@ -112,7 +118,7 @@ impl<W: World> Shard<W> {
         }
         if connection.last_words || connection.end_sent || connection.phase == Phase::Closing {
             // Nothing is said after the last words.
-            self.return_undelivered(shard, &entry);
+            self.return_undelivered(&entry);
             self.has_outcome(slot);
             return;
         }
@@ -133,11 +139,9 @@ impl<W: World> Shard<W> {
     }
 
     /// What was delivered to nobody goes back to its queue.
-    fn return_undelivered(&mut self, shard: usize, entry: &Entry<'_>) {
-        let lease = entry.frame.body.first_chunk().map_or(0, |lease| u64::from_le_bytes(*lease));
-        if entry.queue != 0 {
-            let back = Handoff::Undelivered(QueueId(entry.queue), LeaseId(lease));
-            self.handoffs.signal(shard, back);
+    fn return_undelivered(&mut self, entry: &Entry<'_>) {
+        if let Some((queue, lease)) = entry.delivered() {
+            self.errand_runner().give_back(queue, lease);
         }
     }
 
@@ -161,6 +165,12 @@ impl<W: World> Shard<W> {
     }
 
     fn answer_here(&mut self, asker: Asker, take: &Take, outcome: Result<(), Rejection>) {
+        if is_errand(asker.origin.peer) {
+            let asker = Asker { may_pin: false, ..asker };
+            return self.errand_runner().answered(asker.origin.peer, |performer, out| {
+                performer.write_answer(asker, take, outcome, out)
+            });
+        }
         let Self { connections, performer, spare_outboxes, .. } = self;
         let Some((slot, connection)) = connections.of_peer(asker.origin.peer) else {
             performer.give_back_answer(take);

@@ -12,18 +12,19 @@
 //!  | peer | queue | released | waits | header, body
 //!  | u64  | u64   | u32      | u32   | the reply's or the request's own bytes
 //! ```
-//! `peer` names the connection on the shard that asked. In replies, `queue` is the queue of a lease
-//! that must go back if the peer is gone, else 0; `released` is what the peer was promised and is
-//! now free of.
+//! `peer` names the connection, or the errand, on the shard that asked. In replies, `queue` is the
+//! queue of a lease that must go back if the peer is gone, else 0; `released` is what the peer was
+//! promised and is now free of.
 
 mod arrivals;
 mod link;
 
 use crate::limits::{HANDOFF_BATCH_BYTES, HANDOFF_BUFFER_BYTES_MAX, HANDOFF_SLOTS};
 use crate::path::journal::Journal;
+use crate::path::perform::Performed;
 use crate::stats::ShardStats;
 use link::{Link, SURPLUS_MAX};
-use ringway_protocol::{Frame, HEADER_BYTES, Header, LeaseId, QueueId};
+use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, reply};
 use rtrb::RingBuffer;
 
 /// What travels from one shard to another.
@@ -63,6 +64,14 @@ pub struct Entry<'a> {
     pub frame_bytes: &'a [u8],
 }
 
+impl Entry<'_> {
+    /// The queue and the lease that this reply delivers, if it does.
+    pub fn delivered(&self) -> Option<(QueueId, LeaseId)> {
+        let lease = self.frame.body.first_chunk().map_or(0, |lease| u64::from_le_bytes(*lease));
+        (self.queue != 0).then_some((QueueId(self.queue), LeaseId(lease)))
+    }
+}
+
 /// Appends the 24 bytes of an entry; a frame must follow.
 #[inline]
 pub fn entry_prefix(out: &mut Vec<u8>, peer: u64, queue: u64, released: u32, waits: bool) {
@@ -72,6 +81,20 @@ pub fn entry_prefix(out: &mut Vec<u8>, peer: u64, queue: u64, released: u32, wai
     prefix[16..20].copy_from_slice(&released.to_le_bytes());
     prefix[20] = u8::from(waits);
     out.extend_from_slice(&prefix);
+}
+
+/// Ends the entry that was begun at `start` and whose frame is written, by what was performed: it
+/// names the lease that it delivers; it goes again if the request waits; it gets the last words if
+/// the request broke the protocol, for the asker's own shard to pass on.
+pub fn complete_entry(batch: &mut Vec<u8>, start: usize, performed: Performed) {
+    match performed {
+        Performed::Answered => {}
+        Performed::Delivered(queue) => {
+            batch[start + 8..start + 16].copy_from_slice(&queue.0.to_le_bytes());
+        }
+        Performed::Waiting(_) => batch.truncate(start),
+        Performed::Broken(why) => reply::refused(batch, Kind::Goodbye, (0, 0), why),
+    }
 }
 
 /// The entry at the front of a batch made by [`entry_prefix`], and what follows it.
@@ -153,6 +176,24 @@ impl<S> Handoffs<S> {
         entry_prefix(batch, peer, 0, 0, false);
         batch.extend_from_slice(&frame.header.encode());
         batch.extend_from_slice(frame.body);
+    }
+
+    /// Adds a request of an errand, which `write` appends as one frame. A step that an errand has
+    /// begun may not be left out, so this asks for no room: what gathers in the batch is bounded by
+    /// the errands that are under way.
+    pub fn ask_for(
+        &mut self,
+        shard: usize,
+        peer: u64,
+        stats: &ShardStats,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if self.link(shard).requests.len() >= HANDOFF_BATCH_BYTES {
+            self.link(shard).push_requests(stats);
+        }
+        let batch = self.requests(shard);
+        entry_prefix(batch, peer, 0, 0, false);
+        write(batch);
     }
 
     fn requests(&mut self, shard: usize) -> &mut Vec<u8> {

@@ -3,8 +3,9 @@
 
 use super::{Asker, Performed, Performer, unsupported};
 use crate::world::Outgoing;
+use ringway_protocol::pattern::Pattern;
 use ringway_protocol::reply::{self, GROUP_COLUMNS, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
-use ringway_protocol::request::{ChangeGroup, GroupOperation};
+use ringway_protocol::request::{Binding, ChangeGroup, GroupOperation};
 use ringway_protocol::{Code, Header, Kind, QueueId, QueueOptions, Rejection, Request, frame};
 
 impl Performer {
@@ -38,8 +39,7 @@ impl Performer {
                 reply::number(out, kind, ids, removed);
             }
             Request::Delete { queue } => {
-                let removed = self.store.delete(queue)?;
-                self.changed_queues();
+                let removed = self.delete(queue)?;
                 reply::number(out, kind, ids, removed);
             }
             Request::Stat { queue } => self.stat(ids, queue, out)?,
@@ -53,10 +53,13 @@ impl Performer {
                 out.extend_from_slice(&header.encode());
                 out.extend_from_slice(body);
             }
+            Request::Bindings { cursor, limit } => self.list_bindings(ids, cursor, limit, out),
             Request::Greet(_) => return Err(Rejection::malformed("a second greeting")),
-            Request::Put(_) | Request::Take(_) | Request::Ack(_) | Request::Nack(_) => {
-                unreachable!("a message's way does not lead here")
-            }
+            Request::Put(_)
+            | Request::Take(_)
+            | Request::Ack(_)
+            | Request::Nack(_)
+            | Request::Transfer(_) => unreachable!("a message's way does not lead here"),
             Request::Group(change) => self.change_group(ids, &change, out)?,
             Request::Groups { queue } => self.list_groups(ids, queue, out)?,
             _ => return Err(unsupported::REQUEST),
@@ -115,6 +118,14 @@ impl Performer {
         Ok(declared)
     }
 
+    /// Removes a queue of this shard; returns how many messages it held. Its bindings are others'
+    /// business too.
+    pub fn delete(&mut self, queue: QueueId) -> Result<u64, Rejection> {
+        let removed = self.store.delete(queue)?;
+        self.changed_queues();
+        Ok(removed)
+    }
+
     fn changed_queues(&mut self) {
         self.journal.append();
         self.stats().queues.set(self.store.queues() as u64);
@@ -138,6 +149,16 @@ impl Performer {
             reply::figures(out, columns, rows.into_iter());
         });
         Ok(())
+    }
+
+    /// A page of the plane's bindings, which every shard has.
+    fn list_bindings(&mut self, ids: (u32, u32), cursor: u64, limit: u32, out: &mut Vec<u8>) {
+        let (page, next) = self.bindings.page(cursor, limit);
+        let entries = page.into_iter().map(|(queue, pattern)| {
+            let pattern = Pattern::new(pattern).expect("it was checked when it was bound");
+            Binding { queue, pattern }
+        });
+        reply::bindings(out, ids, next, entries);
     }
 
     /// A page of this shard's queues; the last one points at the next shard.

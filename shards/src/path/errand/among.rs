@@ -1,0 +1,178 @@
+//! What shards ask each other beside what clients ask: frames of kinds that no client may send.
+//!
+//! ```text
+//!  tell     | change u8 | 7 x 0 | number u64 | queue u64 | pattern ... |   reply: empty
+//!  scatter  | queues u32 | count u32 | queues x u64 | records ... |
+//!           reply: | stored u32 | refused u32 | missing u32 | 0 u32 |
+//!  give     | the body of a move |
+//!           reply: | the body of a delivery | more u64 |
+//! ```
+
+use crate::path::perform::{Asker, Performed, Performer};
+use crate::world::Outgoing;
+use ringway_protocol::bytes::{Reader, text};
+use ringway_protocol::reply::Delivery;
+use ringway_protocol::{Code, Frame, Header, Kind, QueueId, Records, Rejection, Reply, frame};
+
+/// A change of the tables that every shard keeps.
+pub const TELL: u8 = 0x70;
+/// Records for several queues of one shard.
+pub const SCATTER: u8 = 0x71;
+
+/// Messages of a queue of this shard, to be moved to another.
+pub const GIVE: u8 = 0x72;
+
+/// A change of the tables that every shard keeps, as the shard that owns the queue tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change<'a> {
+    /// A queue is bound to a pattern.
+    Bind {
+        /// The binding's place in listings.
+        number: u64,
+        /// The queue.
+        queue: QueueId,
+        /// The pattern.
+        pattern: &'a str,
+    },
+    /// It no longer is.
+    Unbind {
+        /// The queue.
+        queue: QueueId,
+        /// The pattern.
+        pattern: &'a str,
+    },
+    /// A queue is gone, with its bindings.
+    Forget {
+        /// The queue.
+        queue: QueueId,
+    },
+}
+
+impl<'a> Change<'a> {
+    /// Appends the body of a [`TELL`].
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let (change, number, queue, pattern) = match *self {
+            Change::Bind { number, queue, pattern } => (1, number, queue, pattern),
+            Change::Unbind { queue, pattern } => (2, 0, queue, pattern),
+            Change::Forget { queue } => (3, 0, queue, ""),
+        };
+        for word in [change, number, queue.0] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(pattern.as_bytes());
+    }
+
+    /// Reads what [`Change::encode`] wrote.
+    fn decode(body: &'a [u8]) -> Result<Self, Rejection> {
+        let mut reader = Reader::new(body);
+        let (change, number, queue) = (reader.u64()?, reader.u64()?, QueueId(reader.u64()?));
+        let pattern = text(reader.rest())?;
+        match change {
+            1 => Ok(Change::Bind { number, queue, pattern }),
+            2 => Ok(Change::Unbind { queue, pattern }),
+            3 => Ok(Change::Forget { queue }),
+            _ => Err(Rejection::malformed("a shard tells of an unknown change")),
+        }
+    }
+
+    /// Notes the change in this shard's tables.
+    pub fn apply(&self, performer: &mut Performer) {
+        match *self {
+            Change::Bind { number, queue, pattern } => {
+                performer.bindings.insert(number, queue, pattern);
+            }
+            Change::Unbind { queue, pattern } => {
+                performer.bindings.remove(queue, pattern);
+            }
+            Change::Forget { queue } => performer.bindings.forget(queue),
+        }
+    }
+}
+
+/// Appends the body of a [`SCATTER`].
+pub fn scatter(out: &mut Vec<u8>, queues: &[QueueId], records: Records<'_>) {
+    out.extend_from_slice(&(queues.len() as u32).to_le_bytes());
+    out.extend_from_slice(&records.count().to_le_bytes());
+    queues.iter().for_each(|queue| out.extend_from_slice(&queue.0.to_le_bytes()));
+    out.extend_from_slice(records.as_bytes());
+}
+
+/// What became of records that were scattered, in queues.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Scattered {
+    /// Queues that hold them.
+    pub stored: u32,
+    /// Queues that refused them.
+    pub refused: u32,
+    /// Queues that are gone.
+    pub missing: u32,
+}
+
+impl Scattered {
+    /// Reads the reply to a [`SCATTER`].
+    pub fn decode(body: &[u8]) -> Result<Self, Rejection> {
+        let mut reader = Reader::new(body);
+        Ok(Self { stored: reader.u32()?, refused: reader.u32()?, missing: reader.u32()? })
+    }
+}
+
+/// Carries out what an errand of this or another shard asks of this one.
+pub fn perform(
+    performer: &mut Performer,
+    asker: Asker,
+    frame: Frame<'_>,
+    out: &mut Outgoing,
+) -> Performed {
+    let done = match frame.header.kind {
+        TELL => Change::decode(frame.body).map(|change| {
+            change.apply(performer);
+            answer(out, frame.header, |_| ());
+        }),
+        SCATTER => gather(performer, frame.body).map(|Scattered { stored, refused, missing }| {
+            answer(out, frame.header, |out| {
+                let counts = [stored, refused, missing, 0];
+                counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+            });
+        }),
+        GIVE => return performer.give(asker, frame, out),
+        _ => return performer.perform(asker, frame, out),
+    };
+    done.map_or_else(Performed::Broken, |()| Performed::Answered)
+}
+
+/// Puts records into several queues of this shard; each of them stores all of them or none.
+fn gather(performer: &mut Performer, body: &[u8]) -> Result<Scattered, Rejection> {
+    let mut reader = Reader::new(body);
+    let (queues, count) = (reader.u32()?, reader.u32()?);
+    let mut queues = reader.part(queues as usize * 8)?;
+    let records = Records::parse(reader.rest(), count)?;
+    let mut scattered = Scattered::default();
+    while !queues.is_empty() {
+        match performer.enqueue(QueueId(queues.u64()?), records) {
+            Ok(_) => scattered.stored += 1,
+            Err(why) if why.code == Code::NoSuchQueue => scattered.missing += 1,
+            Err(_) => scattered.refused += 1,
+        }
+    }
+    performer.stats().requests.add(1);
+    performer.stats().refused.add(u64::from(scattered.refused));
+    Ok(scattered)
+}
+
+/// What a [`GIVE`] was answered: the messages, and whether there may be more of them.
+pub fn given(frame: Frame<'_>) -> Result<(Delivery<'_>, bool), Rejection> {
+    let malformed = Rejection::malformed("a shard gives less than a delivery");
+    let (body, more) = frame.body.split_last_chunk::<8>().ok_or(malformed)?;
+    let header = Header { kind: Kind::Take as u8 | frame::REPLY, ..frame.header };
+    let header = Header { length: body.len() as u32, ..header };
+    match Reply::decode(Frame { header, body })? {
+        Reply::Delivery(delivery) => Ok((delivery, *more != [0; 8])),
+        _ => Err(malformed),
+    }
+}
+
+fn answer(out: &mut Outgoing, asked: Header, body: impl FnOnce(&mut Vec<u8>)) {
+    let mut header = asked;
+    header.kind |= frame::REPLY;
+    frame::write(&mut out.bytes, header, body);
+}

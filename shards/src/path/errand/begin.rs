@@ -1,0 +1,177 @@
+//! Which requests become errands, and how each kind begins.
+
+use super::among::Change;
+use super::holds::Held;
+use super::moving::Move;
+use super::publish::Publish;
+use super::runner::{Begun, Runner};
+use super::tell::Tell;
+use super::transfer::Transfer;
+use super::{Task, relay};
+use crate::limits::PUBLISH_BYTES_MAX;
+use crate::path::origin::Origin;
+use crate::path::perform::Performer;
+use ringway_protocol::{Code, Frame, Kind, QueueId, Rejection, Request, request};
+
+/// Whether a request about a queue of this shard concerns other shards too.
+#[inline]
+pub fn begins_here(performer: &Performer, frame: Frame<'_>) -> bool {
+    frame.header.kind >= Kind::Delete as u8 && concerns_others(performer, frame)
+}
+
+#[cold]
+fn concerns_others(performer: &Performer, frame: Frame<'_>) -> bool {
+    match Kind::from_number(frame.header.kind) {
+        Some(Kind::Bind | Kind::Unbind) => true,
+        Some(Kind::Delete) => {
+            let id = frame.body.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
+            performer.bindings.has(QueueId(id))
+        }
+        _ => false,
+    }
+}
+
+impl<S> Runner<'_, S> {
+    /// Makes an errand of a request, and takes its first step; or says why not, or which ring is
+    /// full. For a connection of another shard no ring is: a shard that may not ask further cannot
+    /// hold that connection back.
+    pub fn begin(&mut self, origin: Origin, frame: Frame<'_>) -> Result<Begun, Rejection> {
+        let request = Request::decode(frame)?;
+        if self.errands.is_full() {
+            let sentence = "the shard has as many requests under way to others as it may have";
+            return Err(Rejection::new(Code::ResourceExhausted, sentence));
+        }
+        match request {
+            Request::Transfer(transfer) => self.transfer(origin, &transfer, frame.body),
+            Request::Publish(publish) => self.publish(origin, &publish),
+            Request::Move(wanted) => self.begin_move(origin, &wanted, frame.body),
+            Request::Bind(binding) | Request::Unbind(binding)
+                if binding.queue.shard() != self.here() =>
+            {
+                Ok(self.relay(origin, binding.queue.shard(), request.kind(), frame))
+            }
+            Request::Bind(binding) => self.bind(origin, binding),
+            Request::Unbind(binding) => self.unbind(origin, binding),
+            Request::Delete { queue } => self.delete(origin, queue),
+            _ => unreachable!("no other request is an errand"),
+        }
+    }
+
+    fn check_puts(&self) -> Result<(), Rejection> {
+        if self.performer.draining {
+            return Err(Rejection::new(Code::Draining, "the server is going down"));
+        }
+        Ok(())
+    }
+
+    /// The first of these shards whose ring is full.
+    fn full(&mut self, shards: impl IntoIterator<Item = usize>) -> Option<usize> {
+        let here = self.here();
+        let mut others = shards.into_iter().filter(|shard| *shard != here);
+        others.find(|shard| !self.handoffs.has_room(*shard))
+    }
+
+    fn transfer(
+        &mut self,
+        origin: Origin,
+        transfer: &request::Transfer<'_>,
+        body: &[u8],
+    ) -> Result<Begun, Rejection> {
+        self.check_puts()?;
+        let request::Transfer { settle, put } = transfer;
+        let (from, to) = (settle.queue.shard(), put.queue.shard());
+        if let Some(shard) = self.full([to]) {
+            return Ok(Begun::Full(shard));
+        }
+        let length = body.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+        let parts = body[8..].split_at(length);
+        let named = settle.ranges.iter().map(|range| range.count).sum();
+        let held = Held::Queue { queue: settle.queue, after: put.queue };
+        Ok(self.start((origin, Kind::Transfer), Some(held), |runner, call| {
+            let (task, step) = Transfer::begin(runner, call, (from, named), parts, to);
+            (Task::Transfer(task), step)
+        }))
+    }
+
+    fn publish(
+        &mut self,
+        origin: Origin,
+        publish: &request::Publish<'_>,
+    ) -> Result<Begun, Rejection> {
+        self.check_puts()?;
+        let (queues, records) = (self.performer.bindings.reached(publish.name)?, publish.records);
+        if queues.len().saturating_mul(records.as_bytes().len()) > PUBLISH_BYTES_MAX {
+            let sentence = "the batch would be stored more than 64 MiB over: publish fewer at once";
+            return Err(Rejection::new(Code::TooLarge, sentence));
+        }
+        if let Some(shard) = self.full(queues.iter().map(|queue| queue.shard())) {
+            return Ok(Begun::Full(shard));
+        }
+        Ok(self.start((origin, Kind::Publish), None, |runner, call| {
+            let (task, step) = Publish::begin(runner, call, &queues, records);
+            (Task::Publish(task), step)
+        }))
+    }
+
+    fn begin_move(
+        &mut self,
+        origin: Origin,
+        wanted: &request::Move<'_>,
+        body: &[u8],
+    ) -> Result<Begun, Rejection> {
+        self.check_puts()?;
+        if let Some(shard) = self.full([wanted.from.shard()]) {
+            return Ok(Begun::Full(shard));
+        }
+        Ok(self.start((origin, Kind::Move), Some(Held::Everything), |runner, call| {
+            let (task, step) = Move::begin(runner, call, wanted, body);
+            (Task::Move(task), step)
+        }))
+    }
+
+    /// The request goes on to the shard of its queue, and nothing of its connection overtakes it.
+    fn relay(&mut self, origin: Origin, shard: usize, kind: Kind, frame: Frame<'_>) -> Begun {
+        if let Some(shard) = self.full([shard]) {
+            return Begun::Full(shard);
+        }
+        self.start((origin, kind), Some(Held::Everything), |runner, call| {
+            (Task::Relay, relay::begin(runner, call, shard, frame))
+        })
+    }
+
+    fn bind(&mut self, origin: Origin, binding: request::Binding<'_>) -> Result<Begun, Rejection> {
+        let (queue, pattern) = (binding.queue, binding.pattern.as_str());
+        self.performer.store.stat(queue, self.performer.now)?;
+        let (number, made) = self.performer.bindings.bind(queue, pattern)?;
+        let change = Change::Bind { number, queue, pattern };
+        Ok(self.tell((origin, Kind::Bind), change, u64::from(made)))
+    }
+
+    fn unbind(
+        &mut self,
+        origin: Origin,
+        binding: request::Binding<'_>,
+    ) -> Result<Begun, Rejection> {
+        let (queue, pattern) = (binding.queue, binding.pattern.as_str());
+        self.performer.store.stat(queue, self.performer.now)?;
+        let removed = self.performer.bindings.remove(queue, pattern);
+        let change = Change::Unbind { queue, pattern };
+        Ok(self.tell((origin, Kind::Unbind), change, u64::from(removed)))
+    }
+
+    fn delete(&mut self, origin: Origin, queue: QueueId) -> Result<Begun, Rejection> {
+        let removed = self.performer.delete(queue)?;
+        self.performer.bindings.forget(queue);
+        Ok(self.tell((origin, Kind::Delete), Change::Forget { queue }, removed))
+    }
+
+    /// What this shard has changed is told to all others before the reply goes out; also what had
+    /// been changed before, since that may still be under way.
+    fn tell(&mut self, call: (Origin, Kind), change: Change<'_>, outcome: u64) -> Begun {
+        self.performer.stats().requests.add(1);
+        self.start(call, None, |runner, call| {
+            let (task, step) = Tell::begin(runner, call, change, outcome);
+            (Task::Tell(task), step)
+        })
+    }
+}

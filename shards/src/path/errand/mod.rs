@@ -1,0 +1,250 @@
+//! Errands: what a shard asks of itself and of other shards on behalf of one request.
+//!
+//! A request that several shards carry out (an acknowledgement here and a put there, a put to every
+//! queue that a name reaches) is run as an errand of one shard: a small state in a slab that asks,
+//! hears the answers, asks further, and ends with one reply to whoever asked. What it asks are
+//! frames like any client's, or the few that shards have among themselves (see `among`); they
+//! travel in the same batches, and their asker is the errand itself: a peer whose highest bit is
+//! set, which no connection's is.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `begin` | which requests become errands, and how each kind begins |
+//! | `runner` | asks for errands, hears answers, ends them |
+//! | `stage` | the shard's part: errands go on, replies go home |
+//! | `holds` | what later requests of the same connection have to wait for |
+//! | `among` | what shards ask each other, beside clients' requests |
+//! | `relay`, `transfer`, ... | one kind of errand each |
+//!
+//! What is promised of a request holds for an errand: its effects on one queue follow what its
+//! connection sent before and precede what it sends later (`holds`); no further step is asked for
+//! before the one that it depends on is committed; its reply waits for the commit like any other. A
+//! connection that is gone ends no errand: it runs to its end, and only the reply finds nobody.
+
+pub mod among;
+mod begin;
+pub mod holds;
+mod moving;
+mod publish;
+mod relay;
+mod runner;
+mod stage;
+mod tell;
+mod transfer;
+
+pub use begin::begins_here;
+pub use runner::{Begun, Runner};
+
+use crate::limits::{ERRAND_BUFFER_BYTES_MAX, ERRAND_BUFFERS_MAX, ERRANDS_MAX};
+use crate::path::origin::Origin;
+use ringway_protocol::{Frame, Kind};
+use std::collections::VecDeque;
+
+use moving::Move;
+use publish::Publish;
+use tell::Tell;
+use transfer::Transfer;
+
+/// Set in the name of an errand as a peer; a connection's never has it.
+const ERRAND: u64 = 1 << 63;
+/// Generations of a slot fit the bits that are left.
+const GENERATION_MASK: u32 = u32::MAX >> 1;
+
+/// Whether a peer is an errand of its shard, and no connection.
+#[inline]
+pub fn is_errand(peer: u64) -> bool {
+    peer & ERRAND != 0
+}
+
+/// One request that is under way at several shards.
+#[derive(Debug)]
+struct Errand {
+    call: Call,
+    task: Task,
+}
+
+/// What every errand knows about itself.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The errand's own name, as others know it.
+    pub peer: u64,
+    /// Who gets the reply.
+    pub origin: Origin,
+    /// The kind of request, and so of the reply.
+    pub kind: Kind,
+    /// Questions that have no answer yet.
+    pub open: u32,
+    /// Bytes that the task keeps from one step to the next.
+    pub kept: Vec<u8>,
+    /// Whether later requests of the connection may have to wait for it.
+    pub holds: bool,
+}
+
+/// What is left to do.
+#[derive(Debug)]
+enum Task {
+    Relay,
+    Transfer(Transfer),
+    Publish(Publish),
+    Move(Move),
+    Tell(Tell),
+}
+
+impl Errand {
+    /// Takes the next step, with the answer to a question.
+    fn heard<S>(&mut self, runner: &mut Runner<'_, S>, answer: Answer<'_>) -> Step {
+        let Self { call, task } = self;
+        match task {
+            Task::Relay => relay::heard(runner, call, answer),
+            Task::Transfer(transfer) => transfer.heard(runner, call, answer),
+            Task::Publish(publish) => publish.heard(runner, call, answer),
+            Task::Move(moving) => moving.heard(runner, call, answer),
+            Task::Tell(tell) => tell.heard(runner, call),
+        }
+    }
+
+    /// Takes the next step, after the commit that it waited for.
+    fn committed<S>(&mut self, runner: &mut Runner<'_, S>) -> Step {
+        let Self { call, task } = self;
+        match task {
+            Task::Transfer(transfer) => transfer.settle(runner, call),
+            Task::Move(moving) => moving.settle(runner, call),
+            Task::Relay | Task::Publish(_) | Task::Tell(_) => {
+                unreachable!("these wait for no commit")
+            }
+        }
+    }
+}
+
+/// What a task wants after a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// The next answer.
+    Wait,
+    /// To go on when everything that this shard has changed is committed.
+    Commit,
+    /// Nothing: it has replied.
+    Done,
+}
+
+/// The answer to one of an errand's questions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer<'a> {
+    /// The shard that answers.
+    pub shard: usize,
+    /// Which of the errand's questions, as the task numbered them.
+    pub part: u32,
+    /// The reply.
+    pub frame: Frame<'a>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    errand: Option<Errand>,
+}
+
+/// The errands of one shard, and the room in which they speak.
+///
+/// Invariant: `active` slots have an errand, at most `ERRANDS_MAX`. (While a task runs, its errand
+/// is out of its slot.)
+#[derive(Debug, Default)]
+pub struct Errands {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    active: usize,
+    /// Errands that go on when this shard has committed a change, oldest first.
+    committing: VecDeque<(u64, u64)>,
+    /// Replies to connections of this shard, as entries of a batch.
+    home: Vec<u8>,
+    /// Answers of this shard to its own questions, as entries of a batch.
+    mail: Vec<u8>,
+    /// Connections that need not wait for an errand any more, with its name.
+    let_go: VecDeque<(u64, u64)>,
+    /// Room that is reused: entries being read, a question to this shard.
+    reading: Vec<u8>,
+    question: Vec<u8>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Errands {
+    /// How many are under way.
+    pub fn len(&self) -> usize {
+        self.active
+    }
+
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.active == 0
+    }
+
+    /// Whether a turn would find something to do for errands when so much is committed.
+    #[inline]
+    pub fn have_work(&self, committed: u64) -> bool {
+        !self.home.is_empty()
+            || !self.let_go.is_empty()
+            || self.committing.front().is_some_and(|(position, _)| *position <= committed)
+    }
+
+    fn is_full(&self) -> bool {
+        self.active >= ERRANDS_MAX
+    }
+
+    /// A name for a new errand, whose slot is its own until [`Errands::close`].
+    fn open(&mut self, origin: Origin, kind: Kind) -> Call {
+        self.active += 1;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let generation = &mut self.slots[slot as usize].generation;
+        *generation = (*generation + 1) & GENERATION_MASK;
+        let peer = ERRAND | u64::from(*generation) << 32 | u64::from(slot);
+        Call { peer, origin, kind, open: 0, kept: Vec::new(), holds: false }
+    }
+
+    /// Takes an errand out of its slot, if a peer still names it.
+    fn take(&mut self, peer: u64) -> Option<Errand> {
+        let slot = &mut self.slots[peer as u32 as usize];
+        let named = slot.generation == (peer >> 32) as u32 & GENERATION_MASK;
+        slot.errand.take_if(|_| named)
+    }
+
+    fn put_back(&mut self, errand: Errand) {
+        let slot = errand.call.peer as u32;
+        self.slots[slot as usize].errand = Some(errand);
+    }
+
+    /// Frees the slot of an errand that has ended; answers that come later find nobody.
+    fn close(&mut self, mut call: Call) {
+        self.let_go(&mut call);
+        self.active -= 1;
+        self.free.push(call.peer as u32);
+        let mut kept = call.kept;
+        kept.clear();
+        if (1..=ERRAND_BUFFER_BYTES_MAX).contains(&kept.capacity())
+            && self.spare.len() < ERRAND_BUFFERS_MAX
+        {
+            self.spare.push(kept);
+        }
+    }
+
+    /// Lets go of what the connection sends next: this errand touches nothing any more that order
+    /// matters for.
+    fn let_go(&mut self, call: &mut Call) {
+        if std::mem::take(&mut call.holds) {
+            self.let_go.push_back((call.origin.peer, call.peer));
+        }
+    }
+
+    /// Memory for what a task keeps.
+    fn keep(&mut self, call: &mut Call, bytes: &[u8]) {
+        if call.kept.capacity() == 0 {
+            call.kept = self.spare.pop().unwrap_or_default();
+        }
+        call.kept.extend_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests;

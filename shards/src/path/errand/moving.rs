@@ -1,0 +1,165 @@
+//! An errand that moves messages from one queue to another, on whatever shards they live: taken
+//! under a lease, put, and acknowledged when the put is held. So nothing is lost on the way; a
+//! message whose lease runs out meanwhile is there twice. What the other queue refuses goes back as
+//! if it had not been taken.
+//!
+//! Without a queue to move to, each message goes to the one that its header `ringway-queue` names:
+//! those of one name together, name after name.
+
+mod batch;
+
+use super::among::{GIVE, SCATTER, Scattered, given, scatter};
+use super::runner::Runner;
+use super::{Answer, Call, Step};
+use batch::{Batch, Standing};
+use ringway_protocol::name::shard_of;
+use ringway_protocol::reply::{self, Moved};
+use ringway_protocol::request::HeaderFilter;
+use ringway_protocol::{Frame, Header, Kind, QueueId, Records, Reply, Request, request};
+
+/// What is moved, and how far it has come. The call keeps the request's filter, then the records.
+#[derive(Debug)]
+pub(super) struct Move {
+    from: QueueId,
+    to: Option<QueueId>,
+    redrive: bool,
+    batch: Option<Batch>,
+    more: bool,
+}
+
+/// The questions, in their order; the last three come again for each queue that is named.
+const TAKE: u32 = 0;
+const OPEN: u32 = 1;
+const PUT: u32 = 2;
+const ACK: u32 = 3;
+
+impl Move {
+    pub fn begin<S>(
+        runner: &mut Runner<'_, S>,
+        call: &mut Call,
+        wanted: &request::Move<'_>,
+        body: &[u8],
+    ) -> (Self, Step) {
+        let request::Move { from, to, redrive, .. } = *wanted;
+        runner.errands.keep(call, body);
+        runner.ask(call, (from.shard(), TAKE), GIVE, |out| out.extend_from_slice(body));
+        (Self { from, to, redrive, batch: None, more: false }, Step::Wait)
+    }
+
+    pub fn heard<S>(
+        &mut self,
+        runner: &mut Runner<'_, S>,
+        call: &mut Call,
+        answer: Answer<'_>,
+    ) -> Step {
+        let refused = answer.frame.header.code != 0;
+        match (answer.part, &mut self.batch) {
+            (TAKE, _) if refused => {
+                runner.pass_on(call, answer.frame);
+                Step::Done
+            }
+            (TAKE, _) => self.taken(runner, call, answer),
+            (OPEN, _) => match Reply::decode(answer.frame) {
+                Ok(Reply::Opened { queue }) => self.put(runner, call, queue),
+                _ => self.refused(runner, call),
+            },
+            (PUT, _) => match Scattered::decode(answer.frame.body) {
+                Ok(Scattered { stored: 1, .. }) if answer.shard == runner.here() => Step::Commit,
+                Ok(Scattered { stored: 1, .. }) => self.settle(runner, call),
+                _ => self.refused(runner, call),
+            },
+            (_, batch) => {
+                batch.iter_mut().for_each(|batch| batch.settle(Standing::Moved));
+                self.next(runner, call)
+            }
+        }
+    }
+
+    fn taken<S>(
+        &mut self,
+        runner: &mut Runner<'_, S>,
+        call: &mut Call,
+        answer: Answer<'_>,
+    ) -> Step {
+        let (delivery, more) = given(answer.frame).expect("shards speak one protocol");
+        self.batch = Some(Batch::new(&delivery, filter(&call.kept)));
+        self.more = more;
+        call.kept.clear();
+        call.kept.extend_from_slice(delivery.records.map_or(&[], |records| records.as_bytes()));
+        self.next(runner, call)
+    }
+
+    /// Begins to move what is left, or ends.
+    fn next<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
+        let batch = self.batch.as_mut().expect("messages were taken before");
+        if let Some(to) = self.to {
+            batch.put_all();
+            if batch.count(Standing::Put) > 0 {
+                return self.put(runner, call, to);
+            }
+        } else if let Some(name) = batch.put_next(&call.kept) {
+            let name = name.to_owned();
+            let shard = shard_of(&name, runner.handoffs.shards());
+            let body = |out: &mut Vec<u8>| out.extend_from_slice(name.as_bytes());
+            runner.ask(call, (shard, OPEN), Kind::Open as u8, body);
+            return Step::Wait;
+        }
+        self.finish(runner, call)
+    }
+
+    fn put<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call, to: QueueId) -> Step {
+        let batch = self.batch.as_ref().expect("messages were taken before");
+        let mut bytes = Vec::new();
+        let count = batch.write(&call.kept, self.redrive, &mut bytes);
+        match Records::parse(&bytes, count) {
+            Ok(records) if to.shard() < runner.handoffs.shards() => {
+                runner.ask(call, (to.shard(), PUT), SCATTER, |out| scatter(out, &[to], records));
+                Step::Wait
+            }
+            _ => self.refused(runner, call),
+        }
+    }
+
+    fn refused<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
+        self.batch.iter_mut().for_each(|batch| batch.settle(Standing::Refused));
+        self.next(runner, call)
+    }
+
+    /// The put is held and committed: what was put is acknowledged where it came from.
+    pub fn settle<S>(&self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
+        let batch = self.batch.as_ref().expect("messages were taken before");
+        let ranges = batch.ranges();
+        runner.ask(call, (self.from.shard(), ACK), Kind::Ack as u8, |out| {
+            out.extend_from_slice(&self.from.0.to_le_bytes());
+            out.extend_from_slice(&batch.lease.0.to_le_bytes());
+            out.extend_from_slice(&(ranges.len() as u64).to_le_bytes());
+            for (first, count) in ranges {
+                out.extend_from_slice(&first.to_le_bytes());
+                out.extend_from_slice(&count.to_le_bytes());
+            }
+        });
+        Step::Wait
+    }
+
+    /// What was not moved goes back; the reply counts both.
+    fn finish<S>(&self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
+        let batch = self.batch.as_ref().expect("messages were taken before");
+        let [moved, refused, passed] =
+            [Standing::Moved, Standing::Refused, Standing::Passed].map(|it| batch.count(it));
+        if refused + passed > 0 {
+            runner.give_back(self.from, batch.lease);
+        }
+        let more = self.more && moved > 0;
+        runner.reply(call, |out, ids| reply::moved(out, ids, Moved { moved, refused, more }));
+        Step::Done
+    }
+}
+
+/// What the body of a move lets through.
+fn filter(body: &[u8]) -> Option<HeaderFilter<'_>> {
+    let header = Header { length: body.len() as u32, ..Header::request(Kind::Move, 0, 0) };
+    match Request::decode(Frame { header, body }) {
+        Ok(Request::Move(wanted)) => wanted.filter,
+        _ => unreachable!("it was decoded before the errand began"),
+    }
+}

@@ -1,0 +1,54 @@
+//! Messages of a queue of this shard, given to an errand that moves them elsewhere.
+
+use super::{Asker, Performed, Performer};
+use crate::path::reply as write;
+use crate::world::Outgoing;
+use ringway_protocol::request::{Move, Take};
+use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, Rejection, Request, frame};
+
+/// Milliseconds that an errand has for moving what it was given.
+const LEASE_MS: u32 = 60_000;
+
+impl Performer {
+    /// Answers with a delivery of at most as many messages as a move asks for, and whether there
+    /// may be more.
+    pub fn give(&mut self, asker: Asker, frame: Frame<'_>, out: &mut Outgoing) -> Performed {
+        let header = Header { kind: Kind::Move as u8, ..frame.header };
+        let given = match Request::decode(Frame { header, ..frame }) {
+            Ok(Request::Move(wanted)) => self.give_what_is_ready(asker, &wanted, frame.header, out),
+            Ok(_) => unreachable!("the kind was set"),
+            Err(why) => Err(why),
+        };
+        given.unwrap_or_else(|why| self.refuse(asker, Some(Kind::Move), why, out))
+    }
+
+    fn give_what_is_ready(
+        &mut self,
+        asker: Asker,
+        wanted: &Move<'_>,
+        asked: Header,
+        out: &mut Outgoing,
+    ) -> Result<Performed, Rejection> {
+        let take = Take {
+            queue: wanted.from,
+            messages_max: wanted.limit,
+            bytes_max: 0,
+            wait_ms: 0,
+            lease_ms: LEASE_MS,
+            group: wanted.group,
+            acknowledged: false,
+        };
+        self.store.take(&take, self.now, &mut self.taken)?;
+        let (start, leased) = (out.bytes.len(), self.taken.count > 0);
+        if leased {
+            self.journal.append();
+        }
+        write::delivery(out, asker.ids(), &mut self.taken, false);
+        out.bytes.extend_from_slice(&u64::from(leased).to_le_bytes());
+        let length = out.bytes.len() - start - HEADER_BYTES;
+        let kind = asked.kind | frame::REPLY;
+        let header = Header { length: length as u32, kind, ..asked };
+        out.bytes[start..start + HEADER_BYTES].copy_from_slice(&header.encode());
+        Ok(if leased { Performed::Delivered(wanted.from) } else { Performed::Answered })
+    }
+}
