@@ -9,7 +9,8 @@
 #   SEED     libFuzzer's seed (by the clock; printed)
 set -eu
 cd "$(dirname "$0")/.."
-: "${RUNS:=1000000}" "${TARGETS:=frame request reply records greeting pattern}" "${SEED:=$(date +%s)}"
+: "${RUNS:=1000000}" "${SEED:=$(date +%s)}"
+: "${TARGETS:=frame request reply records greeting pattern}"
 
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 if ! command -v c++ >/dev/null; then
