@@ -3,4 +3,5 @@
 mod bindings;
 mod moving;
 mod peer;
+mod spread;
 mod transfer;

@@ -13,22 +13,39 @@ use crate::path::origin::Origin;
 use crate::path::perform::Performer;
 use ringway_protocol::{Code, Frame, Kind, QueueId, Rejection, Request, request};
 
-/// Whether a request about a queue of this shard concerns other shards too.
+/// Where options say over how many shards a queue is spread.
+const SPREAD_AT: usize = 88;
+
+/// Whether a request about a queue of this shard concerns other shards too. A message's way does
+/// not: a put, take, ack or nack that gets here is about one queue, or one part.
 #[inline]
 pub fn begins_here(performer: &Performer, frame: Frame<'_>) -> bool {
-    frame.header.kind >= Kind::Delete as u8 && concerns_others(performer, frame)
+    let hot = Kind::Put as u8..=Kind::Nack as u8;
+    !hot.contains(&frame.header.kind) && concerns_others(performer, frame)
 }
 
 #[cold]
 fn concerns_others(performer: &Performer, frame: Frame<'_>) -> bool {
+    let queue = QueueId(frame.body.first_chunk().map_or(0, |id| u64::from_le_bytes(*id)));
     match Kind::from_number(frame.header.kind) {
         Some(Kind::Bind | Kind::Unbind) => true,
-        Some(Kind::Delete) => {
-            let id = frame.body.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
-            performer.bindings.has(QueueId(id))
+        Some(Kind::Delete) => performer.bindings.has(queue) || performer.spreads.has(queue),
+        Some(Kind::Declare) => is_spread(performer, frame.body, 4) && frame.body[0] == 1,
+        Some(Kind::Alter) => performer.spreads.has(queue) || is_spread(performer, frame.body, 8),
+        Some(Kind::Stat | Kind::Purge | Kind::Pause | Kind::Rename) => performer.spreads.has(queue),
+        Some(Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove) => {
+            performer.spreads.has(queue)
         }
+        Some(Kind::Credit | Kind::Subscribe | Kind::Unsubscribe) => performer.spreads.has(queue),
         _ => false,
     }
+}
+
+/// Whether options at a place in a body spread a queue over several shards.
+fn is_spread(performer: &Performer, body: &[u8], at: usize) -> bool {
+    let field = body.get(at + SPREAD_AT..).and_then(|field| field.first_chunk());
+    let wanted = field.map_or(0, |wanted| u16::from_le_bytes(*wanted));
+    wanted > 1 && performer.stats.len() > 1
 }
 
 impl<S> Runner<'_, S> {
@@ -52,12 +69,32 @@ impl<S> Runner<'_, S> {
             }
             Request::Bind(binding) => self.bind(origin, binding),
             Request::Unbind(binding) => self.unbind(origin, binding),
-            Request::Delete { queue } => self.delete(origin, queue),
+            Request::Put(put) => self.put_to_parts(origin, &put),
+            Request::Take(take) => self.take_from_parts(origin, take),
+            Request::Declare { name, options: Some(options) } => {
+                self.declare_spread(origin, name, options)
+            }
+            Request::Alter { queue, options } => self.alter_spread(origin, queue, (options, frame)),
+            Request::Delete { queue } if !self.performer.spreads.has(queue) => {
+                self.delete(origin, queue)
+            }
+            Request::Stat { queue: Some(queue) }
+            | Request::Purge { queue }
+            | Request::Delete { queue }
+            | Request::Pause { queue, .. }
+            | Request::Rename { queue, .. }
+            | Request::Groups { queue }
+            | Request::Remove { queue, .. }
+            | Request::Unsubscribe { queue, .. } => self.gather(origin, queue, (request, frame)),
+            Request::Group(change) => self.gather(origin, change.queue, (request, frame)),
+            Request::Browse(browse) => self.gather(origin, browse.queue, (request, frame)),
+            Request::Subscribe(wanted) => self.gather(origin, wanted.queue, (request, frame)),
+            Request::Credit(credit) => self.gather(origin, credit.queue, (request, frame)),
             _ => unreachable!("no other request is an errand"),
         }
     }
 
-    fn check_puts(&self) -> Result<(), Rejection> {
+    pub(super) fn check_puts(&self) -> Result<(), Rejection> {
         if self.performer.draining {
             return Err(Rejection::new(Code::Draining, "the server is going down"));
         }
@@ -65,7 +102,7 @@ impl<S> Runner<'_, S> {
     }
 
     /// The first of these shards whose ring is full.
-    fn full(&mut self, shards: impl IntoIterator<Item = usize>) -> Option<usize> {
+    pub(super) fn full(&mut self, shards: impl IntoIterator<Item = usize>) -> Option<usize> {
         let here = self.here();
         let mut others = shards.into_iter().filter(|shard| *shard != here);
         others.find(|shard| !self.handoffs.has_room(*shard))
@@ -130,7 +167,13 @@ impl<S> Runner<'_, S> {
     }
 
     /// The request goes on to the shard of its queue, and nothing of its connection overtakes it.
-    fn relay(&mut self, origin: Origin, shard: usize, kind: Kind, frame: Frame<'_>) -> Begun {
+    pub(super) fn relay(
+        &mut self,
+        origin: Origin,
+        shard: usize,
+        kind: Kind,
+        frame: Frame<'_>,
+    ) -> Begun {
         if let Some(shard) = self.full([shard]) {
             return Begun::Full(shard);
         }

@@ -150,7 +150,7 @@ impl Move {
             runner.give_back(self.from, batch.lease);
         }
         let more = self.more && moved > 0;
-        runner.reply(call, |out, ids| reply::moved(out, ids, Moved { moved, refused, more }));
+        runner.reply(call, 0, |out, ids| reply::moved(out, ids, Moved { moved, refused, more }));
         Step::Done
     }
 }

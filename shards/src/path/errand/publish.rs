@@ -52,7 +52,7 @@ impl Publish {
         }
         let Self { matched, stored, refused } = *self;
         let published = Published { matched, stored, refused, level: Level::Memory };
-        runner.reply(call, |out, ids| reply::published(out, ids, published));
+        runner.reply(call, 0, |out, ids| reply::published(out, ids, published));
         Step::Done
     }
 }

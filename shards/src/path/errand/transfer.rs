@@ -80,7 +80,7 @@ impl Transfer {
     fn finish<S>(&self, runner: &mut Runner<'_, S>, call: &Call, settlement: Settlement) {
         let Settlement { settled, stale, unknown } = settlement;
         let receipt = &call.kept[self.settle_bytes..];
-        runner.reply(call, |out, (stream, request)| {
+        runner.reply(call, 0, |out, (stream, request)| {
             frame::write(out, Header::reply(Kind::Transfer, Code::Ok, stream, request), |out| {
                 for number in [settled, stale, unknown, 0] {
                     out.extend_from_slice(&number.to_le_bytes());
