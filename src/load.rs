@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ringway_bench::load::settings::{Acknowledge, Operation, Route, WaitMode, cpu_list};
+use ringway_bench::load::work::WorkOptions;
 use ringway_bench::load::{LoadError, Settings, run as run_load, text};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -68,6 +69,8 @@ pub struct LoadArguments {
     /// How taken messages are acknowledged
     #[arg(long, value_enum, default_value = "lease")]
     acknowledge: Acknowledge,
+    #[command(flatten)]
+    work: WorkOptions,
     /// Leave the queues on the server afterwards
     #[arg(long)]
     keep: bool,
@@ -109,6 +112,7 @@ impl LoadArguments {
             cpus: self.cpus.clone().map_or(Vec::new(), |cpus| cpus.0),
             wait: self.wait,
             acknowledge: self.acknowledge,
+            work: self.work.clone(),
             keep: self.keep,
             token: self.token.clone().unwrap_or_default(),
             patience: defaults.patience,

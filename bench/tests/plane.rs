@@ -43,6 +43,8 @@ fn every_operation_of_one_and_of_many_messages() {
     }
     drive(&plane, |settings| (settings.operation, settings.size) = (Operation::Echo, 5000));
     drive(&plane, |settings| settings.acknowledge = Acknowledge::AtOnce);
+    let nacked = drive(&plane, |settings| (settings.batch, settings.work.nack_percent) = (64, 5.0));
+    assert!(nacked.nacked > 0 && nacked.redelivered == nacked.nacked, "{}", nacked.to_json());
     plane.stop().expect("no shard was lost");
 }
 

@@ -80,6 +80,12 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// Everything that is left, to be read again.
+    #[inline]
+    pub fn peek(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Everything that is left.
     #[inline]
     pub fn rest(&mut self) -> &'a [u8] {

@@ -66,6 +66,10 @@ const _: () = assert!(
     "a listing of all groups of a queue fits a frame"
 );
 const _: () = assert!(
+    2 * (3 + ATTRIBUTE_VALUE_BYTES_MAX) + 3 * (3 + 8) + (3 + 1) <= ATTRIBUTES_BYTES_MAX,
+    "one attribute of each kind but headers is within the limit of all of them"
+);
+const _: () = assert!(
     PUT_STRETCHES_MAX as usize * 16 + 64 <= FRAME_BYTES_MAX && PUT_STRETCHES_MAX < 1 << 16,
     "the reply to a put of many stretches fits a frame, and their number its field"
 );

@@ -127,7 +127,7 @@ impl<'a> Transfer<'a> {
         let mut body = reader.part(length)?;
         let settle = Settle::decode(Kind::Ack, &mut body)?;
         body.end()?;
-        Ok(Self { settle, put: Put::decode(reader)? })
+        Ok(Self { settle, put: Put::decode(Reader::new(reader.rest()))? })
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

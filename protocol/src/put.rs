@@ -47,14 +47,35 @@ impl<'a> Put<'a> {
         Self { queue, producer: None, records }
     }
 
+    /// Reads the rest of a body: a put is the last that a body holds.
     #[inline]
-    pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Self, Rejection> {
+    pub(crate) fn decode(mut reader: Reader<'a>) -> Result<Self, Rejection> {
         let mut fields = reader.part(PUT_PREFIX_BYTES)?;
-        let (queue, count) = (queue_id(&mut fields)?, fields.u32()?);
-        let producer = match fields.u32()? {
+        let (queue, count, with) = (queue_id(&mut fields)?, fields.u32()?, fields.u32()?);
+        // The usual put is made here from nothing but registers; all others are made elsewhere.
+        if with == 0
+            && let Ok(records) = Records::parse_plain(reader.peek(), count)
+        {
+            return Ok(Self { queue, producer: None, records });
+        }
+        Self::decode_further((queue, count), with, reader)
+    }
+
+    #[inline(never)]
+    fn decode_further(
+        (queue, count): (QueueId, u32),
+        with: u32,
+        mut reader: Reader<'a>,
+    ) -> Result<Self, Rejection> {
+        let producer = match with {
             0 => None,
-            with => Some(Producer::decode(with, count, reader)?),
+            1 => Some(Producer { id: reader.u64()?, sequence: reader.u64()? }),
+            _ => return Err(Rejection::malformed("a put has a producer (1) or none (0)")),
         };
+        let last = producer.map(|producer| producer.sequence.checked_add(count.into()));
+        if last == Some(None) {
+            return Err(Rejection::malformed("a producer's sequence ends past the last number"));
+        }
         let records = Records::parse(reader.rest(), count)?;
         records.check_put()?;
         Ok(Self { queue, producer, records })
@@ -69,20 +90,6 @@ impl<'a> Put<'a> {
             out.extend_from_slice(&sequence.to_le_bytes());
         }
         out.extend_from_slice(self.records.as_bytes());
-    }
-}
-
-impl Producer {
-    #[cold]
-    fn decode(with: u32, count: u32, reader: &mut Reader<'_>) -> Result<Self, Rejection> {
-        if with != 1 {
-            return Err(Rejection::malformed("a put has a producer (1) or none (0)"));
-        }
-        let (id, sequence) = (reader.u64()?, reader.u64()?);
-        if sequence.checked_add(u64::from(count)).is_none() {
-            return Err(Rejection::malformed("a producer's sequence ends past the last number"));
-        }
-        Ok(Self { id, sequence })
     }
 }
 

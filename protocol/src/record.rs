@@ -58,35 +58,113 @@ pub struct Records<'a> {
     count: u32,
     /// Which attributes the records have, all of them together.
     tags: Tags,
+    milestones: Milestones,
+}
+
+/// Milestones of a batch at most.
+const MILESTONES: usize = 16;
+
+/// Where every so many records of a batch end, known since it was parsed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Milestones {
+    stride: u32,
+    passed: u32,
+    ends: [u32; MILESTONES],
+}
+
+impl Milestones {
+    #[inline]
+    fn new(count: u32) -> Self {
+        let stride = count.div_ceil(MILESTONES as u32).max(MILESTONES as u32);
+        Self { stride, passed: 0, ends: [0; MILESTONES] }
+    }
+
+    /// The next stretch of records, the last one maybe shorter, ends at a byte.
+    #[inline]
+    fn add(&mut self, end: usize) {
+        if let Some(place) = self.ends.get_mut(self.passed as usize) {
+            *place = end as u32;
+            self.passed += 1;
+        }
+    }
+
+    /// How many records follow `parsed` ones until the next milestone.
+    fn until_next(&self, parsed: u32) -> u32 {
+        (self.passed + 1) * self.stride - parsed
+    }
+
+    /// Counts of records, and the bytes that they take, in ascending order: all but the whole batch.
+    #[inline]
+    pub fn inside(&self, count: u32) -> impl Iterator<Item = (u32, u32)> {
+        let stride = self.stride;
+        let ends = self.ends[..self.passed as usize].iter().zip(1..);
+        ends.map(move |(end, number)| (number * stride, *end)).filter(move |(at, _)| *at < count)
+    }
+}
+
+/// Where a check of plain records stopped.
+#[derive(Debug)]
+pub(crate) struct Stop<'a> {
+    rest: &'a [u8],
+    left: u32,
+    milestones: Milestones,
 }
 
 impl<'a> Records<'a> {
     /// Checks that `bytes` are exactly `count` records, at least one.
     #[inline]
     pub fn parse(bytes: &'a [u8], count: u32) -> Result<Self, Rejection> {
-        let mut rest = bytes;
+        Self::parse_plain(bytes, count).or_else(|at| Self::parse_from(bytes, count, at))
+    }
+
+    /// The same for records that are mere payloads: the usual path, with one branch a record. At
+    /// anything else it says where it stopped, for [`Records::parse_from`] to go on.
+    #[inline]
+    pub(crate) fn parse_plain(bytes: &'a [u8], count: u32) -> Result<Self, Stop<'a>> {
+        let mut milestones = Milestones::new(count);
+        let (mut rest, mut left) = (bytes, count);
+        while left > 0 {
+            for _ in 0..milestones.stride.min(left) {
+                match cut(rest) {
+                    Ok((word, record, after)) if is_plain(word, record) => rest = after,
+                    _ => return Err(Stop { rest, left, milestones }),
+                }
+                left -= 1;
+            }
+            milestones.add(bytes.len() - rest.len());
+        }
+        if count > 0 && rest.is_empty() {
+            Ok(Self { bytes, count, tags: Tags::NONE, milestones })
+        } else {
+            Err(Stop { rest, left, milestones })
+        }
+    }
+
+    /// Goes on where [`Records::parse_plain`] stopped, with so many records left.
+    #[inline(never)]
+    pub(crate) fn parse_from(
+        bytes: &'a [u8],
+        count: u32,
+        Stop { mut rest, left, mut milestones }: Stop<'a>,
+    ) -> Result<Self, Rejection> {
         let mut tags = Tags::NONE;
-        for _ in 0..count {
-            let Some((head, after)) = rest.split_first_chunk::<RECORD_HEADER_BYTES>() else {
-                return Err(Rejection::malformed("a record's header is cut off"));
-            };
-            let word = u64::from_le_bytes(*head);
-            let length = word as u32 as usize;
-            let Some((record, after)) = after.split_at_checked(length) else {
-                return Err(Rejection::malformed(
-                    "a record is longer than the batch that holds it",
-                ));
-            };
-            // One branch on the usual path: no attributes, nothing reserved, a payload in bounds.
-            if word >> 32 != 0 || length > PAYLOAD_BYTES_MAX {
+        let mut until = milestones.until_next(count - left);
+        for _ in 0..left {
+            let (word, record, after) = cut(rest)?;
+            if !is_plain(word, record) {
                 tags = tags | check_attributes(word, record)?;
             }
             rest = after;
+            until -= 1;
+            if until == 0 {
+                milestones.add(bytes.len() - rest.len());
+                until = milestones.stride;
+            }
         }
         if count == 0 || !rest.is_empty() {
             return Err(Rejection::malformed("the count of records does not match their bytes"));
         }
-        Ok(Self { bytes, count, tags })
+        Ok(Self { bytes, count, tags, milestones })
     }
 
     /// The records as they were sent.
@@ -111,6 +189,12 @@ impl<'a> Records<'a> {
         })
     }
 
+    /// Where every so many of the records end.
+    #[inline]
+    pub fn milestones(&self) -> &Milestones {
+        &self.milestones
+    }
+
     /// Which attributes the records have, all of them together: known since they were parsed.
     #[inline]
     pub fn tags(&self) -> Tags {
@@ -125,9 +209,11 @@ impl<'a> Records<'a> {
         if Tags::KEY.contains(self.tags) { Ok(()) } else { self.check_put_attributes() }
     }
 
-    #[cold]
+    #[inline(never)]
     fn check_put_attributes(&self) -> Result<(), Rejection> {
-        if self.iter().any(|record| record.attributes.len() > ATTRIBUTES_BYTES_MAX) {
+        // Only headers may repeat; without them no record gets anywhere near the limit.
+        let too_large = |record: Record<'_>| record.attributes.len() > ATTRIBUTES_BYTES_MAX;
+        if self.tags.meets(Tags::HEADER) && self.iter().any(too_large) {
             return Err(ATTRIBUTES_TOO_LARGE);
         }
         if self.tags.meets(Tags::SCATTERING) && self.count > PUT_STRETCHES_MAX {
@@ -138,6 +224,25 @@ impl<'a> Records<'a> {
         }
         Ok(())
     }
+}
+
+/// The first record as its header in one word and what follows it, and the bytes after the record.
+#[inline]
+fn cut(bytes: &[u8]) -> Result<(u64, &[u8], &[u8]), Rejection> {
+    let Some((head, after)) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>() else {
+        return Err(Rejection::malformed("a record's header is cut off"));
+    };
+    let word = u64::from_le_bytes(*head);
+    let Some((record, after)) = after.split_at_checked(word as u32 as usize) else {
+        return Err(Rejection::malformed("a record is longer than the batch that holds it"));
+    };
+    Ok((word, record, after))
+}
+
+/// Whether a record has no attributes, nothing reserved, and a payload in bounds.
+#[inline]
+fn is_plain(word: u64, record: &[u8]) -> bool {
+    word >> 32 == 0 && record.len() <= PAYLOAD_BYTES_MAX
 }
 
 const ATTRIBUTES_TOO_LARGE: Rejection =
@@ -181,7 +286,7 @@ fn check_attributes(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
     check_rare(word, record)
 }
 
-#[cold]
+#[inline(never)]
 fn check_rare(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
     let attributes = usize::from((word >> 32) as u16);
     if word >> 48 != 0 {

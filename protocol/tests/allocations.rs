@@ -8,9 +8,11 @@ use allocation_counter::{AllocationInfo, measure};
 use proptest::prelude::*;
 use ringway_protocol::frame::{self, Frame, Header, REPLY, Split};
 use ringway_protocol::greeting::Welcome;
-use ringway_protocol::reply::{self, Run, Settlement};
-use ringway_protocol::request::{Range, encode_settle, put_prefix};
-use ringway_protocol::{Code, Kind, LeaseId, Level, QueueId, Reply, Request, limits, record};
+use ringway_protocol::reply::{self, PutOutcome, PutRun, Receipt, Run, Settlement};
+use ringway_protocol::request::{GroupFlags, Range, encode_settle, put_prefix};
+use ringway_protocol::{
+    Attribute, Code, GroupId, Kind, LeaseId, Level, QueueId, Reply, Request, limits, record,
+};
 
 /// Bytes that decoding a reply may allocate: entries of a listing and addresses of shards are kept
 /// as values, which are larger than their bytes; growing them doubles what is kept.
@@ -68,6 +70,13 @@ fn hot_replies_are_written_and_read_without_allocating() {
             reply::delivery_prefix(out, (LeaseId::new(1, 0, 1), 5), (1, 0), [run].into_iter());
             record::write(out, &[], b"payload");
         });
+        let runs = [PutRun { first_sequence: 7, count: 3, outcome: PutOutcome::Scheduled }];
+        let runs = runs.map(PutRun::to_bytes);
+        reply::receipt(&mut out, (0, 4), &Receipt::of_runs(Level::Memory, &runs));
+        reply::groups(&mut out, (0, 5), (1, 2), |out| {
+            let flags = GroupFlags { paused: true, single_active: false };
+            reply::group_entry(out, (GroupId::DEFAULT, flags), "default", &[1, 2]);
+        });
         let mut rest = out.as_slice();
         while let Ok(Split::Frame(frame)) = frame::split(rest, limits::FRAME_BYTES_MAX) {
             assert!(Reply::decode(frame).is_ok());
@@ -76,6 +85,35 @@ fn hot_replies_are_written_and_read_without_allocating() {
         assert!(rest.is_empty());
     });
     assert_eq!(info, AllocationInfo::default());
+}
+
+/// What a keyed, deduplicated, prioritised queue asks of the wire for each message.
+#[test]
+fn what_decides_how_a_message_is_queued_is_read_without_allocating() {
+    let attributes = [
+        Attribute::Key(b"customer 17"),
+        Attribute::TimeToLiveMs(5_000),
+        Attribute::Priority(3),
+        Attribute::DeduplicationId(b"order 4711"),
+    ];
+    let mut out = Vec::new();
+    frame::write(&mut out, Header::request(Kind::Put, 0, 1), |out| {
+        put_prefix(out, QueueId::new(1, 0, 0), 200);
+        (0..100).for_each(|_| record::write(out, &attributes, &[7; 100]));
+        (0..100).for_each(|_| record::write(out, &attributes[..1], &[7; 100]));
+    });
+    let Ok(Split::Frame(frame)) = frame::split(&out, limits::FRAME_BYTES_MAX) else {
+        panic!("a whole frame");
+    };
+    let (mut keyed, mut urgent) = (0, 0);
+    let info = measure(|| {
+        let Ok(Request::Put(put)) = Request::decode(frame) else { panic!("a put") };
+        for traits in put.records.iter().map(|record| record.traits()) {
+            keyed += u32::from(traits.key == Some(b"customer 17"));
+            urgent += u32::from(traits.priority == 3 && traits.ttl_ms == 5_000);
+        }
+    });
+    assert_eq!((keyed, urgent, info), (200, 100, AllocationInfo::default()));
 }
 
 #[test]
@@ -111,7 +149,7 @@ fn a_frame_over_its_limit_is_refused_from_its_header_without_allocating() {
 proptest! {
     #[test]
     fn no_request_allocates(
-        kind in 0..20_u8,
+        kind in 0..36_u8,
         body in prop::collection::vec(prop_oneof![Just(0_u8), 0..9_u8, any::<u8>()], 0..300),
     ) {
         let info = measure(|| _ = black_box(Request::decode(framed(kind, &body))));
@@ -120,7 +158,7 @@ proptest! {
 
     #[test]
     fn replies_allocate_in_proportion_to_what_came(
-        kind in 0..20_u8,
+        kind in 0..36_u8,
         body in prop::collection::vec(prop_oneof![Just(0_u8), 0..9_u8, any::<u8>()], 0..3000),
     ) {
         let info = measure(|| {

@@ -1,213 +1,156 @@
-//! Random commands with time moving, against a naive model: every outcome, every byte, every
+//! Random commands with time moving, against a naive model: every outcome, every message, every
 //! figure.
 
 mod support;
 
 use proptest::prelude::*;
-use ringway_protocol::request::Take;
-use ringway_protocol::{FullPolicy, GroupId, QueueOptions};
 
 use self::support::pair::Pair;
 use self::support::{at, figure};
 
 const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];
+const GROUPS: [&str; 3] = ["default", "g", "h"];
 
-#[derive(Clone, Debug)]
-enum Op {
-    Declare { name: usize, options: Option<QueueOptions> },
-    Put { name: usize, sizes: Vec<usize> },
-    Take { name: usize, messages: u32, bytes: u32, lease_ms: u32, acknowledged: bool, pin: bool },
-    Wait { name: usize, messages: u32, wait_ms: u32, asker: u64, acknowledged: bool },
-    Settle { back: usize, ranges: Vec<(u32, u32)>, whole: bool, nack: bool },
-    Release { back: usize },
-    Pass { ms: u64 },
-    Answers,
-    Purge { name: usize },
-    Delete { name: usize },
-    Forget { asker: u64 },
-    Unpin,
+/// Words that are there in some commands.
+fn maybe(words: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
+    prop_oneof![3 => Just(String::new()), 1 => words].boxed()
 }
 
-fn options() -> impl Strategy<Value = QueueOptions> {
-    (prop_oneof![1_u64..40, Just(10_000)], 1_u64..4, 1_u32..3_000, 0_u32..4, any::<bool>())
-        .prop_map(|(messages_max, mib, lease_ms, deliveries_max, drops)| QueueOptions {
-            messages_max,
-            bytes_max: mib << 20,
-            lease_ms,
-            deliveries_max,
-            wait_max_ms: 5_000,
-            full_policy: if drops { FullPolicy::DropOldest } else { FullPolicy::Reject },
-            ..QueueOptions::default()
-        })
+fn name() -> impl Strategy<Value = &'static str> {
+    prop_oneof![5 => Just(NAMES[0]), 2 => Just(NAMES[1]), 1 => Just(NAMES[2]), 1 => Just(NAMES[3])]
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let size = prop_oneof![6 => 0_usize..300, 2 => 300_usize..9_000, 1 => 9_000_usize..65_000];
-    let name = 0..NAMES.len();
-    let back = prop_oneof![3 => 0_usize..4, 1 => 0_usize..40];
-    let ranges = prop::collection::vec((0_u32..12, 1_u32..8), 1..6);
-    let take = (name.clone(), 1_u32..20, 0_u32..40_000, 0_u32..2_000, any::<bool>(), any::<bool>());
-    let wait = (name.clone(), 1_u32..6, 0_u32..6_000, 0_u64..3, any::<bool>());
+fn group() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => Just(GROUPS[0]), 2 => Just(GROUPS[1]), 1 => Just(GROUPS[2])]
+}
+
+fn asker() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just("x"), Just("y"), Just("z")]
+}
+
+/// A lease or a subscription, mostly a young one.
+fn back() -> impl Strategy<Value = String> {
+    prop_oneof![3 => 0_usize..4, 1 => 0_usize..40].prop_map(|back| format!("last-{back}"))
+}
+
+fn options() -> impl Strategy<Value = String> {
+    let bounds = (prop_oneof![1_u64..40, Just(10_000)], 1_u32..3_000, 0_u32..4);
+    let policy = prop_oneof![Just("reject"), Just("drop-oldest")];
+    let dedup = maybe(
+        (1_u32..4_000, 0_u32..8).prop_map(|(ms, most)| format!("dedup={ms} dedup_max={most}")),
+    );
+    (bounds, policy, dedup).prop_map(|((messages, lease, deliveries), policy, dedup)| {
+        let deliveries = deliveries * u32::from(std::env::var("DEATH").is_ok());
+        format!("messages={messages} lease={lease} deliveries={deliveries} wait=5000 policy={policy} {dedup}")
+    })
+}
+
+/// One value for all messages of a put, or one each.
+fn each<T: std::fmt::Display + std::fmt::Debug + 'static>(
+    key: &'static str,
+    value: impl Strategy<Value = T> + 'static,
+) -> BoxedStrategy<String> {
+    let value = prop_oneof![4 => value.prop_map(|value| value.to_string()), 1 => Just("-".into())];
+    let values = prop::collection::vec(value, 1..8);
+    maybe(values.prop_map(move |values| format!("{key}={}", values.join(","))))
+}
+
+fn put() -> impl Strategy<Value = String> {
+    let size = prop_oneof![6 => 4_usize..300, 2 => 300_usize..9_000, 1 => 9_000_usize..60_000];
+    let keys = each("keys", prop_oneof![Just("k"), Just("l"), Just("m")]);
+    let priority = each("priority", 0_u8..8);
+    let delay = each("delay", 0_u32..3_000);
+    let later = prop_oneof![delay, each("at", -1_000_i32..20_000)];
+    let ids = each("ids", prop_oneof![Just("one"), Just("two"), Just("three"), Just("four")]);
+    let producer = maybe((0_u8..2, 0_u8..12).prop_map(|(id, at)| format!("producer={id}:{at}")));
+    let sizes = prop::collection::vec(size, 1..14);
+    (name(), sizes, (keys, priority, later), ids, producer).prop_map(
+        |(name, sizes, (keys, priority, later), ids, producer)| {
+            let sizes: Vec<_> = sizes.iter().map(|size| format!("#{size}")).collect();
+            let sizes = sizes.join(" ");
+            format!("put {name} {sizes} {keys} {priority} {later} {ids} {producer}")
+        },
+    )
+}
+
+fn take() -> impl Strategy<Value = String> {
+    let bytes = maybe((1_u32..40_000).prop_map(|bytes| format!("bytes={bytes}")));
+    let lease = maybe((1_u32..2_000).prop_map(|lease| format!("lease={lease}")));
+    let wait = maybe((0_u32..6_000).prop_map(|wait| format!("wait={wait}")));
+    let how = prop_oneof![4 => Just(""), 1 => Just("acknowledged"), 2 => Just("pin")];
+    (name(), 1_u32..20, bytes, lease, wait, how, (asker(), group())).prop_map(
+        |(name, messages, bytes, lease, wait, how, (by, group))| {
+            format!("take {name} {messages} {bytes} {lease} {wait} {how} by={by} group={group}")
+        },
+    )
+}
+
+fn change_group() -> impl Strategy<Value = String> {
+    let start = prop_oneof![
+        2 => Just("earliest".to_owned()),
+        1 => Just("latest".to_owned()),
+        1 => (0_u32..60).prop_map(|at| format!("sequence:{at}")),
+        1 => (0_u32..20_000).prop_map(|ms| format!("time:{ms}")),
+    ];
+    let paused = prop_oneof![3 => Just(""), 1 => Just("paused")];
+    (0_u8..8, name(), group(), start, paused).prop_map(|(what, name, group, start, paused)| {
+        match what {
+            0 => format!("group delete {name} {group}"),
+            1 | 2 => format!("group alter {name} {group} {paused}"),
+            _ => format!("group create {name} {group} start={start} {paused}"),
+        }
+    })
+}
+
+fn settle() -> impl Strategy<Value = String> {
+    let range = (0_u32..12, 1_u32..8).prop_map(|(first, count)| format!("{first}+{count}"));
+    let ranges = prop::collection::vec(range, 1..6).prop_map(|ranges| ranges.join(" "));
+    let ranges = prop_oneof![ranges, Just("all".to_owned())];
+    let verb = prop_oneof![2 => Just("ack"), 1 => Just("nack")];
+    (verb, back(), ranges).prop_map(|(verb, back, ranges)| format!("{verb} - {back} {ranges}"))
+}
+
+fn command() -> impl Strategy<Value = String> {
     prop_oneof![
-        2 => (name.clone(), prop::option::of(options()))
-            .prop_map(|(name, options)| Op::Declare { name, options }),
-        10 => (name.clone(), prop::collection::vec(size, 1..24))
-            .prop_map(|(name, sizes)| Op::Put { name, sizes }),
-        10 => take.prop_map(|(name, messages, bytes, lease_ms, acknowledged, pin)| {
-            // A take in four is acknowledged at once, one in two keeps its slices.
-            let acknowledged = acknowledged && messages % 2 == 0;
-            Op::Take { name, messages, bytes, lease_ms, acknowledged, pin }
+        2 => (name(), maybe(options())).prop_map(|(name, o)| format!("declare {name} {o}")),
+        10 => put(),
+        10 => take(),
+        12 => settle(),
+        1 => back().prop_map(|back| format!("release - {back}")),
+        5 => prop_oneof![0_u64..20, 20_u64..4_000].prop_map(|ms| format!("advance {ms}")),
+        5 => Just("answers".to_owned()),
+        1 => name().prop_map(|name| format!("purge {name}")),
+        1 => name().prop_map(|name| format!("delete {name}")),
+        1 => asker().prop_map(|asker| format!("forget {asker}")),
+        2 => Just("unpin".to_owned()),
+        4 => change_group(),
+        1 => (-5_000_i32..5_000).prop_map(|ms| match ms < 0 {
+            true => format!("wall {ms}ms"),
+            false => format!("wall +{ms}ms"),
         }),
-        4 => wait.prop_map(|(name, messages, wait_ms, asker, acknowledged)| {
-            Op::Wait { name, messages, wait_ms, asker, acknowledged }
-        }),
-        12 => (back.clone(), ranges, any::<bool>(), any::<bool>())
-            .prop_map(|(back, ranges, whole, nack)| Op::Settle { back, ranges, whole, nack }),
-        1 => back.prop_map(|back| Op::Release { back }),
-        5 => prop_oneof![0_u64..20, 20_u64..4_000].prop_map(|ms| Op::Pass { ms }),
-        5 => Just(Op::Answers),
-        1 => name.clone().prop_map(|name| Op::Purge { name }),
-        1 => name.prop_map(|name| Op::Delete { name }),
-        1 => (0_u64..3).prop_map(|asker| Op::Forget { asker }),
-        2 => Just(Op::Unpin),
     ]
 }
 
-/// Carries a command out on both sides, then compares everything.
-fn run(pair: &mut Pair, op: Op) {
-    match op {
-        Op::Declare { name, options } => pair.declare(NAMES[name], options),
-        Op::Put { name, sizes } => pair.put(NAMES[name], &sizes),
-        Op::Take { name, messages, bytes, lease_ms, acknowledged, pin } => {
-            let queue = pair.queue(NAMES[name]);
-            let (messages_max, bytes_max) = (messages, bytes);
-            let (wait_ms, group) = (0, GroupId::DEFAULT);
-            let take =
-                Take { queue, messages_max, bytes_max, wait_ms, lease_ms, group, acknowledged };
-            pair.take(&take, pin);
+/// Prints what was done when a comparison fails: a paragraph for `tests/cases/queue`.
+struct Printed(Pair);
+
+impl Drop for Printed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("# In this order:\n{}\n", self.0.script.join("\n"));
         }
-        Op::Wait { name, messages, wait_ms, asker, acknowledged } => {
-            let queue = pair.queue(NAMES[name]);
-            let (messages_max, lease_ms, group) = (messages, 50 * messages, GroupId::DEFAULT);
-            pair.wait(
-                Take { queue, messages_max, bytes_max: 0, wait_ms, lease_ms, group, acknowledged },
-                asker,
-            );
-        }
-        Op::Settle { back, ranges, whole, nack } => pair.settle(back, ranges, whole, nack),
-        Op::Release { back } => pair.release(back),
-        Op::Pass { ms } => pair.pass(ms),
-        Op::Answers => pair.answers(),
-        Op::Purge { name } => pair.purge(NAMES[name]),
-        Op::Delete { name } => pair.delete(NAMES[name]),
-        Op::Forget { asker } => {
-            pair.store.forget(1, asker);
-            pair.model.forget(asker);
-        }
-        Op::Unpin => drop(pair.pins.pop()),
     }
-    pair.compare();
 }
 
 proptest! {
     #[test]
     fn the_store_agrees_with_the_model(
         start_ns in prop_oneof![Just(0_u64), any::<u32>().prop_map(|hour| u64::from(hour) << 20)],
-        ops in prop::collection::vec(op(), 1..160),
+        commands in prop::collection::vec(command(), 1..160),
     ) {
-        let mut pair = Pair::new(start_ns);
-        pair.declare("a", None);
-        ops.into_iter().for_each(|op| run(&mut pair, op));
-        pair.answers();
-    }
-}
-
-/// What becomes of a lease in the test below.
-#[derive(Clone, Debug)]
-enum Fate {
-    /// Some of it is acknowledged, the rest runs out.
-    Scattered(Vec<(u32, u32)>),
-    /// Some of it is given back.
-    GivenBack(Vec<(u32, u32)>),
-    Whole,
-    Forgotten,
-}
-
-fn fate() -> impl Strategy<Value = Fate> {
-    let ranges = || prop::collection::vec((0_u32..30, 1_u32..12), 1..8);
-    prop_oneof![
-        5 => ranges().prop_map(Fate::Scattered),
-        1 => ranges().prop_map(Fate::GivenBack),
-        3 => Just(Fate::Whole),
-        1 => Just(Fate::Forgotten),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-
-    /// Enough messages that segments are compacted, and compacted again, under leases that still
-    /// refer to them.
-    #[test]
-    fn compaction_changes_nothing_but_held_bytes(
-        batches in prop::collection::vec(prop::collection::vec(1_usize..1_200, 30..60), 40..80),
-        takes in prop::collection::vec(
-            (
-                prop_oneof![4 => 1_u32..32, 1 => 32_u32..400],
-                prop_oneof![Just(0_u32), 1_u32..200_000],
-            ),
-            8..20,
-        ),
-        fates in prop::collection::vec(fate(), 50..100),
-    ) {
-        let mut pair = Pair::new(0);
-        let options =
-            QueueOptions { bytes_max: 7 << 20, deliveries_max: 0, ..QueueOptions::default() };
-        pair.declare("a", Some(options));
-        batches.iter().for_each(|sizes| pair.put("a", sizes));
-        let queue = pair.queue("a");
-        let take = |(messages_max, bytes_max)| Take {
-            queue,
-            group: GroupId::DEFAULT,
-            messages_max,
-            bytes_max,
-            wait_ms: 0,
-            lease_ms: 0,
-            acknowledged: false,
-        };
-        for round in 0..4 {
-            let first = pair.leases();
-            for limits in takes.iter().cycle() {
-                if pair.store.ready_and_leased().0 == 0 {
-                    break;
-                }
-                pair.take(&take(*limits), false);
-            }
-            let leases = pair.leases();
-            for (back, fate) in (0..leases - first).zip(fates.iter().cycle().skip(round * 7)) {
-                match fate.clone() {
-                    Fate::Scattered(ranges) => pair.settle(back, ranges, false, false),
-                    Fate::GivenBack(ranges) => pair.settle(back, ranges, false, true),
-                    Fate::Whole => pair.settle(back, Vec::new(), true, false),
-                    Fate::Forgotten => {}
-                }
-                if back % 16 == 0 {
-                    pair.compare();
-                    let row = pair.store.stat(queue, at(0)).unwrap();
-                    let (held, live) = (figure(&row, "held_bytes"), figure(&row, "live_bytes"));
-                    let segments = 3 * (128 << 10);
-                    prop_assert!(2 * held <= 3 * live + 2 * segments, "{held} held for {live}");
-                }
-            }
-            pair.pass(31_000);
-            pair.compare();
-        }
-        while pair.store.ready_and_leased().0 > 0 {
-            pair.take(&Take { acknowledged: true, ..take((4_096, 0)) }, false);
-        }
-        // Dead segments go back a few a turn, once nothing refers to them.
-        (0..20).for_each(|_| pair.pass(0));
-        let held = figure(&pair.store.stat(queue, at(0)).unwrap(), "held_bytes");
-        prop_assert_eq!(held, 0, "an empty queue holds nothing");
+        let mut pair = Printed(Pair::new(start_ns));
+        pair.0.run("declare a");
+        commands.iter().for_each(|command| pair.0.run(command));
+        pair.0.run("answers");
     }
 }

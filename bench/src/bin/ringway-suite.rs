@@ -13,7 +13,7 @@ use ringway_bench::floors::CpuPair;
 use ringway_bench::suite::in_process::Allocated;
 use ringway_bench::suite::report::Report;
 use ringway_bench::suite::rounds;
-use ringway_bench::suite::scenarios::{SCENARIOS, Scenario};
+use ringway_bench::suite::scenarios::{Scenario, scenarios};
 use ringway_bench::suite::subject::Bench;
 
 /// Rounds when nothing else is asked for: enough for a median with a spread.
@@ -105,7 +105,7 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Scenario>, String> {
     let is_wanted = |scenario: &&Scenario| {
         only.is_empty() || only.iter().any(|text| scenario.name.contains(text.as_str()))
     };
-    let chosen: Vec<_> = SCENARIOS.iter().filter(is_wanted).collect();
+    let chosen: Vec<_> = scenarios().filter(is_wanted).collect();
     if chosen.is_empty() {
         return Err(format!("no scenario is called {only:?}; --list names them"));
     }

@@ -3,8 +3,10 @@
 use std::io;
 
 use ringway_client::{Client, Error, Options, Pipeline, QueueId};
+use ringway_protocol::GroupId;
 use ringway_protocol::name::shard_of;
 
+use crate::load::groups;
 use crate::load::settings::{Operation, Route, Settings};
 use crate::load::slots::{Flow, Slots};
 
@@ -52,6 +54,15 @@ impl LoadError {
     }
 }
 
+/// A queue of the run.
+#[derive(Clone, Debug)]
+pub struct RunQueue {
+    /// Its id.
+    pub id: QueueId,
+    /// The groups that take from it: `default`, and those that the run made.
+    pub groups: Vec<GroupId>,
+}
+
 /// Everything that is ready before the first measured request.
 pub struct Plan {
     /// For statistics, and for removing the queues.
@@ -59,7 +70,7 @@ pub struct Plan {
     /// How many shards the plane has.
     pub shards: usize,
     /// The run's queues.
-    pub queues: Vec<QueueId>,
+    pub queues: Vec<RunQueue>,
     /// Those that this run made.
     pub created: Vec<QueueId>,
     /// Most connections that use one queue.
@@ -84,7 +95,10 @@ impl Plan {
             threads: (0..settings.threads).map(|_| Vec::new()).collect(),
         };
         // From here on queues may be left behind; what fails removes them again.
-        let made = plan.make_queues(settings).and_then(|()| plan.connect(settings, &options));
+        let made = plan
+            .make_queues(settings)
+            .and_then(|()| plan.make_groups(settings, &options))
+            .and_then(|()| plan.connect(settings, &options));
         match made {
             Ok(()) => Ok(plan),
             Err(error) => {
@@ -104,7 +118,7 @@ impl Plan {
             let failed = |error| LoadError::client(format!("declaring the queue {name}"), error);
             let options = Some(settings.queue_options());
             let (queue, created) = self.door.declare_new(&name, options).map_err(failed)?;
-            self.queues.push(queue);
+            self.queues.push(RunQueue { id: queue, groups: vec![GroupId::DEFAULT] });
             if created {
                 self.created.push(queue);
                 continue;
@@ -116,6 +130,21 @@ impl Plan {
                     "the queue {name} holds {held} messages, which would spoil the count: \
                      purge it, or choose another --queue-prefix"
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    fn make_groups(&mut self, settings: &Settings, options: &Options) -> Result<(), LoadError> {
+        if settings.work.groups == 1 {
+            return Ok(());
+        }
+        let failed = |error| LoadError::client("making groups of consumers", error);
+        let mut pipeline = Pipeline::connect(&settings.address, options).map_err(failed)?;
+        for queue in &mut self.queues {
+            for index in 1..settings.work.groups {
+                let group = groups::make(&mut pipeline, queue.id, &format!("load-{index}"));
+                queue.groups.push(group.map_err(failed)?);
             }
         }
         Ok(())
@@ -137,7 +166,7 @@ impl Plan {
                 .map_err(|error| LoadError::client(format!("connection {index}"), error))?;
             let home = usize::from(pipeline.welcome().shard);
             let targets = self.choose(settings, home, &mut users)?;
-            let slots = Slots::new(settings.pipeline, targets, home);
+            let slots = Slots::new(settings, index, targets, home);
             let thread = index % settings.threads;
             self.threads[thread].push(Flow { pipeline: Some(pipeline), slots, ready: false });
         }
@@ -155,7 +184,7 @@ impl Plan {
         if self.queues.is_empty() {
             return Ok(Vec::new());
         }
-        let allowed = |queue: &QueueId| match (settings.route, settings.shard_aware) {
+        let allowed = |queue: QueueId| match (settings.route, settings.shard_aware) {
             (Route::Other, _) => queue.shard() != home,
             (Route::Any, false) => true,
             (Route::Own, _) | (Route::Any, true) => queue.shard() == home,
@@ -164,7 +193,7 @@ impl Plan {
         let mut chosen = Vec::new();
         for _ in 0..each {
             let fewest = (0..self.queues.len())
-                .filter(|index| allowed(&self.queues[*index]))
+                .filter(|index| allowed(self.queues[*index].id))
                 .filter(|index| !chosen.contains(&(*index as u32)))
                 .min_by_key(|index| users[*index]);
             let Some(index) = fewest else { break };

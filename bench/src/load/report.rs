@@ -31,7 +31,8 @@ pub struct Report {
     pub offered_per_second: Option<f64>,
     /// Latency of a request of any kind, from its (intended) sending to its reply.
     pub latency_ns: Latency,
-    /// The same by kind: put, take, ack, echo; `operation` is a whole round of put-take.
+    /// The same by kind: put, take, ack, nack, echo; `operation` is a whole round of put-take,
+    /// `push` goes from the sending of a put to the delivery of its messages.
     pub latency_ns_by_kind: BTreeMap<&'static str, Latency>,
     /// Messages of refused requests, in the whole run.
     pub refused: u64,
@@ -41,8 +42,10 @@ pub struct Report {
     pub lost: u64,
     /// Messages delivered more often than they were put, of those failed.
     pub duplicate: u64,
-    /// Messages that were delivered again because their lease had ended.
+    /// Messages that were delivered again because their lease had ended or they were given back.
     pub redelivered: u64,
+    /// Messages that were given back.
+    pub nacked: u64,
     /// The refusals by their code.
     pub refusals: Vec<Refused>,
     /// What failed, in sentences.
@@ -168,6 +171,7 @@ impl Report {
             lost: imbalance.lost,
             duplicate: imbalance.duplicate,
             redelivered: tally.redelivered,
+            nacked: tally.nacked,
             refusals: tally.refusals.iter().map(|(code, refusal)| refusal.of(*code)).collect(),
             errors: tally.sentences.clone(),
             warnings: Vec::new(),
@@ -187,7 +191,7 @@ impl Report {
 
     fn add_latencies(&mut self, tally: &Tally) {
         let mut all = tally.latencies.of(Measured::Put).clone();
-        for kind in [Measured::Take, Measured::Ack, Measured::Echo] {
+        for kind in [Measured::Take, Measured::Ack, Measured::Nack, Measured::Echo] {
             all.add(tally.latencies.of(kind)).expect("all have the same bounds");
         }
         self.latency_ns = Latency::from(&all);

@@ -48,7 +48,7 @@ fn drive(
     for flows in std::mem::take(&mut plan.threads) {
         let watch = Watch::new(settings.wait, settings.rate.is_some(), &flows)
             .map_err(|error| LoadError::Host { doing: "watching the connections", error })?;
-        let ledger = Ledger::new(settings, &plan.queues, plan.shards)
+        let ledger = Ledger::new(settings, &plan.queues, plan.shards, flows.len())
             .map_err(|error| LoadError::client("encoding the requests", error))?;
         crew.push((flows, ledger, watch));
     }
@@ -235,7 +235,9 @@ impl Coordinator<'_> {
             Operation::Put | Operation::Echo => false,
         };
         if checked {
-            for balance in total.accounts.iter().map(Account::balance) {
+            // A delayed message gets its place in line, and with it another sequence, when due.
+            let by_count = !self.settings.work.delay.is_zero();
+            for balance in total.accounts.iter().map(|account| account.balance(by_count)) {
                 imbalance.lost += balance.lost;
                 imbalance.duplicate += balance.duplicate;
             }

@@ -10,6 +10,8 @@ use ringway_protocol::record::RECORD_HEADER_BYTES;
 use ringway_protocol::reply::{DELIVERY_BYTES, RUN_BYTES};
 use serde::{Serialize, Serializer};
 
+use crate::load::work::WorkOptions;
+
 /// What is done again and again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -101,6 +103,9 @@ pub struct Settings {
     pub wait: WaitMode,
     /// How taken messages are acknowledged.
     pub acknowledge: Acknowledge,
+    /// What is asked of the queues beyond that.
+    #[serde(flatten)]
+    pub work: WorkOptions,
     /// Leave the queues on the server afterwards.
     pub keep: bool,
     /// So long without any progress, requests in flight count as failed.
@@ -132,6 +137,7 @@ impl Default for Settings {
             cpus: Vec::new(),
             wait: WaitMode::default(),
             acknowledge: Acknowledge::default(),
+            work: WorkOptions::default(),
             keep: false,
             patience: Duration::from_secs(10),
             token: String::new(),
@@ -168,6 +174,7 @@ impl Settings {
         if self.rate.is_some() && self.operation == Operation::Take {
             return Err("--op take has no --rate: it empties queues that were filled".into());
         }
+        self.work.check(self)?;
         self.check_sizes()
     }
 
@@ -207,7 +214,7 @@ impl Settings {
 
     /// Bytes of one message in wire format.
     pub fn record_bytes(&self) -> u64 {
-        (RECORD_HEADER_BYTES + self.size) as u64
+        (RECORD_HEADER_BYTES + self.work.attributes_bytes() + self.size) as u64
     }
 
     /// Messages of one put: as asked for, or large batches where puts only fill queues. A multiple
@@ -229,7 +236,7 @@ impl Settings {
 
     /// The options of the queues: puts alone recycle the oldest, everything else must not lose any.
     pub fn queue_options(&self) -> QueueOptions {
-        QueueOptions {
+        let options = QueueOptions {
             bytes_max: self.queue_bytes,
             // Never the tighter bound: a record has at least its header.
             messages_max: (self.queue_bytes / RECORD_HEADER_BYTES as u64).max(1),
@@ -238,11 +245,16 @@ impl Settings {
                 _ => FullPolicy::Reject,
             },
             ..QueueOptions::default()
-        }
+        };
+        self.work.declared(options)
     }
 }
 
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+/// Durations in documents.
+pub(super) fn seconds<S: Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
 

@@ -4,46 +4,27 @@
 //! put, echo:  request -> reply -> next
 //! take:       take -> [ack ->] next
 //! put-take:   put -> take what was put -> [ack ->] next, or another take if fewer messages came
+//!             with groups: take and acknowledge in each of them, one after the other
+//!             with nacks:  take -> nack + ack -> next; what was nacked is owed by a later take
+//! subscribe:  put -> next, as long as not too much is under way; deliveries come to the feed
 //! ```
 //! Each slot takes only as many messages as it has put before, from the same queue. So a queue
 //! always holds enough for every take that reaches it, its depth stays below connections x
-//! pipeline x batch, and when every slot has finished its round, nothing is left.
+//! pipeline x batch (and what was nacked and is owed, less than as much again), and when every slot
+//! has finished its round, nothing is left.
 
-use ringway_client::{Code, Outbox, Pipeline, Range, Reply, Request};
+use ringway_client::{Outbox, Pipeline, Reply};
 use ringway_protocol::frame::Frame;
-use ringway_protocol::reply::{Delivery, Receipt};
+use ringway_protocol::request::Producer;
 
 use crate::load::control::Task;
+use crate::load::feed::Feed;
 use crate::load::ledger::Ledger;
-use crate::load::settings::Operation;
-use crate::load::tally::Measured;
+use crate::load::settings::{Operation, Settings};
+use crate::load::slot::{Slot, Step};
 
-/// The request that a slot waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Step {
-    Idle,
-    Put,
-    Take,
-    Ack,
-    Echo,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    /// When the request was sent, or should have been.
-    sent_ns: u64,
-    /// When its round began, or should have.
-    began_ns: u64,
-    /// Index of the queue.
-    target: u32,
-    /// Messages of the request in flight.
-    weight: u32,
-    /// Messages of this round that are still to be taken.
-    owed: u32,
-    step: Step,
-}
-
-/// The requests in flight of one connection. A request's number is the index of its slot.
+/// The requests in flight of one connection. A request's number is the index of its slot; above
+/// them come those of the feed.
 pub struct Slots {
     slots: Vec<Slot>,
     idle: Vec<u32>,
@@ -54,33 +35,47 @@ pub struct Slots {
     budget: u64,
     /// The shard that serves the connection.
     home: usize,
+    /// What the connection's puts are numbered by, where repeated ones would be recognised.
+    producer: Producer,
+    /// What is pushed to the connection, if anything is.
+    feed: Option<Feed>,
 }
 
 impl Slots {
-    /// Slots for `pipeline` requests about these queues, on a connection served by shard `home`.
-    pub fn new(pipeline: u32, targets: Vec<u32>, home: usize) -> Self {
-        let slot =
-            Slot { sent_ns: 0, began_ns: 0, target: 0, weight: 0, owed: 0, step: Step::Idle };
+    /// Slots for the requests about these queues of connection number `index`, which shard `home`
+    /// serves.
+    pub fn new(settings: &Settings, index: usize, targets: Vec<u32>, home: usize) -> Self {
+        let pipeline = settings.pipeline;
+        let feed = settings.work.subscribe.then(|| Feed::new(settings, targets.len()));
         Self {
-            slots: vec![slot; pipeline as usize],
+            slots: vec![Slot::default(); pipeline as usize],
             idle: (0..pipeline).rev().collect(),
             targets,
             turn: 0,
             budget: 0,
             home,
+            producer: Producer { id: producer_id(index), sequence: 0 },
+            feed,
         }
     }
 
-    /// Requests in flight.
+    /// Requests that wait for a reply; acknowledgements of what was pushed are not counted.
     #[inline]
     pub fn in_flight(&self) -> usize {
-        self.slots.len() - self.idle.len()
+        self.slots.len() - self.idle.len() + self.feed.as_ref().map_or(0, Feed::unanswered)
+    }
+
+    /// Whether replies may come.
+    #[inline]
+    pub fn expects(&self) -> bool {
+        self.in_flight() > 0 || self.feed.is_some()
     }
 
     /// Whether another round may begin and a slot is free for it.
     #[inline]
     pub fn can_begin(&self) -> bool {
-        self.budget > 0 && !self.idle.is_empty()
+        let is_fed = self.feed.as_ref().is_none_or(Feed::is_ready);
+        self.budget > 0 && !self.idle.is_empty() && is_fed
     }
 
     /// Messages that this stage may begin from here on, for each queue; `u64::MAX` for no end.
@@ -88,14 +83,27 @@ impl Slots {
         self.budget = messages.saturating_mul(self.targets.len().max(1) as u64);
     }
 
+    /// Asks for what is pushed, before the first round.
+    pub fn subscribe(&mut self, outbox: &mut Outbox, ledger: &Ledger) {
+        if let Some(feed) = &mut self.feed {
+            feed.subscribe(&self.targets, self.slots.len(), outbox, ledger);
+        }
+    }
+
     /// Begins a round in a free slot, as of `intended_ns`.
-    pub fn begin(&mut self, outbox: &mut Outbox, ledger: &Ledger, intended_ns: u64) {
+    pub fn begin(&mut self, outbox: &mut Outbox, ledger: &mut Ledger, intended_ns: u64) {
         let number = self.idle.pop().expect("the caller saw a free slot");
         self.begin_in(number, outbox, ledger, intended_ns);
     }
 
     #[inline]
-    fn begin_in(&mut self, number: u32, outbox: &mut Outbox, ledger: &Ledger, intended_ns: u64) {
+    fn begin_in(
+        &mut self,
+        number: u32,
+        outbox: &mut Outbox,
+        ledger: &mut Ledger,
+        intended_ns: u64,
+    ) {
         let weight = u64::from(ledger.round()).min(self.budget) as u32;
         if self.budget != u64::MAX {
             self.budget -= u64::from(weight);
@@ -114,10 +122,16 @@ impl Slots {
             target: index,
             weight,
             owed: if step == Step::Take { weight } else { 0 },
+            debt: slot.debt,
             step,
+            ..Slot::default()
         };
         match step {
-            Step::Put => outbox.template(&ledger.targets[index as usize].put, number),
+            Step::Put => {
+                let target = &mut ledger.targets[index as usize];
+                target.send_put(&mut self.producer, outbox, number);
+                ledger.put_sent(index, intended_ns, weight);
+            }
             Step::Echo => outbox.template(&ledger.echo, number),
             _ => slot.send_take(number, outbox, ledger),
         }
@@ -127,45 +141,67 @@ impl Slots {
     #[inline]
     pub fn on_reply(&mut self, frame: Frame<'_>, outbox: &mut Outbox, ledger: &mut Ledger) {
         let number = frame.header.request;
-        let Some(slot) = self.slots.get_mut(number as usize).filter(|slot| slot.step != Step::Idle)
-        else {
-            return ledger.tally.fail(1, "a reply came that no request waited for");
+        let Some(slot) = self.slots.get_mut(number as usize) else {
+            return self.on_feed(frame, outbox, ledger);
         };
+        if slot.step == Step::Idle {
+            return ledger.tally.fail(1, "a reply came that no request waited for");
+        }
         ledger.progress += 1;
-        let more = match (slot.step, Reply::decode(frame)) {
-            (Step::Put, Ok(Reply::Put(Receipt { first_sequence, count, level, .. }))) => {
-                slot.on_put(ledger, first_sequence, count);
-                ledger.tally.acknowledged(level);
-                slot.owed > 0
+        let follows = ledger.restart && self.budget > 0;
+        let waits = match (slot.step, Reply::decode(frame)) {
+            (Step::Put, Ok(Reply::Put(receipt))) => {
+                slot.on_put(ledger, &receipt);
+                false
             }
             (Step::Take, Ok(Reply::Delivery(delivery))) => {
-                if slot.on_delivery(number, outbox, ledger, &delivery) {
-                    return;
-                }
-                slot.owed > 0
+                slot.on_delivery(number, outbox, ledger, &delivery)
             }
             (Step::Ack, Ok(Reply::Settled(settlement, _))) => {
                 slot.on_ack(ledger, settlement.settled);
-                slot.owed > 0
+                false
+            }
+            (Step::Nack, Ok(Reply::Settled(settlement, _))) => {
+                slot.on_nack(ledger, settlement.settled)
             }
             (Step::Echo, Ok(Reply::Echo(body))) => {
                 slot.on_echo(ledger, body, self.home);
                 false
             }
-            (_, Ok(Reply::Refused { code, sentence })) => slot.on_refusal(ledger, code, sentence),
+            (_, Ok(Reply::Refused { code, sentence })) => {
+                slot.on_refusal(ledger, code, sentence);
+                false
+            }
             _ => {
                 ledger.tally.fail(u64::from(slot.weight), "a reply did not fit its request");
+                (slot.owed, slot.debt, slot.put) = (0, 0, 0);
                 false
             }
         };
-        if more {
+        if waits {
+            return;
+        }
+        if slot.goes_on(ledger, follows) {
             slot.sent_ns = ledger.now_ns;
             slot.send_take(number, outbox, ledger);
-        } else if ledger.restart && self.budget > 0 {
+        } else if follows && ledger.has_room() {
             self.begin_in(number, outbox, ledger, ledger.now_ns);
         } else {
             slot.step = Step::Idle;
             self.idle.push(number);
+        }
+    }
+
+    /// What is not about a slot is about what is pushed; that makes room for rounds.
+    fn on_feed(&mut self, frame: Frame<'_>, outbox: &mut Outbox, ledger: &mut Ledger) {
+        let number = frame.header.request as usize - self.slots.len();
+        match &mut self.feed {
+            Some(feed) => feed.on_reply(number, &self.targets, frame, outbox, ledger),
+            None => ledger.tally.fail(1, "a reply came that no request waited for"),
+        }
+        while ledger.restart && self.can_begin() && ledger.has_room() {
+            let now_ns = ledger.now_ns;
+            self.begin(outbox, ledger, now_ns);
         }
     }
 
@@ -174,115 +210,21 @@ impl Slots {
         let mut messages = 0;
         for (number, slot) in self.slots.iter_mut().enumerate() {
             if slot.step != Step::Idle {
-                messages += u64::from(slot.weight.max(slot.owed));
+                messages += slot.lost();
                 slot.step = Step::Idle;
                 self.idle.push(number as u32);
             }
         }
-        self.budget = 0;
+        (self.budget, self.feed) = (0, None);
         messages
     }
 }
 
-impl Slot {
-    fn send_take(&mut self, number: u32, outbox: &mut Outbox, ledger: &Ledger) {
-        let target = &ledger.targets[self.target as usize];
-        (self.step, self.weight) = (Step::Take, self.owed);
-        if self.owed == ledger.batch {
-            outbox.template(&target.take, number);
-        } else {
-            outbox.request(&Request::Take(ledger.take(target.queue, self.owed)), number);
-        }
-    }
-
-    #[inline]
-    fn on_put(&mut self, ledger: &mut Ledger, first_sequence: u64, count: u32) {
-        ledger.tally.reply(Measured::Put, self.sent_ns, ledger.now_ns);
-        ledger.accounts[self.target as usize].put.add_run(first_sequence, count);
-        if count != self.weight {
-            ledger.tally.fail(1, "a put was acknowledged for another number of messages");
-        }
-        match (ledger.task, ledger.operation) {
-            (Task::Run, Operation::PutTake) => self.owed = count,
-            (Task::Run, _) => {
-                ledger.tally.done(ledger.targets[self.target as usize].queue.shard(), count);
-            }
-            _ => {}
-        }
-    }
-
-    /// Returns whether an acknowledgement was sent, for which the slot now waits.
-    #[inline]
-    fn on_delivery(
-        &mut self,
-        number: u32,
-        outbox: &mut Outbox,
-        ledger: &mut Ledger,
-        delivery: &Delivery<'_>,
-    ) -> bool {
-        ledger.tally.reply(Measured::Take, self.sent_ns, ledger.now_ns);
-        let account = &mut ledger.accounts[self.target as usize];
-        for run in delivery.runs() {
-            account.taken.add_run(run.first_sequence, run.count);
-            if run.deliveries > 1 {
-                ledger.tally.redelivered += u64::from(run.count);
-            }
-        }
-        let count = delivery.count();
-        if count > self.owed {
-            ledger.tally.fail(1, "a take returned more messages than were asked for");
-        }
-        self.owed = self.owed.saturating_sub(count);
-        let queue = ledger.targets[self.target as usize].queue;
-        if count == 0 {
-            ledger.progress -= 1;
-            return false;
-        }
-        if !ledger.leased {
-            ledger.tally.done(queue.shard(), count);
-            self.note_round(ledger);
-            return false;
-        }
-        (self.step, self.weight, self.sent_ns) = (Step::Ack, count, ledger.now_ns);
-        outbox.ack(queue, delivery.lease, &[Range { first: 0, count }], number);
-        true
-    }
-
-    #[inline]
-    fn on_ack(&mut self, ledger: &mut Ledger, settled: u32) {
-        ledger.tally.reply(Measured::Ack, self.sent_ns, ledger.now_ns);
-        ledger.tally.done(ledger.targets[self.target as usize].queue.shard(), settled);
-        if settled != self.weight {
-            let missing = u64::from(self.weight.saturating_sub(settled)).max(1);
-            ledger.tally.fail(missing, "an acknowledgement came after its lease had ended");
-        }
-        self.note_round(ledger);
-    }
-
-    /// A round of several requests is measured as a whole too.
-    #[inline]
-    fn note_round(&self, ledger: &mut Ledger) {
-        let tally = &mut ledger.tally;
-        if self.owed == 0 && ledger.operation == Operation::PutTake && tally.recording {
-            tally.latencies.note(Measured::Operation, self.began_ns, ledger.now_ns);
-        }
-    }
-
-    fn on_echo(&mut self, ledger: &mut Ledger, body: &[u8], home: usize) {
-        ledger.tally.reply(Measured::Echo, self.sent_ns, ledger.now_ns);
-        if body.len() == ledger.size {
-            ledger.tally.done(home, 1);
-        } else {
-            ledger.tally.fail(1, "an echo came back with another length");
-        }
-    }
-
-    /// Returns false: a refused round is given up.
-    #[cold]
-    fn on_refusal(&mut self, ledger: &mut Ledger, code: Code, sentence: &str) -> bool {
-        ledger.tally.refuse(code, sentence, self.weight);
-        false
-    }
+/// Told from the other connections of the run by its number, and from other runs by the process
+/// and the time.
+fn producer_id(index: usize) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one((std::process::id(), index))
 }
 
 /// A connection and its requests in flight.

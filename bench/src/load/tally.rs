@@ -17,20 +17,31 @@ pub enum Measured {
     Take,
     /// An acknowledgement.
     Ack,
+    /// Messages given back.
+    Nack,
     /// An echo.
     Echo,
+    /// Messages pushed, from the sending of their put.
+    Push,
     /// Put, take and acknowledgement of a batch together.
     Operation,
 }
 
 impl Measured {
     /// Every one, in the order of the histograms.
-    pub const ALL: [Measured; 5] =
-        [Measured::Put, Measured::Take, Measured::Ack, Measured::Echo, Measured::Operation];
+    pub const ALL: [Measured; 7] = [
+        Measured::Put,
+        Measured::Take,
+        Measured::Ack,
+        Measured::Nack,
+        Measured::Echo,
+        Measured::Push,
+        Measured::Operation,
+    ];
 
     /// The word of the reports.
     pub fn as_str(self) -> &'static str {
-        ["put", "take", "ack", "echo", "operation"][self as usize]
+        ["put", "take", "ack", "nack", "echo", "push", "operation"][self as usize]
     }
 }
 
@@ -50,7 +61,7 @@ impl Default for Latencies {
         let histogram =
             || Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("1 < an hour, and 3 digits");
         let histograms = Measured::ALL.iter().map(|_| histogram()).collect();
-        Self { histograms, pending: [(0, 0); 5] }
+        Self { histograms, pending: [(0, 0); Measured::ALL.len()] }
     }
 }
 
@@ -123,6 +134,8 @@ pub struct Tally {
     pub failed: u64,
     /// Messages delivered more than once, as their delivery count says.
     pub redelivered: u64,
+    /// Messages given back.
+    pub nacked: u64,
     /// Operations done, by the shard that owns the queue.
     pub by_shard: Vec<u64>,
     /// The lowest level of acknowledgement seen.
@@ -201,6 +214,7 @@ impl Tally {
         self.requests += other.requests;
         self.refused += other.refused;
         self.redelivered += other.redelivered;
+        self.nacked += other.nacked;
         if let Some(level) = other.level {
             self.acknowledged(level);
         }

@@ -73,10 +73,10 @@ fn shards(report: &Report) -> Table {
 
 fn closing(report: &Report) -> String {
     let mut lines = vec![format!("errors: {} refused, {} failed", report.refused, report.failed)];
-    if report.lost + report.duplicate + report.redelivered > 0 {
+    if report.lost + report.duplicate + report.redelivered + report.nacked > 0 {
         lines.push(format!(
-            "messages: {} lost, {} duplicated, {} redelivered",
-            report.lost, report.duplicate, report.redelivered
+            "messages: {} lost, {} duplicated, {} given back, {} redelivered",
+            report.lost, report.duplicate, report.nacked, report.redelivered
         ));
     }
     for refusal in &report.refusals {

@@ -52,6 +52,8 @@ pub struct Worker<'a> {
     next_flow: usize,
     empty_read_ns: u64,
     busy: Busy,
+    /// Whether what is pushed was asked for.
+    subscribed: bool,
     /// The clock and the CPU time when recording began.
     recording_since: Option<(u64, u64)>,
 }
@@ -73,10 +75,12 @@ impl<'a> Worker<'a> {
             watch,
             ready: Vec::new(),
             pace: (settings.rate).map(|rate| Pace::new(rate, settings.batch, settings.threads)),
-            patience_ns: settings.patience.as_nanos() as u64,
+            // Nothing moves while everything waits for its time.
+            patience_ns: (settings.patience + settings.work.delay).as_nanos() as u64,
             next_flow: 0,
             empty_read_ns: 0,
             busy: Busy::default(),
+            subscribed: false,
             recording_since: None,
         };
         worker.calibrate();
@@ -108,7 +112,8 @@ impl<'a> Worker<'a> {
             let longest = if running { self.begin_due(now_ns) } else { Duration::MAX };
             let (moved, empty_reads) = self.round(longest);
             self.ledger.tally.publish(self.published);
-            let in_flight: usize = self.flows.iter().map(|flow| flow.slots.in_flight()).sum();
+            let slots: usize = self.flows.iter().map(|flow| flow.slots.in_flight()).sum();
+            let in_flight = slots as u64 + self.ledger.under_way();
             let more = running && self.flows.iter().any(|flow| flow.slots.can_begin());
             if in_flight == 0 && !more {
                 break;
@@ -138,14 +143,18 @@ impl<'a> Worker<'a> {
         for (index, flow) in self.flows.iter_mut().enumerate() {
             let Some(pipeline) = &mut flow.pipeline else { continue };
             flow.slots.allow(share);
-            while self.pace.is_none() && flow.slots.can_begin() {
-                flow.slots.begin(pipeline.outbox(), &self.ledger, now_ns);
+            if !self.subscribed {
+                flow.slots.subscribe(pipeline.outbox(), &self.ledger);
+            }
+            while self.pace.is_none() && flow.slots.can_begin() && self.ledger.has_room() {
+                flow.slots.begin(pipeline.outbox(), &mut self.ledger, now_ns);
             }
             if self.watch.asks() && !flow.ready {
                 flow.ready = true;
                 self.ready.push(index);
             }
         }
+        self.subscribed = true;
         if let Some(pace) = &mut self.pace {
             pace.start(now_ns);
         }
@@ -166,7 +175,7 @@ impl<'a> Worker<'a> {
                 continue;
             };
             full = 0;
-            flow.slots.begin(pipeline.outbox(), &self.ledger, pace.next_ns());
+            flow.slots.begin(pipeline.outbox(), &mut self.ledger, pace.next_ns());
             pace.advance();
             if self.watch.asks() && !flow.ready {
                 flow.ready = true;
@@ -197,7 +206,7 @@ impl<'a> Worker<'a> {
             self.ready = ready;
         } else {
             for index in 0..self.flows.len() {
-                if self.flows[index].slots.in_flight() > 0 {
+                if self.flows[index].slots.expects() {
                     let empty = self.turn(index) == 0;
                     empty_reads += u64::from(empty);
                     moved |= !empty;
@@ -249,6 +258,7 @@ impl<'a> Worker<'a> {
         flow.pipeline = None;
         let messages = flow.slots.abandon();
         self.ledger.tally.fail(messages.max(1), sentence);
+        self.ledger.came_through(messages);
         let alive = self.flows.iter().filter(|flow| flow.pipeline.is_some()).count();
         self.published.alive.store(alive, std::sync::atomic::Ordering::Relaxed);
     }
@@ -259,6 +269,10 @@ impl<'a> Worker<'a> {
             if self.flows[index].slots.in_flight() > 0 {
                 self.lose(index, "nothing moved any more: requests without a reply were given up");
             }
+        }
+        let messages = self.ledger.give_up_pushes();
+        if messages > 0 {
+            self.ledger.tally.fail(messages, "messages were put and never pushed");
         }
     }
 

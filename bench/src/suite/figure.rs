@@ -29,6 +29,8 @@ pub enum Figure {
     NsPerMessage,
     /// Server CPU time of one message, nanoseconds.
     ServerCpuNsPerMessage,
+    /// Messages of one second of server CPU time: the same, with more for better.
+    MessagesPerServerCpuSecond,
     /// Allocations of one operation.
     AllocationsPerOperation,
     /// Bytes allocated for one operation.
@@ -46,7 +48,9 @@ impl Figure {
     #[must_use]
     pub fn show(self, value: f64) -> String {
         match self {
-            Self::MessagesPerSecond => scaled(value, 1e3, &["/s", " K/s", " M/s", " G/s"]),
+            Self::MessagesPerSecond | Self::MessagesPerServerCpuSecond => {
+                scaled(value, 1e3, &["/s", " K/s", " M/s", " G/s"])
+            }
             Self::BytesPerSecond => scaled(value, 1e3, &[" B/s", " KB/s", " MB/s", " GB/s"]),
             Self::P50Ns
             | Self::P95Ns
@@ -82,6 +86,8 @@ pub(super) fn digits(value: f64) -> String {
     let text = match value.abs() {
         100.0.. => format!("{value:.0}"),
         10.0..100.0 => format!("{value:.1}"),
+        0.01..0.1 => format!("{value:.3}"),
+        0.0001..0.01 => format!("{value:.4}"),
         _ => format!("{value:.2}"),
     };
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
@@ -103,6 +109,15 @@ impl Figures {
     pub fn with(mut self, figure: Figure, value: Option<f64>) -> Self {
         self.0.extend(value.map(|value| (figure, value)));
         self
+    }
+
+    /// These and what the server's CPU time of one message says, where it is known: ratios of CPU
+    /// time are targets of the kind "so many times as good" only the other way round.
+    #[must_use]
+    pub fn with_server_cpu(self, ns_per_message: Option<f64>) -> Self {
+        let per_second = ns_per_message.filter(|ns| *ns > 0.0).map(|ns| 1e9 / ns);
+        self.with(Figure::ServerCpuNsPerMessage, ns_per_message)
+            .with(Figure::MessagesPerServerCpuSecond, per_second)
     }
 }
 
@@ -144,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn server_cpu_is_told_both_ways_round() {
+        let figures = Figures::default().with_server_cpu(Some(250.0));
+        assert_eq!(figures.get(Figure::ServerCpuNsPerMessage), Some(250.0));
+        assert_eq!(figures.get(Figure::MessagesPerServerCpuSecond), Some(4e6));
+        assert_eq!(Figures::default().with_server_cpu(None), Figures::default());
+        let none = Figures::default().with_server_cpu(Some(0.0));
+        assert_eq!(none.get(Figure::MessagesPerServerCpuSecond), None, "nothing divides by zero");
+    }
+
+    #[test]
     fn units() {
         check(Figure::MessagesPerSecond, 20_000_000.0, "20 M/s");
         check(Figure::MessagesPerSecond, 149_320.0, "149 K/s");
@@ -154,6 +179,8 @@ mod tests {
         check(Figure::NsPerMessage, 14.96, "15 ns");
         check(Figure::ServerCpuNsPerMessage, -3.456, "-3.46 ns");
         check(Figure::TailOverMedian, 9.96, "9.96 x");
+        check(Figure::TailOverMedian, 0.0158, "0.016 x");
+        check(Figure::TailOverMedian, 0.0033, "0.0033 x");
         check(Figure::AllocationsPerOperation, 0.0, "0");
         check(Figure::AllocatedBytesPerOperation, 152.0, "152 B");
         check(Figure::CpuPercent, 0.5, "0.5 %");

@@ -1,11 +1,10 @@
 //! What a server costs that nobody uses.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::figure::{Failure, Figure, Figures};
+use super::process::{cpu_ns, resident_bytes};
 use super::server::Server;
 
 /// Start-up is not idling.
@@ -30,35 +29,6 @@ pub(super) fn measure(
         (Figure::CpuPercent, 100.0 * used_ns as f64 / took.as_nanos() as f64),
         (Figure::ResidentBytes, resident_bytes(server.id())? as f64),
     ]))
-}
-
-/// CPU time of all threads of `process`, nanoseconds.
-///
-/// The scheduler's own count, since the ticks of `/proc/PID/stat` (10 ms) are coarser than the
-/// half percent that is asked about.
-fn cpu_ns(process: u32) -> io::Result<u64> {
-    let mut sum = 0;
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        match fs::read_to_string(thread?.path().join("schedstat")) {
-            Ok(counts) => sum += first_number(&counts)?,
-            // The thread ended between the listing and the reading.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(sum)
-}
-
-fn resident_bytes(process: u32) -> io::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    // The kernel says kB and means KiB.
-    first_number(line.unwrap_or_default()).map(|kibibytes| kibibytes * 1024)
-}
-
-fn first_number(text: &str) -> io::Result<u64> {
-    let number = text.split_whitespace().next().and_then(|word| word.parse().ok());
-    number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{text:?} counts")))
 }
 
 #[cfg(test)]

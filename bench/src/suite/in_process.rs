@@ -124,7 +124,8 @@ fn count_within(duration: Duration, mut call: impl FnMut()) -> u64 {
     ((duration.as_nanos() as f64 / 3.0 / one_ns) as u64).max(GUESSED_BY)
 }
 
-fn on_cpu<T: Send>(
+/// On a thread of its own that is pinned to `cpu` and ends with the measurement.
+pub(super) fn on_cpu<T: Send>(
     cpu: usize,
     measure: impl FnOnce() -> Result<T, Failure> + Send,
 ) -> Result<T, Failure> {

@@ -1,5 +1,6 @@
 //! `ringway load` as a child process: its flags from a small value, its JSON back.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct LoadRun {
     pub connections: u32,
     /// `poll` or `block`.
     pub wait: &'static str,
+    /// Which latency is meant: `request` for any request's, or a kind of `latency_ns_by_kind`.
+    pub latency: &'static str,
     /// Flags of `ringway load` beyond these.
     pub load_flags: &'static [&'static str],
     /// Shards of the server.
@@ -42,6 +45,7 @@ impl LoadRun {
         pipeline: 1,
         connections: 1,
         wait: "poll",
+        latency: "request",
         load_flags: &[],
         shards: 1,
         serve_flags: &[],
@@ -60,7 +64,7 @@ impl LoadRun {
             .args(self.load_arguments(server.address(), load_cpu, duration, rate))
             .stdin(Stdio::null())
             .output()?;
-        read(&output.stdout).map_err(|failure| {
+        read(&output.stdout, self.latency).map_err(|failure| {
             let told = String::from_utf8_lossy(&output.stderr);
             let told = format!("ringway load ({}): {failure} {}", output.status, told.trim());
             Failure::Failed(told.trim_end().to_owned())
@@ -105,12 +109,14 @@ struct LoadReport {
     messages_per_second: f64,
     bytes_per_second: f64,
     latency_ns: LatencyNs,
+    #[serde(default)]
+    latency_ns_by_kind: BTreeMap<String, LatencyNs>,
     refused: u64,
     failed: u64,
     server_cpu_ns_per_message: Option<f64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 struct LatencyNs {
     p50: f64,
     p99: f64,
@@ -118,15 +124,20 @@ struct LatencyNs {
     max: f64,
 }
 
-/// The figures of one load; a load of which anything was refused or failed has none.
-fn read(json: &[u8]) -> Result<Figures, Failure> {
+/// The figures of one load, with the latency of requests or of one kind; a load of which anything
+/// was refused or failed has none.
+fn read(json: &[u8], latency: &str) -> Result<Figures, Failure> {
     let report: LoadReport = serde_json::from_slice(json)
         .map_err(|error| Failure::Failed(format!("no report that can be read ({error})")))?;
     if report.refused > 0 || report.failed > 0 {
         let told = format!("{} refused, {} failed", report.refused, report.failed);
         return Err(Failure::Failed(told));
     }
-    let latency = report.latency_ns;
+    let latency = match latency {
+        "request" => report.latency_ns,
+        kind => *(report.latency_ns_by_kind.get(kind))
+            .ok_or_else(|| Failure::Failed(format!("ringway load told no latency of a {kind}")))?,
+    };
     Ok(Figures::from([
         (Figure::MessagesPerSecond, report.messages_per_second),
         (Figure::BytesPerSecond, report.bytes_per_second),
@@ -136,7 +147,7 @@ fn read(json: &[u8]) -> Result<Figures, Failure> {
         (Figure::MaxNs, latency.max),
         (Figure::TailOverMedian, latency.p999 / latency.p50),
     ])
-    .with(Figure::ServerCpuNsPerMessage, report.server_cpu_ns_per_message))
+    .with_server_cpu(report.server_cpu_ns_per_message))
 }
 
 #[cfg(test)]
@@ -147,18 +158,28 @@ mod tests {
     const REPORT: &str = r#"{"seconds":2.0,"messages":4000,"messages_per_second":2000.0,
         "bytes_per_second":200000.0,"requests_per_second":2000.0,
         "latency_ns":{"p50":7000,"p90":8000,"p99":9000,"p999":14000,"max":90000},
+        "latency_ns_by_kind":{"push":{"p50":6000,"p90":7000,"p99":8000,"p999":9000,"max":9500}},
         "refused":0,"failed":0,"acknowledged":"memory","settings":{},"by_shard":[],
         "server_cpu_ns_per_message":51.5}"#;
 
     #[test]
     fn a_report_becomes_figures() {
-        let figures = read(REPORT.as_bytes()).expect("it can be read");
+        let figures = read(REPORT.as_bytes(), "request").expect("it can be read");
         assert_eq!(figures.get(Figure::MessagesPerSecond), Some(2000.0));
         assert_eq!(figures.get(Figure::TailOverMedian), Some(2.0));
         assert_eq!(figures.get(Figure::ServerCpuNsPerMessage), Some(51.5));
+        assert_eq!(figures.get(Figure::MessagesPerServerCpuSecond), Some(1e9 / 51.5));
         let unknown = REPORT.replace("51.5", "null");
-        let figures = read(unknown.as_bytes()).expect("a host may not tell CPU time");
+        let figures = read(unknown.as_bytes(), "request").expect("a host may not tell CPU time");
         assert_eq!(figures.get(Figure::ServerCpuNsPerMessage), None);
+    }
+
+    #[test]
+    fn the_latency_of_one_kind_can_be_meant() {
+        let figures = read(REPORT.as_bytes(), "push").expect("it has that kind");
+        assert_eq!(figures.get(Figure::P50Ns), Some(6000.0));
+        let failure = read(REPORT.as_bytes(), "take").expect_err("it has no such kind");
+        assert_eq!(failure.to_string(), "ringway load told no latency of a take");
     }
 
     #[test]
@@ -168,7 +189,8 @@ mod tests {
             ("\"failed\":0", "\"failed\":1", "0 refused, 1 failed"),
             ("\"p50\":7000,", "", "no report that can be read"),
         ] {
-            let failure = read(REPORT.replace(from, to).as_bytes()).expect_err("it is no figure");
+            let failure =
+                read(REPORT.replace(from, to).as_bytes(), "request").expect_err("it is no figure");
             assert!(failure.to_string().starts_with(wanted), "{failure}");
         }
     }

@@ -12,7 +12,9 @@
 //! | `subject` | everything that can be measured, and how |
 //! | `in_process` | queues on one thread, lanes between two: no socket, no other process |
 //! | `server`, `load_run`, `idle` | our program as child processes |
-//! | `redis` | the peer, if it is installed |
+//! | `redis` | the peer that everybody knows, under its own benchmark, if it is installed |
+//! | `peers` | those with an acknowledgement for each message, under a load of ours |
+//! | `process` | what a process used |
 //! | `rounds` | the order of measuring |
 //! | `figure`, `spread`, `target` | one measured quantity; median, lowest, highest; its bound |
 //! | `report` | rows with verdicts, as a table and as JSON |
@@ -21,6 +23,8 @@ pub mod figure;
 mod idle;
 pub mod in_process;
 mod load_run;
+pub mod peers;
+mod process;
 pub mod redis;
 pub mod report;
 pub mod rounds;

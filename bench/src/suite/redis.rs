@@ -4,19 +4,15 @@
 //! loopback port, without persistence, pinned to the CPU that our server uses; the benchmark is
 //! pinned to the CPU that our load uses.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Duration;
 
 use super::figure::{Failure, Figure, Figures};
+use super::peers::host::{HostServer, REDIS, is_installed, pinned};
 
-/// What is said when Redis is not there.
-pub const MISSING: &str = "Redis was not measured: redis-server or redis-benchmark is not \
-    installed (apt-get install redis-server).";
-
-const START_MAX: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// What is said when the benchmark is not there.
+const MISSING: &str = "redis-benchmark was not measured: not installed, install with apt-get \
+    install redis-tools.";
 
 /// One run of `redis-benchmark`.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +35,10 @@ impl RedisRun {
         duration: Duration,
         payload_bytes: u32,
     ) -> Result<Figures, Failure> {
-        if !is_installed("redis-server") || !is_installed("redis-benchmark") {
+        if !is_installed("redis-benchmark") {
             return Err(Failure::NotInstalled(MISSING.to_owned()));
         }
-        let redis = Redis::start(server_cpu)?;
+        let redis = HostServer::start(&REDIS, server_cpu)?;
         let requests = (f64::from(self.expected_per_second) * duration.as_secs_f64()).max(1000.0);
         let output = pinned(load_cpu, "redis-benchmark")
             .args(["-h", "127.0.0.1", "-p", &redis.port.to_string(), "--csv"])
@@ -76,72 +72,6 @@ fn requests_per_second(csv: &str, command: &str) -> Option<f64> {
         let rate = fields.next()?.parse().ok()?;
         test.eq_ignore_ascii_case(command).then_some(rate)
     })
-}
-
-fn is_installed(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|at| at.join(program).is_file()))
-}
-
-/// `program` on one CPU; taskset becomes it, so the child's id is the program's.
-fn pinned(cpu: usize, program: &str) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", &cpu.to_string(), program]);
-    command
-}
-
-/// A Redis of our own.
-struct Redis {
-    child: Child,
-    port: u16,
-}
-
-impl Redis {
-    fn start(cpu: usize) -> Result<Self, Failure> {
-        // Redis takes no port 0: this one was free a moment ago.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let child = pinned(cpu, "redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut redis = Self { child, port };
-        let began = Instant::now();
-        while began.elapsed() < START_MAX {
-            if answers(port) {
-                return Ok(redis);
-            }
-            if let Some(status) = redis.child.try_wait()? {
-                return Err(Failure::Failed(format!("redis-server ended with {status}")));
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        }
-        Err(Failure::Failed(format!("redis-server did not answer within {START_MAX:?}")))
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // Both fail only when the child has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn answers(port: u16) -> bool {
-    let ping = || -> io::Result<bool> {
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        socket.write_all(b"PING\r\n")?;
-        let mut answer = [0; 7];
-        match socket.read_exact(&mut answer) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
-            other => other.map(|()| &answer == b"+PONG\r\n"),
-        }
-    };
-    ping().unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -268,13 +268,13 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>, fits_terminal: b
 #[cfg(test)]
 mod tests {
     use super::super::figure::Figures;
-    use super::super::scenarios::{SCENARIOS, Scenario};
+    use super::super::scenarios::{Scenario, scenarios};
     use super::*;
     use crate::floors::CpuPair;
     use std::time::Duration;
 
     fn scenario(name: &str) -> &'static Scenario {
-        SCENARIOS.iter().find(|scenario| scenario.name == name).expect("it is in the table")
+        scenarios().find(|scenario| scenario.name == name).expect("it is in the table")
     }
 
     /// A scenario whose rounds gave these values of `figure`.

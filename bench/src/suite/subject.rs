@@ -8,6 +8,7 @@ use super::figure::{Failure, Figure, Figures};
 use super::idle;
 use super::in_process::{self, Allocated};
 use super::load_run::LoadRun;
+use super::peers::PeerRun;
 use super::redis::RedisRun;
 use crate::floors::epoll::{self, ServerWait};
 use crate::floors::{ClientWait, CpuPair, Latency, Stream, spsc};
@@ -67,6 +68,8 @@ pub enum Subject {
     RtrbPingPong,
     /// Redis under its own benchmark.
     Redis(RedisRun),
+    /// A peer with acknowledgements, under our load: put, take and acknowledgement.
+    Peer(PeerRun),
 }
 
 impl Subject {
@@ -109,6 +112,7 @@ impl Subject {
             }
             Self::RtrbPingPong => Ok(of_latency(spsc::ping_pong(bench.cpus, bench.duration)?)),
             Self::Redis(run) => run.measure(cpus, bench.duration, LoadRun::MESSAGE_BYTES),
+            Self::Peer(run) => run.measure(cpus, bench.duration, LoadRun::MESSAGE_BYTES),
         }
     }
 }
@@ -122,7 +126,8 @@ impl fmt::Display for Subject {
             Self::LanePipelined => write!(out, "lane, batches of 256"),
             Self::LaneRoundTrip => write!(out, "lane round trip"),
             Self::Load(run) | Self::OpenLoop { run, .. } | Self::Extra(run, _) => {
-                write!(out, "ringway {}", run.op)
+                write!(out, "ringway {}", run.op)?;
+                run.load_flags.iter().try_for_each(|flag| write!(out, " {flag}"))
             }
             Self::Idle(shards) => write!(out, "ringway idle, {shards} shards"),
             Self::EpollEcho(server, client) => {
@@ -134,6 +139,7 @@ impl fmt::Display for Subject {
             Self::Redis(run) => {
                 write!(out, "Redis {}, -c {} -P {}", run.command, run.connections, run.pipeline)
             }
+            Self::Peer(run) => run.fmt(out),
         }
     }
 }
@@ -240,6 +246,13 @@ mod tests {
         let figures = subject.measure(&bench).expect("both loads run");
         assert_eq!(figures.get(Figure::MessagesPerSecond), Some(700.0));
         assert_eq!(figures.get(Figure::TailOverMedian), Some(4.0));
+    }
+
+    #[test]
+    fn a_load_is_named_with_what_is_special_about_it() {
+        let at_once = LoadRun { load_flags: &["--acknowledge", "at-once"], ..LoadRun::ROUND_TRIP };
+        assert_eq!(Subject::Load(at_once).to_string(), "ringway put --acknowledge at-once");
+        assert_eq!(Subject::Load(LoadRun::ROUND_TRIP).to_string(), "ringway put");
     }
 
     #[test]

@@ -24,34 +24,46 @@ impl<'a> Request<'a> {
         }
         frame::check_flags(frame.header)?;
         let mut reader = Reader::new(frame.body);
-        let request = match Kind::from_number(kind) {
-            Some(Kind::Put) => Request::Put(Put::decode(&mut reader)?),
-            Some(Kind::Take) => Request::Take(Take::decode(&mut reader)?),
-            Some(Kind::Ack) => Request::Ack(Settle::decode(Kind::Ack, &mut reader)?),
-            Some(Kind::Nack) => Request::Nack(Settle::decode(Kind::Nack, &mut reader)?),
-            Some(Kind::Greet) => Request::Greet(Greet::decode(reader.rest())?),
-            Some(Kind::Declare) => declare(&mut reader)?,
-            Some(Kind::Open) => Request::Open { name: QueueName::check(reader.rest())? },
-            Some(Kind::Stat) => {
+        // A message's way: each arm makes its request where it is returned, and copies nothing.
+        match Kind::from_number(kind) {
+            Some(Kind::Put) => Ok(Request::Put(Put::decode(reader)?)),
+            Some(Kind::Take) => {
+                let take = Take::decode(&mut reader)?;
+                reader.end()?;
+                Ok(Request::Take(take))
+            }
+            Some(Kind::Ack) => {
+                let settle = Settle::decode(Kind::Ack, &mut reader)?;
+                reader.end()?;
+                Ok(Request::Ack(settle))
+            }
+            Some(Kind::Nack) => {
+                let settle = Settle::decode(Kind::Nack, &mut reader)?;
+                reader.end()?;
+                Ok(Request::Nack(settle))
+            }
+            Some(kind) => Self::decode_further(kind, reader),
+            None => Err(unknown_kind(kind)),
+        }
+    }
+
+    /// Everything else, apart so that the hot kinds stay one short function.
+    #[inline(never)]
+    fn decode_further(kind: Kind, mut rest: Reader<'a>) -> Result<Self, Rejection> {
+        let reader = &mut rest;
+        let request = match kind {
+            Kind::Greet => Request::Greet(Greet::decode(reader.rest())?),
+            Kind::Declare => declare(reader)?,
+            Kind::Open => Request::Open { name: QueueName::check(reader.rest())? },
+            Kind::Stat => {
                 let id = reader.u64()?;
                 Request::Stat { queue: (id != 0).then_some(QueueId(id)) }
             }
-            Some(Kind::List) => list(&mut reader)?,
-            Some(Kind::Purge) => Request::Purge { queue: queue_id(&mut reader)? },
-            Some(Kind::Delete) => Request::Delete { queue: queue_id(&mut reader)? },
-            Some(Kind::Ping) => Request::Ping,
-            Some(Kind::Echo) => Request::Echo(reader.rest()),
-            Some(Kind::Goodbye) | None => return Err(unknown_kind(kind)),
-            Some(kind) => Self::decode_further(kind, &mut reader)?,
-        };
-        reader.end()?;
-        Ok(request)
-    }
-
-    /// The kinds from [`Kind::Credit`] on, apart so that the hot ones stay one short function.
-    #[cold]
-    fn decode_further(kind: Kind, reader: &mut Reader<'a>) -> Result<Self, Rejection> {
-        Ok(match kind {
+            Kind::List => list(reader)?,
+            Kind::Purge => Request::Purge { queue: queue_id(reader)? },
+            Kind::Delete => Request::Delete { queue: queue_id(reader)? },
+            Kind::Ping => Request::Ping,
+            Kind::Echo => Request::Echo(reader.rest()),
             Kind::Credit => Request::Credit(Credit::decode(reader)?),
             Kind::Alter => {
                 Request::Alter { queue: queue_id(reader)?, options: QueueOptions::decode(reader)? }
@@ -80,8 +92,13 @@ impl<'a> Request<'a> {
                 Request::Rename { queue, name: QueueName::check(reader.rest())? }
             }
             Kind::Pause => pause(reader)?,
-            _ => unreachable!("the other kinds are decoded by the caller"),
-        })
+            Kind::Goodbye => return Err(unknown_kind(kind as u8)),
+            Kind::Put | Kind::Take | Kind::Ack | Kind::Nack => {
+                unreachable!("a message's way is decoded by the caller")
+            }
+        };
+        rest.end()?;
+        Ok(request)
     }
 }
 

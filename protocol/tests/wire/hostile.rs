@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use ringway_protocol::frame::{self, Frame, HEADER_BYTES, Header, REPLY, Split};
 use ringway_protocol::greeting::{Greet, Welcome};
-use ringway_protocol::{Code, Kind, QueueName, Records, Reply, Request, limits, record};
+use ringway_protocol::{
+    Code, Kind, Pattern, QueueName, Records, Reply, Request, Tags, limits, record,
+};
 
 use crate::values;
 
@@ -38,19 +40,33 @@ fn walk(frame: Frame<'_>) {
                 record::write(&mut written, &attributes, message.payload);
             }
             assert_eq!(written, records.as_bytes());
+            let keyed = records.iter().any(|message| message.traits().key.is_some());
+            assert_eq!(keyed, records.tags().meets(Tags::KEY));
             assert_eq!(records.iter().count(), count as usize);
         }
     }
-    if let Ok(Reply::Figures(figures)) = Reply::decode(frame) {
-        assert!(figures.rows().count() <= frame.body.len());
+    match Reply::decode(frame) {
+        Ok(Reply::Figures(figures)) => assert!(figures.rows().count() <= frame.body.len()),
+        Ok(Reply::Groups(groups)) => {
+            assert_eq!(groups.iter().count(), groups.count() as usize);
+            groups.iter().for_each(|entry| _ = entry.figures().count());
+        }
+        Ok(Reply::Browsed(page)) => assert_eq!(page.iter().count(), page.count() as usize),
+        Ok(Reply::Bindings(page)) => assert_eq!(page.iter().count(), page.count() as usize),
+        Ok(Reply::Put(receipt) | Reply::Transferred(_, receipt)) => {
+            let counts = receipt.runs().map(|run| u64::from(run.count));
+            assert_eq!(counts.sum::<u64>(), u64::from(receipt.count));
+        }
+        _ => {}
     }
     let _ = (Greet::decode(frame.body), Welcome::decode(frame.body));
     let _ = QueueName::check(frame.body);
+    let _ = Pattern::check(frame.body).map(|pattern| pattern.matches("a.name/like.this"));
 }
 
 /// A frame with any kind and any body, its length being right.
 fn any_frames() -> impl Strategy<Value = Vec<u8>> {
-    let numbers = (0..20_u8, any::<bool>(), 0..3_u8, 0..30_u16);
+    let numbers = (0..36_u8, any::<bool>(), 0..3_u8, 0..40_u16);
     // Small numbers are likelier than chance to be counts and lengths that make sense.
     let body = prop::collection::vec(prop_oneof![Just(0_u8), 0..40_u8, any::<u8>()], 0..200);
     (numbers, any::<(u32, u32)>(), body).prop_map(|((kind, reply, flags, code), ids, body)| {

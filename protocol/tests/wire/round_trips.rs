@@ -1,12 +1,34 @@
 //! What is written is read back as the same value, and what was read is written as the same bytes.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 use ringway_protocol::frame::{self, Header};
-use ringway_protocol::reply::{self, RangeVerdict};
-use ringway_protocol::request::encode_settle;
-use ringway_protocol::{Code, Kind, LeaseId, Level, QueueId, Reply, Request, Tags};
+use ringway_protocol::reply::{self, PutOutcome, PutRun, RangeVerdict, Receipt};
+use ringway_protocol::request::{
+    BACK_OFF, encode_nack, encode_remove, encode_settle, encode_transfer,
+};
+use ringway_protocol::{
+    Attribute, Code, GroupId, Kind, LeaseId, Level, QueueId, Reply, Request, Tags, Traits,
+};
 
-use crate::values::{self, only_frame};
+use crate::values::{self, further, only_frame};
+
+/// What the attributes of a message say about how it is queued, read one by one.
+fn traits_of<'a>(attributes: &[Attribute<'a>]) -> Traits<'a> {
+    let mut traits = Traits::default();
+    for attribute in attributes {
+        match *attribute {
+            Attribute::Key(key) => traits.key = Some(key),
+            Attribute::DelayMs(delay) => traits.delay_ms = delay,
+            Attribute::AtMs(time) => traits.at_ms = time,
+            Attribute::TimeToLiveMs(time) => traits.ttl_ms = time,
+            Attribute::Priority(band) => traits.priority = band,
+            Attribute::DeduplicationId(id) => traits.deduplication = Some(id),
+            Attribute::Header { .. } => {}
+        }
+    }
+    traits
+}
 
 proptest! {
     #[test]
@@ -51,19 +73,131 @@ proptest! {
             prop_assert_eq!((settle.queue, settle.lease), (queue, lease));
             prop_assert_eq!(settle.ranges.len(), ranges.len());
             prop_assert_eq!(settle.ranges.iter().collect::<Vec<_>>(), ranges.clone());
+            prop_assert_eq!(settle.delay_ms, BACK_OFF);
         }
+    }
+
+    #[test]
+    fn nacks_with_a_delay(
+        lease in (values::queues(), values::leases()), ranges in values::ranges(), delay_ms: u32,
+    ) {
+        let mut out = Vec::new();
+        encode_nack(lease, &ranges, delay_ms, (1, 2), &mut out);
+        let Ok(Request::Nack(settle)) = Request::decode(only_frame(&out)) else {
+            panic!("a written nack is one");
+        };
+        prop_assert_eq!((settle.queue, settle.lease), lease);
+        prop_assert_eq!(settle.delay_ms, delay_ms);
+    }
+
+    #[test]
+    fn transfers(
+        lease in (values::queues(), values::leases()),
+        ranges in values::ranges(),
+        put in further::puts(),
+    ) {
+        let mut out = Vec::new();
+        encode_transfer(lease, &ranges, &put, (1, 2), &mut out);
+        let Ok(Request::Transfer(transfer)) = Request::decode(only_frame(&out)) else {
+            panic!("a written transfer is one");
+        };
+        prop_assert_eq!((transfer.settle.queue, transfer.settle.lease), lease);
+        prop_assert_eq!(transfer.settle.ranges.iter().collect::<Vec<_>>(), ranges);
+        prop_assert_eq!(transfer.put, put);
+    }
+
+    #[test]
+    fn removals(queue in values::queues(), sequences in vec(any::<u64>(), 1..1025)) {
+        let mut out = Vec::new();
+        encode_remove(queue, &sequences, (1, 2), &mut out);
+        let Ok(Request::Remove { queue: read, sequences: named }) =
+            Request::decode(only_frame(&out))
+        else {
+            panic!("a written removal is one");
+        };
+        prop_assert_eq!(read, queue);
+        prop_assert_eq!(named.iter().collect::<Vec<_>>(), sequences);
+    }
+
+    #[test]
+    fn receipts(runs in further::put_runs(), level in further::levels(), ids in values::ids()) {
+        let bytes: Vec<_> = runs.iter().map(|run| run.to_bytes()).collect();
+        let mut out = Vec::new();
+        reply::receipt(&mut out, ids, &Receipt::of_runs(level, &bytes));
+        let Ok(Reply::Put(receipt)) = Reply::decode(only_frame(&out)) else {
+            panic!("a written receipt is one");
+        };
+        prop_assert_eq!(receipt.runs().collect::<Vec<_>>(), runs.clone());
+        prop_assert_eq!(receipt.count, runs.iter().map(|run| run.count).sum::<u32>());
+        prop_assert_eq!((receipt.level, receipt.first_sequence), (level, runs[0].first_sequence));
+        let was_there = |run: &PutRun| run.outcome == PutOutcome::Duplicate;
+        prop_assert_eq!(receipt.duplicate, runs.iter().all(was_there));
+    }
+
+    #[test]
+    fn receipts_of_one_stretch(first: u64, count: u32, level in further::levels()) {
+        let (mut short, mut long) = (Vec::new(), Vec::new());
+        reply::put(&mut short, (1, 2), first, count, level);
+        let receipt = Receipt::plain(first, count, level, false);
+        reply::receipt(&mut long, (1, 2), &receipt);
+        prop_assert_eq!(&short, &long, "the hot writer writes what the other one does");
+        let whole = PutRun { first_sequence: first, count, outcome: PutOutcome::Stored };
+        prop_assert_eq!(receipt.runs().collect::<Vec<_>>(), [whole]);
+    }
+
+    #[test]
+    fn listings_of_groups((bytes, written) in further::listings_of_groups()) {
+        let Ok(Reply::Groups(groups)) = Reply::decode(only_frame(&bytes)) else {
+            panic!("a written listing is one");
+        };
+        prop_assert_eq!(groups.count() as usize, written.len());
+        let read: Vec<_> = groups
+            .iter()
+            .map(|entry| (entry.group, entry.flags, entry.name, entry.figures().collect()))
+            .collect();
+        prop_assert_eq!(read, written);
+    }
+
+    #[test]
+    fn pages_of_messages((bytes, next_cursor, written) in further::pages_of_messages()) {
+        let Ok(Reply::Browsed(page)) = Reply::decode(only_frame(&bytes)) else {
+            panic!("a written page is one");
+        };
+        prop_assert_eq!((page.next_cursor, page.count() as usize), (next_cursor, written.len()));
+        let read: Vec<_> = page.iter().map(|entry| (entry.standing, entry)).collect();
+        prop_assert_eq!(read, written);
+    }
+
+    #[test]
+    fn pages_of_bindings((bytes, next_cursor, written) in further::pages_of_bindings()) {
+        let Ok(Reply::Bindings(page)) = Reply::decode(only_frame(&bytes)) else {
+            panic!("a written page is one");
+        };
+        prop_assert_eq!((page.next_cursor, page.count() as usize), (next_cursor, written.len()));
+        prop_assert_eq!(page.iter().collect::<Vec<_>>(), written);
     }
 
     #[test]
     fn records((messages, records) in values::batches(values::attributes())) {
         prop_assert_eq!(records.count() as usize, messages.len());
         prop_assert_eq!(records.iter().count(), messages.len());
+        let mut tags = Tags::NONE;
+        for attribute in messages.iter().flat_map(|(attributes, _)| attributes) {
+            tags = tags | Tags::of(attribute);
+        }
+        prop_assert_eq!(records.tags(), tags, "the one pass over the batch saw every attribute");
         let any_attribute = |wanted: fn(&ringway_protocol::Attribute<'_>) -> bool| {
             messages.iter().flat_map(|(attributes, _)| attributes).any(wanted)
         };
         for (record, (attributes, payload)) in records.iter().zip(&messages) {
             prop_assert_eq!(record.payload, payload.as_slice());
             prop_assert_eq!(&record.attributes().collect::<Vec<_>>(), attributes);
+            prop_assert_eq!(record.traits(), traits_of(attributes));
+            let headers = attributes.iter().filter_map(|attribute| match attribute {
+                Attribute::Header { name, value } => Some((*name, *value)),
+                _ => None,
+            });
+            prop_assert!(record.headers().eq(headers));
         }
         prop_assert_eq!(
             records.tags().meets(Tags::QUEUEING),
@@ -72,11 +206,12 @@ proptest! {
     }
 
     #[test]
-    fn deliveries((bytes, (lease, lease_ms), runs, messages) in values::deliveries()) {
+    fn deliveries((bytes, lease, runs, messages) in values::deliveries()) {
         let Ok(Reply::Delivery(delivery)) = Reply::decode(only_frame(&bytes)) else {
             panic!("a written delivery is one");
         };
-        prop_assert_eq!((delivery.lease, delivery.lease_ms), (lease, lease_ms));
+        let stated = (delivery.lease, delivery.lease_ms, delivery.dropped);
+        prop_assert_eq!(stated, lease);
         prop_assert_eq!(delivery.runs().collect::<Vec<_>>(), runs);
         prop_assert_eq!(delivery.count() as usize, messages.len());
         let payloads = delivery.records.iter().flat_map(|records| records.iter());
@@ -117,6 +252,9 @@ proptest! {
         let lease = LeaseId::new(incarnation, shard, slot);
         prop_assert_eq!((lease.generation(), lease.slot()), (incarnation, slot));
         prop_assert_eq!(lease.shard(), usize::from(shard));
+        let (incarnation, index) = (incarnation as u16, slot as u16);
+        let group = GroupId::new(incarnation, index);
+        prop_assert_eq!((group.incarnation(), group.index()), (incarnation, usize::from(index)));
     }
 }
 

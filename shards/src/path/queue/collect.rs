@@ -27,6 +27,8 @@ pub(super) struct Basket {
     bytes: u32,
     /// What has expired, and whether its keys are busy for it.
     pub expired: Vec<(Piece, bool)>,
+    /// Room that is reused: a piece cut up, and what of it has expired.
+    stretches: Vec<(Piece, bool)>,
     sifted: u32,
 }
 
@@ -121,13 +123,12 @@ impl Queue {
             }
             let served = (basket.count - before) as u8;
             let turn = &mut self.groups.at_mut(group).turn;
-            if served == 0 || served >= left {
+            barren = if served == 0 { barren + 1 } else { 0 };
+            if served < left && !basket.wants_more(limits) {
+                turn.1 = left - served;
+            } else {
                 let next = if band == 0 { SCHEDULED - 1 } else { band - 1 };
                 *turn = (next as u8, share(next));
-                barren = if served == 0 { barren + 1 } else { 0 };
-            } else {
-                turn.1 = left - served;
-                break;
             }
         }
     }
@@ -159,25 +160,16 @@ impl Queue {
             let Some(piece) = piece else { break };
             basket.sifted += piece.count;
             if mortal {
-                let mut fresh = std::mem::take(&mut basket.expired);
-                let dead = fresh.len();
-                self.cull(segments, piece, now, |piece, expired| fresh.push((piece, expired)));
-                for index in dead..fresh.len() {
-                    let (piece, expired) = fresh[index];
-                    if !expired {
+                let mut stretches = std::mem::take(&mut basket.stretches);
+                self.cull(segments, piece, now, |piece, expired| stretches.push((piece, expired)));
+                for (piece, expired) in stretches.drain(..) {
+                    if expired {
+                        basket.expired.push((piece, claimed));
+                    } else {
                         self.pass(group, segments, piece, claimed, basket);
                     }
                 }
-                let mut index = 0;
-                fresh.retain_mut(|(_, expired)| {
-                    index += 1;
-                    let keep = index <= dead || *expired;
-                    if index > dead {
-                        *expired = claimed;
-                    }
-                    keep
-                });
-                basket.expired = fresh;
+                basket.stretches = stretches;
             } else {
                 self.pass(group, segments, piece, claimed, basket);
             }

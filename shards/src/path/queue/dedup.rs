@@ -5,6 +5,7 @@
 //! window is not found, whether or not its memory has been given back yet. Giving it back is
 //! bounded work a call, some with each insertion and the rest in `forget_old`.
 
+mod bucket;
 mod history;
 mod index;
 mod producers;

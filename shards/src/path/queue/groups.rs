@@ -200,14 +200,14 @@ impl Groups {
 impl Queue {
     /// Drops what is ready for a group or set aside.
     pub fn purge_group(&mut self, segments: &mut Segments, group: usize) {
-        let bands = self.bands.urgent_first();
-        for band in bands {
+        // First, so that no key that gets free brings one of them into a band that was purged.
+        let blocked = self.drain_blocked(segments, group);
+        self.groups.at_mut(group).counters.purged += blocked;
+        for band in self.bands.urgent_first() {
             while let Some(count) = self.drop_piece(segments, (band, group), u32::MAX) {
                 self.groups.at_mut(group).counters.purged += u64::from(count);
             }
         }
-        let blocked = self.drain_blocked(segments, group);
-        self.groups.at_mut(group).counters.purged += blocked;
     }
 
     /// Ends a group's oldest ready messages that lie together in one segment of a band; says how

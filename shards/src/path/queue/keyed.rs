@@ -2,7 +2,6 @@
 
 use super::catalog::Queue;
 use super::keys::{KeyStates, NO_KEY};
-use super::log::Log;
 use super::piece::Piece;
 use super::segments::Segments;
 
@@ -19,10 +18,9 @@ impl Queue {
 
     /// Frees the keys of messages that a group is done with.
     fn let_go(&mut self, segments: &Segments, group: usize, piece: &Piece, claimed: bool) {
-        let log = self.bands.of_mut(piece.sequence);
-        let Log { lines, .. } = log;
         let segment = &segments[piece.segment];
         let from = segment.index(piece.sequence);
+        let lines = &self.bands.of_mut(piece.sequence).lines;
         let several = lines.active > 1 || segment.done.is_shared();
         let keys = self.keys.as_deref_mut().expect("the queue has keys");
         for (index, slot) in (from..).zip(segment.keys(from, piece.count)) {
@@ -31,13 +29,14 @@ impl Queue {
             }
             let states = &mut self.groups.at_mut(group).keys;
             if claimed && let Some(next) = states.release(*slot) {
-                lines.at_mut(group).give_back(next);
+                // The next of a key may lie in another band.
+                self.bands.of_mut(next.sequence).lines.at_mut(group).give_back(next);
             }
             let sequence = segment.first_sequence + u64::from(index);
             let last = !several
                 || match segment.done.is_shared() {
                     true => segment.done.left(index) == 1,
-                    false => lines.needing(sequence) == 1,
+                    false => self.bands.of_mut(sequence).lines.needing(sequence) == 1,
                 };
             if last {
                 keys.let_go(*slot);

@@ -112,8 +112,9 @@ impl Queue {
     #[inline]
     pub fn check(&self) {
         if self.bands.is_single() && self.groups.places() == 1 {
-            let held = self.bands.first.ready(0) + self.groups.at(0).leased;
-            assert!(self.bands.first.live == held, "a held message is ready or leased");
+            let group = self.groups.at(0);
+            let held = self.bands.first.ready(0) + group.leased + u64::from(group.keys.count);
+            assert!(self.bands.first.live == held, "a held message is ready, leased or blocked");
         }
         assert!(self.bands.live_bytes() <= self.bands.held_bytes(), "live bytes are held");
         if cfg!(debug_assertions) {
@@ -124,7 +125,7 @@ impl Queue {
     fn check_groups(&self) {
         let scheduled = self.bands.get(SCHEDULED).map_or(0, |log| log.live);
         for (index, group) in self.groups.iter() {
-            let held = self.bands.ready(index) + group.leased;
+            let held = self.bands.ready(index) + group.leased + u64::from(group.keys.count);
             assert!(held + scheduled <= self.bands.live(), "a group holds live messages");
         }
     }

@@ -205,18 +205,25 @@ impl Store {
             if queue.groups.get(group).is_none() {
                 continue;
             }
-            let offered = queue.offered(group) > 0;
+            let offered = queue.offered(group);
             let waits = &mut queue.groups.at_mut(group).waits;
             waits.offered = false;
-            if waits.count == 0 || !offered {
+            if waits.count == 0 || offered == 0 {
                 continue;
             }
             let slot = waits.first;
             let Wait { take, origin, .. } = self.waits.slots[slot as usize];
-            self.end_wait(slot);
-            self.waits.remove(slot);
             taken.clear();
             let outcome = self.deliver(&take, group, take.messages_max, now, taken);
+            if outcome.is_ok() && taken.count == 0 {
+                // All that it looked at has a busy key, or has expired: it waits on.
+                if self.catalog.get(id).is_ok_and(|queue| queue.offered(group) < offered) {
+                    self.offer(id, group);
+                }
+                continue;
+            }
+            self.end_wait(slot);
+            self.waits.remove(slot);
             self.offer(id, group);
             return Some(Answer { origin, take, outcome });
         }

@@ -236,7 +236,7 @@ fn ten_million_entries() {
         for place in 0..COUNT {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             calendar.insert(
-                first_ns + (u128::from(random) * u128::from(spread_ns) >> 64) as u64,
+                first_ns + ((u128::from(random) * u128::from(spread_ns)) >> 64) as u64,
                 place,
             );
         }

@@ -1,15 +1,14 @@
-//! Ids in the order in which they came, with their answers: a queue that grows by chunks, so that
-//! nothing large is ever copied.
+//! Ids in the order in which they came, with their answers: a queue that grows and shrinks by
+//! chunks, so that nothing large is ever copied, and forgetting a thousand ids frees one chunk.
 
 use std::collections::VecDeque;
 
+use super::bucket::Span;
 use super::window::Digest;
 
 /// Entries of a chunk: 32 KiB.
-const CHUNK_ENTRIES: usize = 1024;
-/// Entries of a chunk that an empty history keeps: 2 KiB.
-const KEPT_ENTRIES_MAX: usize = 64;
-/// Chunks that an empty history has room for in its list.
+pub const CHUNK_ENTRIES: usize = 1024;
+/// Chunks that the list of an empty history has room for.
 const LIST_KEPT_MAX: usize = 4;
 
 /// An id and how it was answered.
@@ -24,36 +23,26 @@ const _: () = assert!(size_of::<Answered>() == 32, "a million entries are 32 MB"
 
 /// Every id remembered, numbered in the order in which they came.
 ///
-/// Invariant: chunk `n` holds the entries from `base + n * CHUNK_ENTRIES` on, all chunks but the
-/// last are full, and `base <= first <= next`.
+/// Invariant: all chunks but the last are full, and the first one's entries begin with `first`.
 #[derive(Debug)]
 pub struct History {
     chunks: VecDeque<Vec<Answered>>,
-    base: u64,
     first: u64,
     next: u64,
+    /// An emptied chunk for the next one.
     spare: Vec<Answered>,
 }
 
 impl History {
-    pub const fn new() -> Self {
-        Self { chunks: VecDeque::new(), base: 0, first: 0, next: 0, spare: Vec::new() }
+    /// An empty history whose numbers begin with `first`.
+    pub const fn new(first: u64) -> Self {
+        Self { chunks: VecDeque::new(), first, next: first, spare: Vec::new() }
     }
 
+    /// How many entries there are, up to which number.
     #[inline]
-    pub fn len(&self) -> usize {
-        (self.next - self.first) as usize
-    }
-
-    /// The number of the oldest entry.
-    pub fn first(&self) -> u64 {
-        self.first
-    }
-
-    /// The number that the next entry gets.
-    #[inline]
-    pub fn next(&self) -> u64 {
-        self.next
+    pub fn span(&self) -> Span {
+        Span { next: self.next, len: self.next - self.first }
     }
 
     pub fn bytes(&self) -> usize {
@@ -62,26 +51,11 @@ impl History {
             + self.chunks.capacity() * size_of::<Vec<Answered>>()
     }
 
-    /// The entry of this number, if it is remembered.
+    /// The entry of this number, which must be in the span.
     #[inline]
-    pub fn get(&self, number: u64) -> Option<&Answered> {
-        let remembered = self.first <= number && number < self.next;
-        remembered.then(|| {
-            let at = (number - self.base) as usize;
-            &self.chunks[at / CHUNK_ENTRIES][at % CHUNK_ENTRIES]
-        })
-    }
-
-    /// The whole number of the entry whose lowest bits these are.
-    #[inline]
-    pub fn number(&self, low: u32) -> u64 {
-        self.first + u64::from(low.wrapping_sub(self.first as u32))
-    }
-
-    /// The oldest entry and its number.
-    #[inline]
-    pub fn oldest(&self) -> Option<(u64, &Answered)> {
-        self.get(self.first).map(|oldest| (self.first, oldest))
+    pub fn get(&self, number: u64) -> &Answered {
+        let at = (number - self.first) as usize;
+        &self.chunks[at / CHUNK_ENTRIES][at % CHUNK_ENTRIES]
     }
 
     /// Remembers an entry.
@@ -98,27 +72,23 @@ impl History {
         self.next += 1;
     }
 
-    /// Forgets the oldest entry.
-    pub fn pop(&mut self) {
-        debug_assert!(self.first < self.next);
-        self.first += 1;
-        let full = self.first - self.base == CHUNK_ENTRIES as u64;
-        if full || self.first == self.next {
-            let chunk = self.chunks.pop_front().expect("an entry has a chunk");
-            self.base = self.first;
-            self.keep(chunk);
-        }
+    /// The last entry of the first chunk, with its number: when it is forgotten, the chunk can be.
+    #[inline]
+    pub fn first_chunk_last(&self) -> Option<(u64, &Answered)> {
+        let chunk = self.chunks.front()?;
+        Some((self.first + chunk.len() as u64 - 1, chunk.last()?))
     }
 
-    /// Keeps the larger one of an emptied chunk and the spare one, a small one if nothing is left.
-    fn keep(&mut self, mut chunk: Vec<Answered>) {
-        chunk.clear();
-        if chunk.capacity() > self.spare.capacity() {
-            self.spare = chunk;
-        }
+    /// Forgets the first chunk.
+    pub fn forget_chunk(&mut self) {
+        let mut chunk = self.chunks.pop_front().expect("a chunk that is forgotten is there");
+        self.first += chunk.len() as u64;
         if self.first == self.next {
             self.chunks.shrink_to(LIST_KEPT_MAX);
-            self.spare.shrink_to(KEPT_ENTRIES_MAX);
+            self.spare = Vec::new();
+        } else {
+            chunk.clear();
+            self.spare = chunk;
         }
     }
 }

@@ -1,226 +1,364 @@
-//! Finds an id's number by its digest: linear hashing over small tables.
+//! Finds an id's number by its digest, in one cache line as a rule: linear hashing over buckets of
+//! fifteen.
 //!
-//! One large table has to be copied whole when it grows. Here each table stays near
-//! [`TABLE_ENTRIES`], and the index grows by one table at a time: table `n` takes its entries out
-//! of one of the tables before it. So the longest call moves some thousand entries.
+//! A slot is a tag, nine bits of the digest, over the lowest 23 bits of the id's number; the id
+//! itself, in the history, says whether it is the one. A bucket's slots lie in the order in which
+//! they came, the newest first. Nothing is taken out: the last slot drops out when another comes,
+//! and if its number is still remembered, it moves to a bucket that is chained to this one. That
+//! happens to a few in a thousand. The index grows and shrinks by one bucket at a time, so no call
+//! moves more than a few ids.
 //!
-//! A slot of a table is a tag (31 bits of the digest, and one that says that the slot is used)
-//! over the lowest 32 bits of the entry's number. A tag's low bits say where in its table a slot
-//! belongs, the others which table that is, so that no entry is looked at to move it.
+//! A number's lowest bits come again after eight million. Until then a sweep has emptied each slot
+//! whose number was forgotten, some buckets at a time, so that an old slot never seems to be young.
 
-/// Entries of a table on average, at which the next table is made.
-const TABLE_ENTRIES: usize = 512;
-/// Slots of the smallest table.
-const SLOTS_MIN: usize = 8;
-/// Bits of a tag that place an entry within its table: enough for eight times a table's average.
-const PLACE_BITS: u32 = 12;
+use super::bucket::{Bucket, IDS_MAX, NUMBER_MASK, NUMBERS, Pages, Span};
+use super::history::CHUNK_ENTRIES;
+use super::window::Digest;
 
-/// Numbers by digest. Several entries may have the same tag.
-#[derive(Debug)]
+/// Ids a bucket, on average, at which the index grows.
+const LOAD_MAX: usize = 7;
+/// Ids a bucket, on average, below which it shrinks.
+const LOAD_MIN: usize = 2;
+/// Sweeps, one for each chunk of ids, in which each bucket gets its turn.
+const SWEEPS: usize = IDS_MAX as usize / CHUNK_ENTRIES;
+
+// A round of sweeps takes twice as long at most, if the index grows meanwhile.
+const _: () = assert!(2 * IDS_MAX as u64 + 2 * (SWEEPS * CHUNK_ENTRIES) as u64 <= NUMBERS);
+
+/// Numbers by digest.
+#[derive(Debug, Default)]
 pub struct Index {
-    tables: Vec<Table>,
-    len: usize,
+    buckets: Pages,
+    /// Buckets that are chained to full ones, and the first of them that is free.
+    chained: Pages,
+    free: u32,
+    /// The bucket that is swept next.
+    swept: usize,
+    /// Slots on their way from bucket to bucket.
+    gathered: Vec<u32>,
 }
 
-/// A table with open addressing: an entry lies in the first free slot from its place on.
-#[derive(Debug)]
-struct Table {
-    slots: Box<[u64]>,
-    used: usize,
-}
-
-/// The part of a digest that the index sees.
-#[derive(Clone, Copy, Debug)]
-pub struct Tag(u32);
-
-impl Tag {
-    #[inline]
-    pub fn new(digest: u128) -> Self {
-        Self(digest as u32 | 1)
-    }
-
-    #[inline]
-    fn place(self) -> usize {
-        (self.0 >> 1) as usize
-    }
-
-    /// Which of so many tables.
-    #[inline]
-    fn table(self, tables: usize) -> usize {
-        let round = tables.next_power_of_two();
-        let table = (self.0 >> (1 + PLACE_BITS)) as usize & (round - 1);
-        if table < tables { table } else { table - round / 2 }
-    }
-}
-
+/// A digest's tag, where a slot has it. It is never 0.
 #[inline]
-fn slot_of(tag: Tag, number: u32) -> u64 {
-    u64::from(tag.0) << 32 | u64::from(number)
+fn tag_of(digest: Digest) -> u32 {
+    (digest.high() as u32 & !NUMBER_MASK).max(NUMBER_MASK + 1)
 }
 
+/// The one of so many buckets that a digest belongs to.
 #[inline]
-fn tag_of(slot: u64) -> Tag {
-    Tag((slot >> 32) as u32)
+fn bucket_of(digest: Digest, buckets: usize) -> usize {
+    let round = buckets.next_power_of_two();
+    let bucket = digest.low() as usize & (round - 1);
+    if bucket < buckets { bucket } else { bucket - round / 2 }
+}
+
+/// The bucket that the last of so many buckets was a part of.
+#[inline]
+fn whole_of(buckets: usize) -> usize {
+    buckets - 1 - buckets.next_power_of_two() / 2
 }
 
 impl Index {
-    pub const fn new() -> Self {
-        Self { tables: Vec::new(), len: 0 }
-    }
-
-    /// Bytes of the tables. Visits each.
     pub fn bytes(&self) -> usize {
-        let slots: usize = self.tables.iter().map(|table| table.slots.len()).sum();
-        slots * size_of::<u64>() + self.tables.capacity() * size_of::<Table>()
+        self.buckets.bytes() + self.chained.bytes()
     }
 
-    /// The first entry of this tag that is the one.
+    /// Part of a digest's bucket: to be looked at before it is needed.
     #[inline]
-    pub fn find(&self, tag: Tag, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        if self.len == 0 {
+    pub fn peek(&self, digest: Digest) -> u32 {
+        let buckets = self.buckets.len;
+        if buckets == 0 { 0 } else { self.buckets.get(bucket_of(digest, buckets)).more() }
+    }
+
+    /// The first answer to a number that may be this digest's.
+    #[inline]
+    pub fn find<T>(
+        &self,
+        digest: Digest,
+        span: Span,
+        mut answer: impl FnMut(u64) -> Option<T>,
+    ) -> Option<T> {
+        if self.buckets.len == 0 {
             return None;
         }
-        let slots = &self.tables[tag.table(self.tables.len())].slots;
-        let mut at = tag.place() & (slots.len() - 1);
+        let tag = tag_of(digest);
+        let mut bucket = self.buckets.get(bucket_of(digest, self.buckets.len));
         loop {
-            let slot = slots[at];
-            if slot == 0 {
+            if bucket.may_have(tag) {
+                let alike = bucket.slots().iter().filter(|slot| **slot & !NUMBER_MASK == tag);
+                let mut numbers = alike.filter_map(|slot| span.number(*slot));
+                if let Some(found) = numbers.find_map(&mut answer) {
+                    return Some(found);
+                }
+            }
+            if bucket.more() == 0 {
                 return None;
             }
-            if tag_of(slot).0 == tag.0 && is_it(slot as u32) {
-                return Some(slot as u32);
-            }
-            at = (at + 1) & (slots.len() - 1);
+            bucket = self.chained.get(bucket.more() as usize - 1);
         }
     }
 
-    /// The slot where a tag belongs: to be looked at before it is needed.
+    /// Notes the number of a digest. `digest_of` says it of each number that is remembered.
     #[inline]
-    pub fn peek(&self, tag: Tag) -> u64 {
-        if self.tables.is_empty() {
+    pub fn insert(
+        &mut self,
+        digest: Digest,
+        number: u64,
+        span: Span,
+        digest_of: impl Fn(u64) -> Digest,
+    ) {
+        if span.len as usize >= self.buckets.len * LOAD_MAX {
+            self.split(span, digest_of);
+        }
+        let slot = tag_of(digest) | number as u32 & NUMBER_MASK;
+        self.place(bucket_of(digest, self.buckets.len), slot, span);
+    }
+
+    /// Adds a bucket, and gives it its part of the ids of the one that it was a part of.
+    #[cold]
+    fn split(&mut self, span: Span, digest_of: impl Fn(u64) -> Digest) {
+        self.buckets.push(Bucket::EMPTY);
+        let buckets = self.buckets.len;
+        if buckets > 1 {
+            self.gather(whole_of(buckets), span);
+            self.place_gathered(span, |slot| {
+                let number = span.number(slot).expect("what was gathered is remembered");
+                bucket_of(digest_of(number), buckets)
+            });
+        }
+    }
+
+    /// Takes away up to `count` buckets, as far as the index has too many, and gives their ids to
+    /// those of which they were a part.
+    #[cold]
+    pub fn shrink(&mut self, count: usize, span: Span) {
+        if span.len == 0 {
+            *self = Self::default();
+        }
+        for _ in 0..count {
+            let buckets = self.buckets.len;
+            if buckets < 2 || span.len as usize >= buckets * LOAD_MIN {
+                break;
+            }
+            self.gather(whole_of(buckets), span);
+            self.gather(buckets - 1, span);
+            self.buckets.pop();
+            self.place_gathered(span, |_| whole_of(buckets));
+        }
+    }
+
+    /// Empties slots whose numbers are forgotten, in some buckets. For once a chunk of ids.
+    #[cold]
+    pub fn sweep(&mut self, span: Span) {
+        for _ in 0..self.buckets.len.div_ceil(SWEEPS) {
+            self.swept = (self.swept + 1) % self.buckets.len;
+            let bucket = self.buckets.get_mut(self.swept);
+            bucket.sweep(span);
+            let start = bucket.more();
+            if start != 0 && self.sweep_chain(start, span) {
+                self.buckets.get_mut(self.swept).set_more(0);
+                self.free_chain(start);
+            }
+        }
+    }
+
+    /// Sweeps a chain, and says whether all of it is empty.
+    fn sweep_chain(&mut self, mut link: u32, span: Span) -> bool {
+        let mut empty = true;
+        while link != 0 {
+            let chained = self.chained.get_mut(link as usize - 1);
+            chained.sweep(span);
+            empty &= chained.slots()[0] == 0;
+            link = chained.more();
+        }
+        empty
+    }
+
+    /// Empties a bucket and those chained to it, and gathers those of their slots that are in use.
+    fn gather(&mut self, bucket: usize, span: Span) {
+        let mut emptied = std::mem::replace(self.buckets.get_mut(bucket), Bucket::EMPTY);
+        loop {
+            self.gathered.extend(emptied.slots().iter().filter(|slot| span.has(**slot)));
+            let more = emptied.more();
+            if more == 0 {
+                return;
+            }
+            emptied = *self.chained.get(more as usize - 1);
+            self.set_free(more);
+        }
+    }
+
+    /// Places what was gathered, the oldest first.
+    fn place_gathered(&mut self, span: Span, bucket_of: impl Fn(u32) -> usize) {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.sort_unstable_by_key(|slot| span.number(*slot));
+        for slot in gathered.drain(..) {
+            self.place(bucket_of(slot), slot, span);
+        }
+        self.gathered = gathered;
+    }
+
+    #[inline]
+    fn place(&mut self, bucket: usize, slot: u32, span: Span) {
+        let first = self.buckets.get_mut(bucket);
+        let last = first.put(slot);
+        let more = first.more();
+        if more != 0 || span.has(last) {
+            let more = self.chain(more, last, span);
+            self.buckets.get_mut(bucket).set_more(more);
+        }
+    }
+
+    /// Puts a slot that dropped out of a bucket in front of the chain that starts there; if its
+    /// number is forgotten, so are all in the chain, which are older. Returns the start.
+    #[cold]
+    fn chain(&mut self, start: u32, mut slot: u32, span: Span) -> u32 {
+        if !span.has(slot) {
+            self.free_chain(start);
             return 0;
         }
-        let slots = &self.tables[tag.table(self.tables.len())].slots;
-        slots[tag.place() & (slots.len() - 1)]
+        let mut link = start;
+        while link != 0 {
+            let chained = self.chained.get_mut(link as usize - 1);
+            slot = chained.put(slot);
+            let more = chained.more();
+            if !span.has(slot) {
+                chained.set_more(0);
+                self.free_chain(more);
+                return start;
+            }
+            if more == 0 {
+                let added = self.add_chained(slot);
+                self.chained.get_mut(link as usize - 1).set_more(added);
+                return start;
+            }
+            link = more;
+        }
+        self.add_chained(slot)
     }
 
-    #[inline]
-    pub fn insert(&mut self, tag: Tag, number: u32) {
-        if self.len >= self.tables.len() * TABLE_ENTRIES {
-            self.add_table();
+    fn add_chained(&mut self, slot: u32) -> u32 {
+        let mut bucket = Bucket::EMPTY;
+        bucket.put(slot);
+        if self.free == 0 {
+            self.chained.push(bucket);
+            return self.chained.len as u32;
         }
-        self.len += 1;
-        let table = tag.table(self.tables.len());
-        self.tables[table].insert(slot_of(tag, number));
+        let link = self.free;
+        let place = self.chained.get_mut(link as usize - 1);
+        self.free = std::mem::replace(place, bucket).more();
+        link
     }
 
-    /// Takes out an entry that was inserted.
-    #[inline]
-    pub fn remove(&mut self, tag: Tag, number: u32) {
-        let table = tag.table(self.tables.len());
-        self.tables[table].remove(slot_of(tag, number));
-        self.len -= 1;
-        if self.len < (self.tables.len() - 1) * (TABLE_ENTRIES / 4) {
-            self.remove_table();
-        }
-    }
-
-    /// Adds a table, and gives it what belongs there of the one table whose entries it shares.
-    #[cold]
-    fn add_table(&mut self) {
-        let added = self.tables.len();
-        self.tables.push(Table::new(SLOTS_MIN));
-        let tables = self.tables.len();
-        if added == 0 {
-            return;
-        }
-        let shared = added - tables.next_power_of_two() / 2;
-        let whole = std::mem::replace(&mut self.tables[shared], Table::new(SLOTS_MIN));
-        for table in [shared, added] {
-            let belongs = whole.entries().filter(|slot| tag_of(*slot).table(tables) == table);
-            let mut part = Table::with_room(belongs.clone().count());
-            belongs.for_each(|slot| part.insert(slot));
-            self.tables[table] = part;
+    fn free_chain(&mut self, mut link: u32) {
+        while link != 0 {
+            let more = self.chained.get(link as usize - 1).more();
+            self.set_free(link);
+            link = more;
         }
     }
 
-    /// Gives the last table's entries to the table that they came from.
-    #[cold]
-    fn remove_table(&mut self) {
-        let removed = self.tables.pop().expect("it has a table for each of its entries");
-        let shared = self.tables.len() - (self.tables.len() + 1).next_power_of_two() / 2;
-        removed.entries().for_each(|slot| self.tables[shared].insert(slot));
-        if self.tables.capacity() > 4 * self.tables.len() {
-            self.tables.shrink_to(2 * self.tables.len());
-        }
+    fn set_free(&mut self, link: u32) {
+        self.chained.get_mut(link as usize - 1).set_more(self.free);
+        self.free = link;
     }
 }
 
-impl Table {
-    fn new(slots: usize) -> Self {
-        Self { slots: vec![0; slots].into(), used: 0 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::queue::backoff::Random;
+    use crate::path::queue::dedup::Window;
+
+    /// Ids by number, of a window whose seed keeps them alike from run to run.
+    fn digest_of(number: u64) -> Digest {
+        Window::new(1, 1, 1).digest(&number.to_le_bytes())
     }
 
-    fn with_room(entries: usize) -> Self {
-        Self::new((entries * 3 / 2 + 1).next_power_of_two().max(SLOTS_MIN))
+    /// What the history would say: whether it is the one.
+    fn exactly(number: u64) -> impl FnMut(u64) -> Option<u64> {
+        move |found| (found == number).then_some(found)
     }
 
-    fn entries(&self) -> impl Iterator<Item = u64> + Clone {
-        self.slots.iter().copied().filter(|slot| *slot != 0)
+    fn slots_in_use(index: &Index) -> usize {
+        let buckets = (0..index.buckets.len).map(|at| index.buckets.get(at));
+        let chained = (0..index.chained.len).map(|at| index.chained.get(at));
+        let slots = buckets.chain(chained).flat_map(|bucket| bucket.slots());
+        slots.filter(|slot| **slot != 0).count()
     }
 
-    #[inline]
-    fn insert(&mut self, slot: u64) {
-        if (self.used + 1) * 4 > self.slots.len() * 3 {
-            self.resize(2 * self.slots.len());
+    #[test]
+    fn a_round_of_sweeps_empties_what_is_forgotten_and_nothing_else() {
+        let mut index = Index::default();
+        for number in 0..50_000 {
+            index.insert(digest_of(number), number, Span { next: number, len: number }, digest_of);
         }
-        self.place(slot);
-        self.used += 1;
-    }
-
-    #[cold]
-    fn resize(&mut self, slots: usize) {
-        let before = std::mem::replace(&mut self.slots, vec![0; slots].into());
-        before.iter().filter(|slot| **slot != 0).for_each(|slot| self.place(*slot));
-    }
-
-    #[inline]
-    fn place(&mut self, slot: u64) {
-        let mask = self.slots.len() - 1;
-        let mut at = tag_of(slot).place() & mask;
-        while self.slots[at] != 0 {
-            at = (at + 1) & mask;
+        let span = Span { next: 50_000, len: 20_000 };
+        (0..SWEEPS).for_each(|_| index.sweep(span));
+        assert_eq!(slots_in_use(&index), 20_000 + freed_slots(&index));
+        for number in 0..50_000 {
+            let found = index.find(digest_of(number), span, exactly(number));
+            assert_eq!(found.is_some(), number >= 30_000, "{number}");
         }
-        self.slots[at] = slot;
+        (0..SWEEPS).for_each(|_| index.sweep(Span { next: 100_000, len: 0 }));
+        assert_eq!(slots_in_use(&index), freed_slots(&index));
     }
 
-    /// Empties a slot, and moves up what lies after it because it was taken.
-    #[inline]
-    fn remove(&mut self, slot: u64) {
-        let mask = self.slots.len() - 1;
-        let mut hole = tag_of(slot).place() & mask;
-        while self.slots[hole] != slot {
-            assert!(self.slots[hole] != 0, "an entry that is removed was inserted");
-            hole = (hole + 1) & mask;
+    /// Slots of chained buckets that are free, which nobody looks at.
+    fn freed_slots(index: &Index) -> usize {
+        let (mut link, mut slots) = (index.free, 0);
+        while link != 0 {
+            let freed = index.chained.get(link as usize - 1);
+            slots += freed.slots().iter().filter(|slot| **slot != 0).count();
+            link = freed.more();
         }
-        let mut at = hole;
-        loop {
-            at = (at + 1) & mask;
-            let next = self.slots[at];
-            if next == 0 {
-                break;
+        slots
+    }
+
+    /// Ids that belong to few buckets make long chains. None is lost on the way to other buckets,
+    /// and what is forgotten leaves nothing behind.
+    #[test]
+    fn chains_hold_what_buckets_cannot() {
+        let alike: Vec<u64> =
+            (0..4_000).filter(|id| bucket_of(digest_of(*id), 16) % 8 == 3).collect();
+        let digest_of = |number: u64| digest_of(alike[number as usize % alike.len()]);
+        let mut random = Random::new(1);
+        let (mut index, mut span, mut longest) = (Index::default(), Span { next: 0, len: 0 }, 0);
+        for _ in 0..600 {
+            // More and fewer are remembered in turn, so that buckets split and join.
+            let most = if span.next / 1_000 % 2 == 0 { 400 } else { 20 };
+            for _ in 0..random.next() % 40 {
+                index.insert(digest_of(span.next), span.next, span, digest_of);
+                (span.next, span.len) = (span.next + 1, span.len + 1);
             }
-            // It may move up unless its place lies after the hole.
-            let place = tag_of(next).place() & mask;
-            if at.wrapping_sub(place) & mask >= at.wrapping_sub(hole) & mask {
-                self.slots[hole] = next;
-                hole = at;
+            span.len = span.len.min(most - random.next() % 20);
+            index.shrink(random.next() as usize % 20, span);
+            for number in span.next - span.len..span.next {
+                let found = index.find(digest_of(number), span, exactly(number));
+                assert_eq!(found, Some(number));
             }
+            longest = longest.max(index.chained.len);
         }
-        self.slots[hole] = 0;
-        self.used -= 1;
-        if self.used * 8 < self.slots.len() && self.slots.len() > SLOTS_MIN {
-            self.resize(self.slots.len() / 2);
+        assert!(longest >= 10, "there were chains");
+        (0..SWEEPS).for_each(|_| index.sweep(Span { next: span.next, len: 0 }));
+        let (mut link, mut free) = (index.free, 0);
+        while link != 0 {
+            (link, free) = (index.chained.get(link as usize - 1).more(), free + 1);
         }
+        assert_eq!(free, index.chained.len, "all chained buckets are free again");
+    }
+
+    #[test]
+    fn a_chain_goes_with_what_it_held() {
+        let mut index = Index::default();
+        let insert = |index: &mut Index, number: u64, len: u64| {
+            // One bucket gets all, as if their digests were contrived.
+            index.place(0, tag_of(digest_of(number)) | number as u32, Span { next: number, len });
+        };
+        index.buckets.push(Bucket::EMPTY);
+        (0..200).for_each(|number| insert(&mut index, number, number));
+        assert_eq!(index.chained.len, 13);
+        (200..240).for_each(|number| insert(&mut index, number, 10));
+        assert_eq!(index.buckets.get(0).more(), 0);
     }
 }

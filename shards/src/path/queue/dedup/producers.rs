@@ -2,8 +2,8 @@
 //!
 //! A producer's batches are forgotten from the lowest number on: when there are too many of them,
 //! or when their time is over and all before them are forgotten. Below the last one forgotten lies
-//! its floor: what is put there again is out of the window, because nobody knows any more whether it
-//! was stored. Above, a gap between batches is known to be new. The floor outlives the batches
+//! its floor: what is put there again is out of the window, because nobody knows any more whether
+//! it was stored. Above, a gap between batches is known to be new. The floor outlives the batches
 //! until the producer was silent for long, or too many others came after it.
 
 mod producer;

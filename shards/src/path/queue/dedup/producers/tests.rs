@@ -15,7 +15,9 @@ fn op() -> impl Strategy<Value = Op> {
     let numbers = prop_oneof![0_u64..60, Just(u64::MAX - 8)];
     prop_oneof![
         10 => (0_u64..7, numbers, 1_u32..9, 1_u32..4)
-            .prop_map(|(producer, number, count, parts)| Op::Put { producer, number, count, parts }),
+            .prop_map(|(producer, number, count, parts)| {
+                Op::Put { producer, number, count, parts }
+            }),
         3 => (0_u64..400).prop_map(|ms| Op::Pass { ms }),
         2 => (0_usize..4).prop_map(|budget| Op::Forget { budget }),
     ]

@@ -1,6 +1,9 @@
 //! The table of everything that is measured, against what, with which target.
 //!
-//! One scenario is measured once a round and may fill several rows. Adding one is adding a value.
+//! One scenario is measured once a round and may fill several rows. Adding one is adding a value:
+//! here for the data plane, in `work` for what work queues do beyond it.
+
+mod work;
 
 use super::figure::Figure;
 use super::load_run::LoadRun;
@@ -54,7 +57,12 @@ const fn stated(what: &'static str, figure: Figure) -> Row {
 }
 
 /// Every scenario, in the order of the report.
-pub const SCENARIOS: &[Scenario] = &[
+pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    PLANE.iter().chain(work::SCENARIOS)
+}
+
+/// What the data plane does.
+const PLANE: &[Scenario] = &[
     Scenario {
         name: "queue alone",
         ours: Subject::Queue { batch: 1 },
@@ -291,11 +299,11 @@ mod tests {
 
     #[test]
     fn names_are_told_apart_and_ratios_have_a_reference() {
-        let mut names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        let mut names: Vec<&str> = scenarios().map(|scenario| scenario.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), SCENARIOS.len());
-        for scenario in SCENARIOS {
+        assert_eq!(names.len(), scenarios().count());
+        for scenario in scenarios() {
             assert!(!scenario.rows.is_empty(), "{}", scenario.name);
             for row in scenario.rows {
                 let is_ratio =
