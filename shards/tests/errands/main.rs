@@ -4,4 +4,5 @@ mod bindings;
 mod moving;
 mod peer;
 mod spread;
+mod spread_among;
 mod transfer;

@@ -18,12 +18,12 @@ pub fn declare(peer: &mut Peer, name: &str, spread: u16, spread_order: SpreadOrd
     }
 }
 
-fn peers(plane: &Plane) -> Vec<Peer> {
+pub fn peers(plane: &Plane) -> Vec<Peer> {
     plane.shard_addresses().iter().map(|address| Peer::connect(*address)).collect()
 }
 
 /// A figure of a queue.
-fn figure(peer: &mut Peer, queue: QueueId, column: &str) -> u64 {
+pub fn figure(peer: &mut Peer, queue: QueueId, column: &str) -> u64 {
     let received = peer.ask(Request::Stat { queue: Some(queue) });
     let Reply::Figures(figures) = received.reply() else { panic!("{received:?}") };
     let index = QUEUE_COLUMNS.iter().position(|name| *name == column).expect("a column");
@@ -46,7 +46,7 @@ fn parts(peer: &mut Peer, name: &str) -> Vec<(QueueId, u64)> {
 }
 
 /// A batch of messages with these keys and payloads.
-fn keyed(messages: &[(&str, u32)]) -> Vec<u8> {
+pub fn keyed(messages: &[(&str, u32)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (key, number) in messages {
         let attributes = [Attribute::Key(key.as_bytes())];

@@ -49,8 +49,8 @@ impl<S> Dispatcher<'_, S> {
             }
             // A lease knows its shard.
             Kind::Ack | Kind::Nack | Kind::Extend => {
-                let leased = spread.on(LeaseId(number(8)?).shard()).unwrap_or(0);
-                let part = spread.parts[leased];
+                let queue = spread.parts[0];
+                let part = self.performer.spreads.leased(queue, LeaseId(number(8)?));
                 self.serve_part(connection, peer, part, frame)
             }
             _ => self.begin(connection, peer, frame),

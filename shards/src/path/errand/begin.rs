@@ -1,17 +1,19 @@
 //! Which requests become errands, and how each kind begins.
 
 use super::among::Change;
+use super::begin_spread::check_stretches;
 use super::holds::Held;
 use super::moving::Move;
-use super::publish::Publish;
+use super::publish::{Cut, Publish};
 use super::runner::{Begun, Runner};
+use super::spread::Placing;
 use super::tell::Tell;
-use super::transfer::Transfer;
+use super::transfer::{Target, Transfer};
 use super::{Task, relay};
 use crate::limits::PUBLISH_BYTES_MAX;
 use crate::path::origin::Origin;
 use crate::path::perform::Performer;
-use ringway_protocol::{Code, Frame, Kind, QueueId, Rejection, Request, request};
+use ringway_protocol::{Code, Frame, Kind, QueueId, Records, Rejection, Request, request};
 
 /// Where options say over how many shards a queue is spread.
 const SPREAD_AT: usize = 88;
@@ -116,18 +118,37 @@ impl<S> Runner<'_, S> {
     ) -> Result<Begun, Rejection> {
         self.check_puts()?;
         let request::Transfer { settle, put } = transfer;
-        let (from, to) = (settle.queue.shard(), put.queue.shard());
-        if let Some(shard) = self.full([to]) {
+        let from = self.performer.spreads.leased(settle.queue, settle.lease);
+        let to = self.target(put)?;
+        let full = match &to {
+            Target::Whole(to) => self.full([to.shard()]),
+            Target::Split(_, spread, _) => self.full(spread.parts.iter().map(|part| part.shard())),
+        };
+        if let Some(shard) = full {
             return Ok(Begun::Full(shard));
         }
         let length = body.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
-        let parts = body[8..].split_at(length);
+        let (settle_body, put_body) = body[8..].split_at(length);
         let named = settle.ranges.iter().map(|range| range.count).sum();
         let held = Held::Queue { queue: settle.queue, after: put.queue };
         Ok(self.start((origin, Kind::Transfer), Some(held), |runner, call| {
-            let (task, step) = Transfer::begin(runner, call, (from, named), parts, to);
+            let acknowledgement = (from, named, settle_body);
+            let (task, step) = Transfer::begin(runner, call, acknowledgement, (to, put_body));
             (Task::Transfer(task), step)
         }))
+    }
+
+    /// Where a put goes, whose queue may be spread.
+    fn target<'p>(&mut self, put: &'p request::Put<'p>) -> Result<Target<'p>, Rejection> {
+        let here = self.here();
+        Ok(match self.performer.spreads.place(put, here).transpose()? {
+            None => Target::Whole(put.queue),
+            Some(Placing::Whole(part)) => Target::Whole(part),
+            Some(Placing::Split(default)) => {
+                check_stretches(put.records.count())?;
+                Target::Split(put, self.spread(put.queue)?, default)
+            }
+        })
     }
 
     fn publish(
@@ -141,11 +162,42 @@ impl<S> Runner<'_, S> {
             let sentence = "the batch would be stored more than 64 MiB over: publish fewer at once";
             return Err(Rejection::new(Code::TooLarge, sentence));
         }
+        let spreads = &self.performer.spreads;
+        if queues.iter().any(|queue| spreads.has(*queue)) {
+            return self.publish_to_parts(origin, &queues, records);
+        }
         if let Some(shard) = self.full(queues.iter().map(|queue| queue.shard())) {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
-            let (task, step) = Publish::begin(runner, call, &queues, records);
+            let (task, step) = Publish::begin(runner, call, (&queues, &[]), records);
+            (Task::Publish(task), step)
+        }))
+    }
+
+    /// Some of the queues are spread: of each, the batch or its messages go to the parts.
+    fn publish_to_parts(
+        &mut self,
+        origin: Origin,
+        queues: &[QueueId],
+        records: Records<'_>,
+    ) -> Result<Begun, Rejection> {
+        let (mut whole, mut split) = (Vec::new(), Vec::new());
+        for queue in queues {
+            match self.target(&request::Put::new(*queue, records))? {
+                Target::Whole(part) => whole.push(part),
+                Target::Split(_, spread, default) => {
+                    split.push(Cut { queue: *queue, spread, default });
+                }
+            }
+        }
+        whole.sort_unstable_by_key(|queue| (queue.shard(), *queue));
+        let parts = split.iter().flat_map(|cut| cut.spread.parts.iter());
+        if let Some(shard) = self.full(whole.iter().chain(parts).map(|queue| queue.shard())) {
+            return Ok(Begun::Full(shard));
+        }
+        Ok(self.start((origin, Kind::Publish), None, |runner, call| {
+            let (task, step) = Publish::begin(runner, call, (&whole, &split), records);
             (Task::Publish(task), step)
         }))
     }
@@ -157,11 +209,12 @@ impl<S> Runner<'_, S> {
         body: &[u8],
     ) -> Result<Begun, Rejection> {
         self.check_puts()?;
-        if let Some(shard) = self.full([wanted.from.shard()]) {
+        let parts = self.performer.spreads.parts(wanted.from);
+        if let Some(shard) = self.full(parts.iter().map(|part| part.shard())) {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Move), Some(Held::Everything), |runner, call| {
-            let (task, step) = Move::begin(runner, call, wanted, body);
+            let (task, step) = Move::begin(runner, call, (wanted, parts), body);
             (Task::Move(task), step)
         }))
     }

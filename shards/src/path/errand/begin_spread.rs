@@ -14,8 +14,17 @@ use std::rc::Rc;
 const NO_SUCH_QUEUE: Rejection =
     Rejection::new(Code::NoSuchQueue, "the queue was deleted, or is not spread any more");
 
+/// Refuses a batch of more messages than a receipt can name one by one.
+pub(super) fn check_stretches(messages: u32) -> Result<(), Rejection> {
+    if messages > PUT_STRETCHES_MAX {
+        let sentence = "a batch for several parts has up to 4,096 messages";
+        return Err(Rejection::new(Code::TooLarge, sentence));
+    }
+    Ok(())
+}
+
 impl<S> Runner<'_, S> {
-    fn spread(&self, queue: QueueId) -> Result<Rc<Spread>, Rejection> {
+    pub(super) fn spread(&self, queue: QueueId) -> Result<Rc<Spread>, Rejection> {
         self.performer.spreads.get(queue).cloned().ok_or(NO_SUCH_QUEUE)
     }
 
@@ -33,10 +42,7 @@ impl<S> Runner<'_, S> {
             Some(Placing::Whole(part)) => spread.on(part.shard()).unwrap_or(0),
             None => 0,
         };
-        if put.records.count() > PUT_STRETCHES_MAX {
-            let sentence = "a batch for several parts has up to 4,096 messages";
-            return Err(Rejection::new(Code::TooLarge, sentence));
-        }
+        check_stretches(put.records.count())?;
         if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard())) {
             return Ok(Begun::Full(shard));
         }

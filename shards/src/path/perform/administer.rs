@@ -120,7 +120,7 @@ impl Performer {
         self.declare_part(name, options, 0)
     }
 
-    /// Makes a part of a spread queue on this shard, or finds it; the first part is a queue like any
+    /// Makes a part of a spread queue on this shard, or finds it; the first is a queue like any
     /// other.
     pub fn declare_part(
         &mut self,

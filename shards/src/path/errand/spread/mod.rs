@@ -8,11 +8,17 @@
 //!
 //! | request | where it is carried out |
 //! |---|---|
-//! | put | on one part: the connection's own shard's if there is one, else in turn; in order per key, each message on the part that its key hashes to (`put`) |
-//! | take | on the own shard's part, then on the others in turn while they have nothing; a take that waits waits on all of them (`take`) |
+//! | put | on one part (`table` says which), or cut for several (`put`) |
+//! | take | on the own shard's part, then on the others, then wherever messages come (`take`) |
 //! | ack, nack, extend | on the shard that the lease's id names |
-//! | stat, purge, pause, groups, ... | on all parts, and the answers are added up (`gather`) |
+//! | stat, purge, pause, groups, remove | on all parts, and the answers are added up (`gather`) |
 //! | declare, alter, delete | on all parts, and every shard is told (`make`, `remove`) |
+//! | subscribe, browse, rename | not at all: they are refused |
+//!
+//! A put goes to the part of the connection's own shard if there is one, else to each in turn.
+//! Messages with a key in a queue in order per key, and those with a deduplication id, go to the
+//! part that it hashes to; a producer's numbered batches to the part that its id hashes to. Bounds,
+//! windows of deduplication and counts of deliveries are each part's own.
 
 mod gather;
 mod make;
@@ -25,7 +31,7 @@ pub(super) use gather::Gather;
 pub(super) use make::Make;
 pub use make::{spread_of, spread_over};
 pub(super) use put::SpreadPut;
-pub use put::{Cursor, SplitPut, some_of};
+pub use put::{Cursor, SplitPut};
 pub(super) use remove::Remove;
 pub use table::{Placing, Spread, Spreads};
 pub(super) use take::SpreadTake;

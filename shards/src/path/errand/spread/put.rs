@@ -37,24 +37,36 @@ impl SplitPut {
     pub(in crate::path::errand) fn begin<S>(
         runner: &mut Runner<'_, S>,
         call: &mut Call,
-        (put, spread, default): (&Put<'_>, &Spread, usize),
+        put: (&Put<'_>, &Spread, usize),
     ) -> Self {
+        let (base, messages) = (call.kept.len(), put.0.records.count() as usize);
+        Self::ask(runner, call, put, 0);
+        Self { base, messages }
+    }
+
+    /// The same, with `number` added to those of the parts; the call keeps where each message went.
+    pub(in crate::path::errand) fn ask<S>(
+        runner: &mut Runner<'_, S>,
+        call: &mut Call,
+        (put, spread, default): (&Put<'_>, &Spread, usize),
+        number: u32,
+    ) {
         let base = call.kept.len();
         let part_of = |record| spread.of(&record, default) as u8;
         runner.errands.keep_all(call, put.records.iter().map(part_of));
         let places = std::mem::take(&mut call.kept);
-        for (number, part) in spread.parts.iter().enumerate() {
-            let mine = || places[base..].iter().map(|place| usize::from(*place) == number);
+        for (index, part) in spread.parts.iter().enumerate() {
+            let mine = || places[base..].iter().map(|place| usize::from(*place) == index);
             let count = mine().filter(|is_mine| *is_mine).count() as u32;
             if count > 0 {
-                runner.ask(call, (part.shard(), number as u32), Kind::Put as u8, |out| {
+                let asked = (part.shard(), number + index as u32);
+                runner.ask(call, asked, Kind::Put as u8, |out| {
                     put_prefix(out, *part, count);
                     some_of(put.records, mine(), out);
                 });
             }
         }
         call.kept = places;
-        Self { base, messages: put.records.count() as usize }
     }
 
     /// Keeps a part's receipt; `false` if it refused.
@@ -137,7 +149,7 @@ fn word(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Appends those records that are wanted.
-pub fn some_of(records: Records<'_>, wanted: impl Iterator<Item = bool>, out: &mut Vec<u8>) {
+fn some_of(records: Records<'_>, wanted: impl Iterator<Item = bool>, out: &mut Vec<u8>) {
     let mut rest = records.as_bytes();
     for wanted in wanted {
         let (one, after) = rest.split_at(record::record_bytes(rest));

@@ -1,7 +1,7 @@
 //! Which queues are spread, over which parts, and which part a put goes to.
 
 use ringway_protocol::request::Put;
-use ringway_protocol::{Code, QueueId, Record, Rejection, SpreadOrder, Tags};
+use ringway_protocol::{Code, LeaseId, QueueId, Record, Rejection, SpreadOrder, Tags};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -60,6 +60,19 @@ impl Spreads {
     /// Forgets a queue that is gone.
     pub fn remove(&mut self, queue: QueueId) {
         self.queues.remove(&queue);
+    }
+
+    /// The queue of a lease: the part on the lease's shard, if the queue is spread.
+    pub fn leased(&self, queue: QueueId, lease: LeaseId) -> QueueId {
+        self.queues.get(&queue).map_or(queue, |spread| {
+            let part = spread.on(lease.shard()).unwrap_or(0);
+            spread.parts[part]
+        })
+    }
+
+    /// A queue's parts, or the queue itself if it is not spread.
+    pub fn parts(&self, queue: QueueId) -> Vec<QueueId> {
+        self.queues.get(&queue).map_or(vec![queue], |spread| spread.parts.clone())
     }
 
     /// Where a put goes that arrived on this shard, if its queue is spread.
