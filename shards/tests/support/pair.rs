@@ -38,6 +38,10 @@ impl Pair {
         }
         let command = self.concrete(command);
         if words.verb == "wall" {
+            // In which order a step of the clock makes several due is left open.
+            if self.model.due_by_step(&words) > 1 {
+                return;
+            }
             // What has become due by that may take until the next tick.
             self.script.push(command.clone());
             (self.real.run(&command), self.model.run(&command, None));

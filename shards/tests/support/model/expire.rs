@@ -3,6 +3,7 @@
 use super::queue::{Due, SCHEDULED, band_of};
 use super::{Asks, Model};
 use crate::support::outcome::Outcome;
+use crate::support::words::Words;
 
 /// Something that happens at a moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +66,18 @@ impl Model {
         }));
         events.sort();
         events
+    }
+
+    /// How many scheduled messages a step of the wall clock makes due, or nearly.
+    pub fn due_by_step(&self, words: &Words<'_>) -> usize {
+        let mut after = self.clock;
+        after.run(words);
+        let messages = self.queues.values().flat_map(|queue| queue.messages.values());
+        let by_wall = messages.filter_map(|message| match message.due {
+            Some(Due::WallMs(ms)) => Some(ms),
+            _ => None,
+        });
+        by_wall.filter(|ms| *ms <= after.wall_ms + 5).count()
     }
 
     /// Lets happen what is past its moment, in order.
