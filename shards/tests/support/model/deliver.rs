@@ -224,8 +224,10 @@ impl Queue {
             let length = self.messages[&next].bytes;
             let left = bytes_max.saturating_sub(bytes);
             let full = length > left && !picked.is_empty();
-            let passed = follow.is_some_and(|follow| follow.get(picked.len()) != Some(&next));
-            if passed && self.could_be_held_back(holder, next, closed) {
+            let wanted = follow.and_then(|follow| follow.get(picked.len()));
+            let passed = follow.is_some() && wanted != Some(&next);
+            let steps_over = !full || wanted.is_some_and(|s| band_of(*s) == band_of(next));
+            if passed && steps_over && self.could_be_held_back(holder, next, closed) {
                 skipped.push(next);
                 continue;
             }

@@ -80,11 +80,15 @@ impl Model {
         by_wall.filter(|ms| *ms <= after.wall_ms + 5).count()
     }
 
-    /// Lets happen what is past its moment, in order.
+    /// Lets happen what is past its moment: by what it is, then in order.
     pub fn expire(&mut self) {
-        while let Some((at, event)) = self.events().into_iter().next()
-            && at <= self.clock.ns
-        {
+        loop {
+            let past = self.events().into_iter().filter(|(at, _)| *at <= self.clock.ns);
+            let Some((_, at, event)) =
+                past.map(|(at, event)| (self.rank(&event), at, event)).min()
+            else {
+                return;
+            };
             let used = self.queues_in_use();
             self.happen(event);
             self.admit_held();
@@ -93,6 +97,18 @@ impl Model {
                     queue.used_ns = queue.used_ns.max(at);
                 }
             }
+        }
+    }
+
+    /// What the store looks at first when several moments are past.
+    fn rank(&self, event: &Event) -> u8 {
+        match event {
+            Event::Due(number, sequence) => match self.at(*number).messages[sequence].due {
+                Some(Due::WallMs(_)) => 0,
+                _ => 1,
+            },
+            Event::Expires(..) => 2,
+            _ => 3,
         }
     }
 
