@@ -31,8 +31,8 @@ pub struct Report {
     pub offered_per_second: Option<f64>,
     /// Latency of a request of any kind, from its (intended) sending to its reply.
     pub latency_ns: Latency,
-    /// The same by kind: put, take, ack, nack, echo; `operation` is a whole round of put-take, `push`
-    /// goes from the sending of a put to the delivery of its messages.
+    /// The same by kind: put, take, ack, nack, echo; `operation` is a whole round of put-take,
+    /// `push` goes from the sending of a put to the delivery of its messages.
     pub latency_ns_by_kind: BTreeMap<&'static str, Latency>,
     /// Messages of refused requests, in the whole run.
     pub refused: u64,

@@ -189,7 +189,7 @@ impl Slot {
     /// Whether the round goes on with another take, of `owed` messages then.
     ///
     /// What was given back is taken again in whole batches, as a consumer would, in this round or a
-    /// later one. When none `follows`, or another group's turn comes, it is taken as little as it is.
+    /// later one. When none `follows`, or another group's turn comes, it is taken as it is.
     #[inline]
     pub(super) fn goes_on(&mut self, ledger: &mut Ledger, follows: bool) -> bool {
         if self.owed > 0 {

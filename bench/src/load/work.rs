@@ -51,7 +51,8 @@ pub struct WorkOptions {
     #[arg(long)]
     pub subscribe: bool,
     /// Have messages become ready so long after they were put, like 500ms
-    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "0s", value_name = "TIME",
+          value_parser = humantime::parse_duration)]
     #[serde(rename = "delay_seconds", serialize_with = "seconds")]
     pub delay: Duration,
     /// Declare queues that are spread over so many shards; 0 for not at all

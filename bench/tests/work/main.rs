@@ -1,6 +1,7 @@
 //! What the load generator turns on beyond put, take and acknowledge, against a stand-in that does
 //! all of it: it is asked for as it was told, comes through whole, and what goes wrong shows.
 
+mod group;
 mod standin;
 
 use std::sync::atomic::AtomicBool;

@@ -2,7 +2,7 @@
 //! deduplication, nacks and pushes, over real sockets, one thread a connection and one that ticks.
 //! Slow and simple on purpose, and it misbehaves on request.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -13,11 +13,13 @@ use ringway_protocol::greeting::Welcome;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::record::record_bytes;
 use ringway_protocol::reply::{self, Receipt, Run, Settlement};
-use ringway_protocol::request::{Put, Settle, Subscribe, Take};
+use ringway_protocol::request::{Put, Settle};
 use ringway_protocol::{
     Attribute, Code, GroupId, LeaseId, Level, QueueId, QueueOptions, Rejection, Request,
     SubscriptionId,
 };
+
+use crate::group::{Asker, Group, Message, Subscription};
 
 /// The only queue.
 const QUEUE: QueueId = QueueId(1 << 32);
@@ -52,40 +54,6 @@ pub struct Seen {
     pub early: u64,
     /// Messages neither acknowledged nor dropped when the queue was deleted.
     pub left: usize,
-}
-
-#[derive(Clone)]
-struct Message {
-    sequence: u64,
-    record: Vec<u8>,
-    key: Option<Vec<u8>>,
-    due: Instant,
-    deliveries: u32,
-}
-
-/// A connection and a request on it.
-#[derive(Clone, Copy)]
-struct Asker {
-    connection: usize,
-    number: u32,
-}
-
-#[derive(Clone, Copy)]
-struct Subscription {
-    asker: Asker,
-    subscribe: Subscribe,
-    held: u32,
-}
-
-#[derive(Default)]
-struct Group {
-    ready: VecDeque<Message>,
-    /// The messages of a lease, and the subscription that it belongs to.
-    leases: HashMap<u64, (Vec<Option<Message>>, Option<usize>)>,
-    in_flight: HashSet<Vec<u8>>,
-    waits: VecDeque<(Asker, Take, Instant)>,
-    subscriptions: Vec<Subscription>,
-    turn: usize,
 }
 
 #[derive(Default)]
@@ -372,25 +340,6 @@ impl Plane {
             group.leases.insert(lease.0, (messages, subscription));
         }
         self.send(asker.connection, &out);
-    }
-}
-
-impl Group {
-    /// Takes out the first ready messages whose keys are free.
-    fn pick(&mut self, most: u32) -> Vec<Message> {
-        let (mut picked, mut left) = (Vec::new(), VecDeque::new());
-        while let Some(mut message) = self.ready.pop_front() {
-            let is_free = message.key.as_ref().is_none_or(|key| !self.in_flight.contains(key));
-            if picked.len() < most as usize && is_free {
-                self.in_flight.extend(message.key.clone());
-                message.deliveries += 1;
-                picked.push(message);
-            } else {
-                left.push_back(message);
-            }
-        }
-        self.ready = left;
-        picked
     }
 }
 

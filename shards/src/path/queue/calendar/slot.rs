@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 /// Entries of a chunk: of a slot's first, of its next ones, of all after those.
 const CHUNK_ENTRIES: [usize; 3] = [16, 128, 1024];
-/// Chunks of a slot from which on the next is of the largest size.
-const SHORT_CHUNKS: usize = 9;
+/// Full chunks of a slot from which on the next is of the largest size.
+const SHORT_CHUNKS: usize = 8;
 /// Chunks of each size that are kept for reuse: 64, 64 and 128 KiB.
 const SPARES_MAX: [usize; 3] = [256, 32, 8];
 /// Chunks that an emptied slot keeps room for in its list.
@@ -26,11 +26,13 @@ const _: () = assert!(size_of::<Entry>() == 16, "ten million entries are 160 MB"
 
 /// The entries of one slot.
 ///
-/// Invariant: no chunk is empty, only the last one has room, and `read` entries of the first one
-/// are gone, fewer than it has.
+/// Invariant: `open` is empty only if `full` is, no other chunk is empty, and `read` entries of the
+/// first chunk are gone, fewer than it has.
 #[derive(Debug)]
 pub struct Slot {
-    chunks: VecDeque<Vec<Entry>>,
+    /// The last chunk: what comes next goes there.
+    open: Vec<Entry>,
+    full: VecDeque<Vec<Entry>>,
     read: u32,
     /// The earliest tick since the slot was empty last.
     pub earliest: u64,
@@ -38,51 +40,52 @@ pub struct Slot {
 
 impl Slot {
     pub const fn new() -> Self {
-        Self { chunks: VecDeque::new(), read: 0, earliest: 0 }
+        Self { open: Vec::new(), full: VecDeque::new(), read: 0, earliest: 0 }
     }
 
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.open.is_empty()
     }
 
     /// Whether it may hold more than a few hundred entries.
     #[inline]
     pub fn is_long(&self) -> bool {
-        self.chunks.len() > 2
+        self.full.len() > 1
     }
 
     /// Bytes of the list of chunks, without the chunks.
     pub fn list_bytes(&self) -> usize {
-        self.chunks.capacity() * size_of::<Vec<Entry>>()
+        self.full.capacity() * size_of::<Vec<Entry>>()
     }
 
     /// Appends an entry; `fresh` says that the slot is empty.
     #[inline]
     pub fn append(&mut self, entry: Entry, tick: u64, fresh: bool, chunks: &mut Chunks) {
         self.earliest = if fresh { tick } else { self.earliest.min(tick) };
-        match self.chunks.back_mut() {
-            Some(chunk) if chunk.len() < chunk.capacity() => chunk.push(entry),
-            _ => self.append_chunk(entry, chunks),
+        if self.open.len() == self.open.capacity() {
+            self.open_chunk(chunks);
         }
+        self.open.push(entry);
     }
 
     #[cold]
-    fn append_chunk(&mut self, entry: Entry, chunks: &mut Chunks) {
-        let size = match self.chunks.len() {
-            0 => 0,
-            count if count < SHORT_CHUNKS => 1,
+    fn open_chunk(&mut self, chunks: &mut Chunks) {
+        let size = match self.full.len() {
+            _ if self.open.is_empty() => 0,
+            full if full < SHORT_CHUNKS => 1,
             _ => 2,
         };
-        let mut chunk = chunks.get(size);
-        chunk.push(entry);
-        self.chunks.push_back(chunk);
+        let full = std::mem::replace(&mut self.open, chunks.get(size));
+        if !full.is_empty() {
+            self.full.push_back(full);
+        }
     }
 
     /// Takes out the first entry. The slot must not be empty.
     #[inline]
     pub fn take(&mut self, chunks: &mut Chunks) -> Entry {
-        let chunk = &self.chunks[0];
+        let chunk = self.full.front().unwrap_or(&self.open);
         let entry = chunk[self.read as usize];
         self.read += 1;
         if self.read as usize == chunk.len() {
@@ -95,19 +98,25 @@ impl Slot {
     /// Takes out the first chunk, and says how many of its entries are gone. The slot must not be
     /// empty.
     pub fn take_chunk(&mut self) -> (Vec<Entry>, usize) {
-        let chunk = self.chunks.pop_front().expect("a slot that is not empty has a chunk");
         let read = std::mem::take(&mut self.read) as usize;
-        if self.chunks.is_empty() && self.chunks.capacity() > LIST_KEPT_MAX {
-            self.chunks = VecDeque::new();
+        let Some(chunk) = self.full.pop_front() else {
+            return (std::mem::take(&mut self.open), read);
+        };
+        if self.full.is_empty() && self.full.capacity() > LIST_KEPT_MAX {
+            self.full = VecDeque::new();
         }
         (chunk, read)
     }
 
-    /// Puts a chunk back of which `read` entries are gone now.
+    /// Puts the first chunk back, of which `read` entries are gone now.
     pub fn put_back(&mut self, chunk: Vec<Entry>, read: usize) {
         debug_assert!(read < chunk.len());
-        self.chunks.push_front(chunk);
         self.read = read as u32;
+        if self.open.is_empty() {
+            self.open = chunk;
+        } else {
+            self.full.push_front(chunk);
+        }
     }
 }
 
