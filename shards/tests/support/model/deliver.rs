@@ -244,7 +244,8 @@ impl Queue {
     /// Messages that wait for a group, whether or not their keys are busy.
     fn waiting(&self, group: &str) -> u64 {
         let waits = |share: &&Share| share.lease.is_none() && share.back_ns.is_none();
-        self.group(group).shares.values().filter(waits).count() as u64
+        let unnoticed = self.unnoticed.get(group).copied().unwrap_or(0);
+        self.group(group).shares.values().filter(waits).count() as u64 + unnoticed
     }
 
     /// Whether another message of its key in another band may come first: one that was delivered
