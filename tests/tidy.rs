@@ -73,6 +73,8 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/rate.rs", "so many a second"),
     ("queue/schedule.rs", "messages that are not due yet"),
     ("queue/segment/done.rs", "an acknowledgement's way: what nobody needs any more"),
+    ("queue/segment/find.rs", "a take's way: where messages lie"),
+    ("queue/segment/marks.rs", "a take's way: where every so many messages end"),
     ("queue/segment/stamps.rs", "when messages came"),
     ("queue/segments.rs", "segments that are empty"),
     ("queue/settle.rs", "an acknowledgement's way"),

@@ -46,7 +46,7 @@ impl Store {
         let first_sequence = found.bands.first.next_sequence();
         let fits = found.bands.live() + count <= found.options.messages_max;
         let (log, segments) = (&mut found.bands.first, &mut self.segments);
-        if !fits || !log.append(segments, records.as_bytes(), records.count(), now.ms()) {
+        if !fits || !log.append_batch(segments, records, now.ms()) {
             let before = found.bands.live();
             let sizes = make_room(found, segments, &[Some(records)]);
             self.messages = self.messages + found.bands.live() - before;
@@ -81,6 +81,9 @@ impl Queue {
     ) {
         let slot = self.id.slot() as u32;
         let log = self.bands.make(band);
+        if log.append_batch(segments, records, now.ms()) {
+            return;
+        }
         let (mut bytes, mut left) = (records.as_bytes(), records.count());
         loop {
             let room = log.tail_room(segments);

@@ -11,6 +11,8 @@
 //! reader's sends are paid for by the queue that they read from. Records of a lease or of a piece
 //! given back cost memory of their own that is not counted.
 
+use ringway_protocol::Records;
+
 use super::held::List;
 use super::line::Lines;
 use super::piece::Piece;
@@ -85,6 +87,24 @@ impl Log {
         self.next_sequence += u64::from(count);
         self.live += u64::from(count);
         self.live_bytes += records.len() as u64;
+        true
+    }
+
+    /// Appends a whole batch to the tail, or nothing.
+    #[inline]
+    pub fn append_batch(
+        &mut self,
+        segments: &mut Segments,
+        records: Records<'_>,
+        now_ms: u64,
+    ) -> bool {
+        let groups = self.lines.active;
+        if self.tail == NIL || !segments[self.tail].append_batch(records, groups, now_ms) {
+            return false;
+        }
+        self.next_sequence += u64::from(records.count());
+        self.live += u64::from(records.count());
+        self.live_bytes += records.as_bytes().len() as u64;
         true
     }
 

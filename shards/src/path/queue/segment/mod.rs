@@ -5,12 +5,16 @@
 //! to. Runs that were together stay so.
 
 mod done;
+mod find;
+mod marks;
 mod stamps;
 
 use self::done::Done;
+use self::marks::Marks;
 use self::stamps::Stamps;
 use super::keys::NO_KEY;
-use super::piece::walk;
+use ringway_protocol::Records;
+
 use crate::world::{PinnedSlice, SegmentMemory};
 
 /// Stands for "no segment" in a link.
@@ -39,17 +43,6 @@ struct Moved {
     is_at: u32,
 }
 
-/// Messages between two marks, at least.
-const MARK_MESSAGES: u32 = 32;
-
-/// How many messages end at a byte: a take jumps from mark to mark instead of reading every
-/// record's length.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    messages: u32,
-    bytes: u32,
-}
-
 /// One segment. Invariant: live <= messages, and live counts the messages that are not marked gone.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -71,9 +64,7 @@ pub(super) struct Segment {
     /// Neighbours in the list of the segment's place: sparse, limbo or free.
     pub previous: u32,
     pub next: u32,
-    /// In ascending order; the last one's messages, or 0.
-    marks: Vec<Mark>,
-    marked: u32,
+    marks: Marks,
     pub(super) done: Done,
     /// Room that is reused: stretches that a settlement finished.
     finished: Vec<(u32, u32)>,
@@ -101,8 +92,7 @@ impl Segment {
             after: NIL,
             previous: NIL,
             next: NIL,
-            marks: Vec::new(),
-            marked: 0,
+            marks: Marks::default(),
             done: Done::default(),
             finished: Vec::new(),
             stamps: Stamps::default(),
@@ -135,7 +125,7 @@ impl Segment {
         assert!(self.live == 0 && self.place != Place::Free, "a segment in use, all dead");
         self.memory.as_mut().expect("a segment in use has memory").clear();
         self.place = Place::Free;
-        (self.messages, self.marked) = (0, 0);
+        self.messages = 0;
         self.marks.clear();
         self.done.clear();
         self.stamps.clear();
@@ -213,75 +203,21 @@ impl Segment {
         self.done.extend(self.messages, groups);
         self.live += count;
         self.live_bytes += records.len() as u32;
-        if self.messages - self.marked >= MARK_MESSAGES {
-            self.marked = self.messages;
-            self.marks.push(Mark { messages: self.messages, bytes: self.len() });
-        }
+        self.marks.note(self.messages, self.len());
         true
     }
 
-    /// How many messages from a fresh one on are within both limits, and their bytes.
+    /// The same for a whole batch, whose milestones are known.
     #[inline]
-    pub fn within(
-        &self,
-        (sequence, offset): (u64, u32),
-        (messages_max, bytes_max): (u32, u32),
-    ) -> (u32, u32) {
-        let (mut count, mut bytes) = (0, 0);
-        if messages_max >= MARK_MESSAGES {
-            let index = (sequence - self.first_sequence) as u32;
-            let reach = |mark: &Mark| {
-                mark.messages.saturating_sub(index) <= messages_max
-                    && mark.bytes.saturating_sub(offset) <= bytes_max
-            };
-            let after = self.marks.partition_point(reach);
-            if let Some(mark) = self.marks[..after].last().filter(|mark| mark.messages > index) {
-                (count, bytes) = (mark.messages - index, mark.bytes - offset);
-            }
+    pub fn append_batch(&mut self, records: Records<'_>, groups: u16, now_ms: u64) -> bool {
+        let (messages, bytes) = (self.messages, self.len());
+        if self.memory().capacity() - (bytes as usize) < records.as_bytes().len() {
+            return false;
         }
-        let rest = &self.bytes()[(offset + bytes) as usize..];
-        let more = walk(rest, messages_max - count, (bytes_max - bytes) as usize);
-        (count + more.0, bytes + more.1)
-    }
-
-    /// Where the records now lie that were put at `offset`.
-    #[inline]
-    pub fn locate(&self, offset: u32) -> usize {
-        if self.moved.is_empty() {
-            return offset as usize;
+        for (more, length) in records.milestones().inside(records.count()) {
+            self.marks.add(messages + more, bytes + length);
         }
-        let after = self.moved.partition_point(|moved| moved.was_at <= offset);
-        let moved = self.moved[after - 1];
-        (moved.is_at + (offset - moved.was_at)) as usize
-    }
-
-    /// Live records that were put at `offset`, from the first on.
-    #[inline]
-    pub fn records(&self, offset: u32, bytes: u32) -> &[u8] {
-        let start = self.locate(offset);
-        &self.bytes()[start..start + bytes as usize]
-    }
-
-    /// The offset of a live message, walking from one before it, which may be gone.
-    pub fn seek(&self, (sequence, offset): (u64, u32), to: u64) -> u32 {
-        let target = (to - self.first_sequence) as u32;
-        let (mut index, mut was_at) = ((sequence - self.first_sequence) as u32, offset);
-        if !self.moved.is_empty() {
-            let after = self.moved.partition_point(|moved| moved.first <= target);
-            let moved = self.moved[after - 1];
-            if moved.first > index {
-                (index, was_at) = (moved.first, moved.was_at);
-            }
-        }
-        was_at + self.span(was_at, target - index)
-    }
-
-    /// The bytes of live messages that follow each other.
-    pub fn span(&self, offset: u32, count: u32) -> u32 {
-        if count == 0 {
-            return 0;
-        }
-        walk(&self.bytes()[self.locate(offset)..], count, usize::MAX).1
+        self.append(records.as_bytes(), records.count(), groups, now_ms)
     }
 
     /// A slice of live records that keeps their memory as it is.
@@ -312,7 +248,7 @@ impl Segment {
         for (index, here) in stretches.drain(..) {
             let at = self.first_sequence + u64::from(index);
             let offset = self.seek(known, at);
-            let length = if here == count { bytes } else { self.span(offset, here) };
+            let length = if here == count { bytes } else { self.span_from((at, offset), here) };
             known = (at, offset);
             self.settle(at, here, length);
             (gone, gone_bytes) = (gone + here, gone_bytes + length);
@@ -369,21 +305,6 @@ impl Segment {
     /// The first message that was put at this time or later.
     pub fn first_since(&self, at_ms: u64) -> Option<u64> {
         self.stamps.since(at_ms).map(|index| self.first_sequence + u64::from(index))
-    }
-
-    /// The offset at which a live message was put; of a message that is gone only if the segment
-    /// is not compacted.
-    pub fn offset_of(&self, sequence: u64) -> u32 {
-        let index = self.index(sequence);
-        if self.is_compacted() {
-            let after = self.moved.partition_point(|moved| moved.first <= index);
-            let moved = self.moved[after - 1];
-            return moved.was_at + self.span(moved.was_at, index - moved.first);
-        }
-        let after = self.marks.partition_point(|mark| mark.messages <= index);
-        let (from, offset) =
-            self.marks[..after].last().map_or((0, 0), |mark| (mark.messages, mark.bytes));
-        offset + self.span(offset, index - from)
     }
 
     /// Whether a third or more of a passed segment's memory is dead.
