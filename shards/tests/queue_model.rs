@@ -12,8 +12,9 @@ fn maybe(words: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String
     prop_oneof![3 => Just(String::new()), 1 => words].boxed()
 }
 
+/// Queues: those with groups and keys, one with times to live, one that drops its oldest.
 fn name() -> impl Strategy<Value = &'static str> {
-    prop_oneof![5 => Just("a"), 2 => Just("b"), 1 => Just("a.dead"), 3 => Just("c")]
+    prop_oneof![5 => Just("a"), 2 => Just("b"), 1 => Just("a.dead"), 3 => Just("c"), 1 => Just("d")]
 }
 
 fn group() -> impl Strategy<Value = &'static str> {
@@ -42,13 +43,11 @@ fn options() -> impl Strategy<Value = String> {
 
 fn declare() -> impl Strategy<Value = String> {
     let ttl = maybe((1_u32..4_000).prop_map(|ms| format!("ttl={ms}")));
-    let policy = prop_oneof![Just("reject"), Just("drop-oldest")];
-    (name(), maybe(options()), ttl, policy).prop_map(|(name, options, ttl, policy)| {
-        match (name, &*options) {
-            (name, "") => format!("declare {name}"),
-            ("c", options) => format!("declare c {options} {ttl} policy={policy}"),
-            (name, options) => format!("declare {name} {options}"),
-        }
+    (name(), maybe(options()), ttl).prop_map(|(name, options, ttl)| match (name, &*options) {
+        (name, "") => format!("declare {name}"),
+        ("c", options) => format!("declare c {options} {ttl}"),
+        ("d", options) => format!("declare d {options} policy=drop-oldest"),
+        (name, options) => format!("declare {name} {options}"),
     })
 }
 
@@ -76,7 +75,11 @@ fn put() -> impl Strategy<Value = String> {
         |(name, sizes, (keys, priority, later, ttl), ids, producer)| {
             let sizes: Vec<_> = sizes.iter().map(|size| format!("#{size}")).collect();
             let sizes = sizes.join(" ");
-            let (keys, ttl) = if name == "c" { ("", &*ttl) } else { (&*keys, "") };
+            let (keys, ttl) = match name {
+                "c" => ("", &*ttl),
+                "d" => ("", ""),
+                _ => (&*keys, ""),
+            };
             format!("put {name} {sizes} {keys} {priority} {later} {ttl} {ids} {producer}")
         },
     )
@@ -103,13 +106,13 @@ fn change_group() -> impl Strategy<Value = String> {
     ];
     let paused = prop_oneof![3 => Just(""), 1 => Just("paused")];
     let name = prop_oneof![Just("a"), Just("b")];
-    (0_u8..8, name, group(), start, paused).prop_map(|(what, name, group, start, paused)| {
-        match what {
+    (0_u8..8, name, group(), start, paused).prop_map(
+        |(what, name, group, start, paused)| match what {
             0 => format!("group delete {name} {group}"),
             1 | 2 => format!("group alter {name} {group} {paused}"),
             _ => format!("group create {name} {group} start={start} {paused}"),
-        }
-    })
+        },
+    )
 }
 
 fn settle() -> impl Strategy<Value = String> {

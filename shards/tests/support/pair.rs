@@ -25,7 +25,7 @@ impl Pair {
     /// Few queues, so that a dead-letter queue sometimes cannot be made.
     pub fn new(start_ns: u64) -> Self {
         let defaults = Options { messages_max: 30, lease_ms: 700, ..Options::defaults() };
-        let limits = Limits { defaults, queues_max: 5, leases_max: 10_000, waits_max: 1_000 };
+        let limits = Limits { defaults, queues_max: 6, leases_max: 10_000, waits_max: 1_000 };
         Self { real: Real::new(limits, start_ns), model: Model::new(limits), script: Vec::new() }
     }
 

@@ -226,7 +226,7 @@ impl Queue {
                 skipped.push(next);
                 continue;
             }
-            if full || passed && self.could_stop(holder, next, &picked, left) {
+            if full || passed && self.could_stop((group, holder), next, &picked, left) {
                 closed[band_of(next)] = true;
                 continue;
             }
@@ -256,16 +256,25 @@ impl Queue {
             })
     }
 
-    /// Whether a take may leave a band although this message of it would fit: a message before it
-    /// that its key holds back does not fit.
-    fn could_stop(&self, holder: &Group, next: u64, picked: &[u64], left: u64) -> bool {
-        let waits = holder.shares.range(..next).filter(|(sequence, share)| {
-            band_of(**sequence) == band_of(next)
-                && share.lease.is_none()
+    /// Whether a take may leave a band although this message of it would fit: one before it does
+    /// not, which its key holds back, or which has expired unnoticed.
+    fn could_stop(
+        &self,
+        (name, holder): (&str, &Group),
+        next: u64,
+        picked: &[u64],
+        left: u64,
+    ) -> bool {
+        let before = |sequence: &u64| *sequence < next && band_of(*sequence) == band_of(next);
+        let waits = holder.shares.iter().filter(|(sequence, share)| {
+            share.lease.is_none()
                 && !picked.contains(*sequence)
                 && self.is_blocked(holder, **sequence, picked)
         });
-        !picked.is_empty() && waits.into_iter().any(|(s, _)| self.messages[s].bytes > left)
+        let waits = waits.map(|(sequence, _)| (*sequence, self.messages[sequence].bytes));
+        let overdue = self.overdue.iter().filter(|(of, ..)| of == name);
+        let mut all = waits.chain(overdue.map(|(_, sequence, bytes)| (*sequence, *bytes)));
+        !picked.is_empty() && all.any(|(sequence, bytes)| before(&sequence) && bytes > left)
     }
 
     /// Of the first messages of some bands the one whose band is furthest behind its share.

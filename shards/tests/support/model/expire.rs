@@ -84,8 +84,7 @@ impl Model {
     pub fn expire(&mut self) {
         loop {
             let past = self.events().into_iter().filter(|(at, _)| *at <= self.clock.ns);
-            let Some((_, at, event)) =
-                past.map(|(at, event)| (self.rank(&event), at, event)).min()
+            let Some((_, at, event)) = past.map(|(at, event)| (self.rank(&event), at, event)).min()
             else {
                 return;
             };
