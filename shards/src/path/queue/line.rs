@@ -272,6 +272,26 @@ impl Log {
         (messages_max, bytes_max): (u32, u32),
         one: bool,
     ) -> Option<Piece> {
+        self.step_over_holes(segments, group)?;
+        let line = self.lines.at_mut(group);
+        let segment = &segments[line.segment];
+        let (index, end) = (segment.index(line.sequence), segment.messages);
+        let live = segment.done.alike(index, end, false);
+        let records = &segment.bytes()[segment.locate(line.offset)..];
+        let (count, bytes) = match walk(records, messages_max.min(live), bytes_max as usize) {
+            (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
+            (0, _) => return None,
+            some => some,
+        };
+        let piece = line.step(count, bytes);
+        if index + count == end {
+            self.advance(segments, group);
+        }
+        Some(piece)
+    }
+
+    /// Moves a group's cursor to its next message; `None` if it has none before it.
+    pub(super) fn step_over_holes(&mut self, segments: &mut Segments, group: usize) -> Option<()> {
         loop {
             let line = self.lines.at_mut(group);
             if line.segment == NIL {
@@ -282,29 +302,16 @@ impl Log {
             let gone = segment.done.alike(from, end, true);
             line.holes -= u64::from(gone);
             line.sequence += u64::from(gone);
-            let index = from + gone;
-            if index == end {
-                line.offset = segment.len();
-                let here = line.segment;
-                self.advance(segments, group);
-                if self.lines.at(group).segment == here {
-                    return None;
-                }
-                continue;
+            if from + gone < end {
+                line.offset = segment.offset_of(line.sequence);
+                return Some(());
             }
-            line.offset = segment.offset_of(line.sequence);
-            let live = segment.done.alike(index, end, false);
-            let records = &segment.bytes()[segment.locate(line.offset)..];
-            let (count, bytes) = match walk(records, messages_max.min(live), bytes_max as usize) {
-                (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
-                (0, _) => return None,
-                some => some,
-            };
-            let piece = line.step(count, bytes);
-            if index + count == end {
-                self.advance(segments, group);
+            line.offset = segment.len();
+            let here = line.segment;
+            self.advance(segments, group);
+            if self.lines.at(group).segment == here {
+                return None;
             }
-            return Some(piece);
         }
     }
 }

@@ -33,8 +33,11 @@ impl Model {
         let specs = words.specs(1, &mut self.numbers, crate::support::clock::Clock::START_MS);
         let number = self.there(words.word(0))?;
         let (producer, waits) = (words.producer(), !self.at(number).held.is_empty());
-        // The bound on bytes is not for the model to judge.
-        let tight = self.at(number).options.bytes_max < 1 << 30;
+        // Neither the bound on bytes is for the model to judge, nor what it holds unnoticed.
+        let queue = self.at(number);
+        let held = queue.live().len() as u64 + queue.overdue().0 + specs.len() as u64;
+        let tight = queue.options.bytes_max < 1 << 30
+            || queue.overdue().0 > 0 && held > queue.options.messages_max;
         let full = real.is_some_and(|real| *real == Outcome::refused("QueueFull"));
         if tight && full {
             self.at_mut(number).counts.add("refused", specs.len() as u64);

@@ -188,6 +188,8 @@ impl Model {
         }
         let queue = self.at_mut(number);
         queue.group_mut(group).counts.add("expired", 1);
+        let bytes = queue.messages[&sequence].bytes;
+        queue.overdue.push((group.into(), sequence, bytes));
         queue.done(group, sequence);
         // What has expired is not kept for replay.
         if !queue.is_live(sequence) {
