@@ -84,24 +84,33 @@ impl SplitPut {
         true
     }
 
-    /// The stretches of the whole batch, in its order.
-    pub(in crate::path::errand) fn runs<S>(
+    /// Gives `use_it` the receipt of the whole batch, in its order.
+    pub(in crate::path::errand) fn with_receipt<S>(
         &self,
         runner: &mut Runner<'_, S>,
         call: &Call,
-    ) -> Vec<[u8; PUT_RUN_BYTES]> {
+        use_it: impl FnOnce(&mut Runner<'_, S>, &Receipt<'_>),
+    ) {
+        let mut runs = std::mem::take(&mut runner.errands.runs);
+        self.gather(&mut runner.errands.cursors, call, &mut runs);
+        use_it(runner, &Receipt::of_runs(Level::Memory, &runs));
+        runs.clear();
+        runner.errands.runs = runs;
+    }
+
+    /// The stretches of the batch, from those of the parts.
+    fn gather(&self, cursors: &mut Vec<Cursor>, call: &Call, runs: &mut Vec<[u8; PUT_RUN_BYTES]>) {
         let kept = &call.kept[self.base..];
         let (places, receipts) = kept.split_at(self.messages);
-        let cursors = &mut runner.errands.cursors;
         cursors.clear();
         cursors.resize(1 + places.iter().copied().max().map_or(0, usize::from), Cursor::default());
         let mut at = 0;
         while at < receipts.len() {
-            let (part, runs) = (word(receipts, at) as u32, (word(receipts, at) >> 32) as usize);
+            let (part, count) = (word(receipts, at) as u32, (word(receipts, at) >> 32) as usize);
             cursors[part as usize].at = at + 8;
-            at += 8 + runs * PUT_RUN_BYTES;
+            at += 8 + count * PUT_RUN_BYTES;
         }
-        let (mut runs, mut last): (Vec<[u8; PUT_RUN_BYTES]>, Option<PutRun>) = (Vec::new(), None);
+        let mut last: Option<PutRun> = None;
         for place in places {
             let (sequence, outcome) = cursors[usize::from(*place)].step(receipts);
             match &mut last {
@@ -118,7 +127,6 @@ impl SplitPut {
             }
         }
         runs.extend(last.map(PutRun::to_bytes));
-        runs
     }
 }
 
@@ -195,9 +203,9 @@ impl SpreadPut {
                 runner.pass_on(call, Frame { header: *header, body: sentence });
             }
             None => {
-                let runs = self.split.runs(runner, call);
-                let receipt = Receipt::of_runs(Level::Memory, &runs);
-                runner.reply(call, 0, |out, ids| reply::receipt(out, ids, &receipt));
+                self.split.with_receipt(runner, call, |runner, receipt| {
+                    runner.reply(call, 0, |out, ids| reply::receipt(out, ids, receipt));
+                });
             }
         }
         Step::Done
