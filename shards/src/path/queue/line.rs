@@ -166,6 +166,26 @@ impl Lines {
         if group == 0 { &mut self.first } else { &mut self.more[group - 1] }
     }
 
+    /// Visits the active lines. With one group, which is usual, this is one comparison.
+    #[inline]
+    pub fn for_each_mut(&mut self, mut visit: impl FnMut(&mut Line)) {
+        if self.first.active {
+            visit(&mut self.first);
+        }
+        for line in &mut self.more {
+            if line.active {
+                visit(line);
+            }
+        }
+    }
+
+    /// Whether every active line is in a segment.
+    #[inline]
+    pub fn are_all_in(&self, segment: u32) -> bool {
+        (!self.first.active || self.first.segment == segment)
+            && self.more.iter().all(|line| !line.active || line.segment == segment)
+    }
+
     /// The active lines.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &Line> {
@@ -199,23 +219,36 @@ impl Log {
         if line.returned_messages > 0 {
             return line.next_returned(segments, limits, one);
         }
-        if line.holes > 0 {
+        if line.holes > 0 || line.segment != NIL && segments[line.segment].is_compacted() {
             return self.next_among_holes(segments, group, limits, one);
         }
-        if line.segment == NIL {
+        self.next_fresh(segments, group, limits, one)
+    }
+
+    /// The same where nothing was given back, is gone or has moved: every take's way. `None` also
+    /// where that is not so.
+    #[inline(always)]
+    pub fn next_fresh(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        (messages_max, bytes_max): (u32, u32),
+        one: bool,
+    ) -> Option<Piece> {
+        let line = self.lines.at_mut(group);
+        if line.returned_messages > 0 || line.holes > 0 || line.segment == NIL {
             return None;
         }
         let segment = &segments[line.segment];
         if segment.is_compacted() {
-            return self.next_among_holes(segments, group, limits, one);
+            return None;
         }
         let messages = (segment.end() - line.sequence) as u32;
         let bytes = segment.len() - line.offset;
-        let (messages_max, bytes_max) = limits;
         let (count, bytes) = if messages <= messages_max && bytes <= bytes_max {
             (messages, bytes)
         } else {
-            match segment.within((line.sequence, line.offset), limits) {
+            match segment.within((line.sequence, line.offset), (messages_max, bytes_max)) {
                 (0, _) if one && messages_max > 0 => (1, segment.span(line.offset, 1)),
                 some => some,
             }

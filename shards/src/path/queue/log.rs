@@ -95,7 +95,7 @@ impl Log {
     pub fn append_batch(
         &mut self,
         segments: &mut Segments,
-        records: Records<'_>,
+        records: &Records<'_>,
         now_ms: u64,
     ) -> bool {
         let groups = self.lines.active;
@@ -130,9 +130,11 @@ impl Log {
             NIL => self.head = slot,
             before => segments[before].after = slot,
         }
-        for line in self.lines.iter_mut().filter(|line| line.segment == NIL) {
-            (line.segment, line.offset) = (slot, 0);
-        }
+        self.lines.for_each_mut(|line| {
+            if line.segment == NIL {
+                (line.segment, line.offset) = (slot, 0);
+            }
+        });
         let full = std::mem::replace(&mut self.tail, slot);
         self.leave_tail(segments, full);
         if self.limbo.first != NIL {
@@ -220,13 +222,14 @@ impl Log {
         if tail == NIL || segments[tail].live > 0 || segments[tail].is_pinned() {
             return;
         }
-        if self.lines.iter().any(|line| line.segment != tail) {
+        if !self.lines.are_all_in(tail) {
             return;
         }
-        for line in self.lines.iter_mut() {
+        let next = self.next_sequence;
+        self.lines.for_each_mut(|line| {
             (line.segment, line.offset) = (NIL, 0);
-            (line.sequence, line.holes) = (self.next_sequence, 0);
-        }
+            (line.sequence, line.holes) = (next, 0);
+        });
         self.held_bytes -= segments[tail].capacity();
         self.unlink(segments, tail);
         segments.give_back(tail);
@@ -292,10 +295,12 @@ impl Log {
     fn retire_unseen(&mut self, segments: &mut Segments, slot: u32) {
         let after = segments[slot].after;
         let first = if after == NIL { self.next_sequence } else { segments[after].first_sequence };
-        for line in self.lines.iter_mut().filter(|line| line.segment == slot) {
-            line.holes -= first - line.sequence;
-            (line.segment, line.offset, line.sequence) = (after, 0, first);
-        }
+        self.lines.for_each_mut(|line| {
+            if line.segment == slot {
+                line.holes -= first - line.sequence;
+                (line.segment, line.offset, line.sequence) = (after, 0, first);
+            }
+        });
         self.retire(segments, slot);
     }
 }

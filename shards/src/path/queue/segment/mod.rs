@@ -209,7 +209,7 @@ impl Segment {
 
     /// The same for a whole batch, whose milestones are known.
     #[inline]
-    pub fn append_batch(&mut self, records: Records<'_>, groups: u16, now_ms: u64) -> bool {
+    pub fn append_batch(&mut self, records: &Records<'_>, groups: u16, now_ms: u64) -> bool {
         let (messages, bytes) = (self.messages, self.len());
         if self.memory().capacity() - (bytes as usize) < records.as_bytes().len() {
             return false;
