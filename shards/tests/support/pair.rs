@@ -51,7 +51,8 @@ impl Pair {
             }
             // What has become due by that may take until the next tick.
             self.script.push(command.clone());
-            (self.real.run(&command), self.model.run(&command, None));
+            self.real.run(&command);
+            self.model.run(&command, None);
             return self.pass(3);
         }
         self.carry_out(&command);
@@ -130,6 +131,11 @@ impl Pair {
             self.compare_figures(number, &name, unnoticed);
         }
         self.real.check();
+        let next = self.model.events().first().map(|(at_ns, _)| *at_ns);
+        if let Some(at_ns) = next.filter(|at_ns| *at_ns < u64::MAX / 2) {
+            let real = self.real.next_deadline().expect("a deadline is not forgotten");
+            assert!(real <= at_ns + MARGIN_NS, "the next deadline is {at_ns}, not {real}");
+        }
     }
 
     /// The figures of a queue. What a busy key blocks may count as ready until a take has looked;
