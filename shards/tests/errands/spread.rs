@@ -5,6 +5,7 @@ use ringway_protocol::record::{self, Attribute};
 use ringway_protocol::reply::QUEUE_COLUMNS;
 use ringway_protocol::request::{Put, Take};
 use ringway_protocol::{Code, QueueId, QueueOptions, Records, Reply, Request, SpreadOrder};
+use ringway_shards::lane::LaneError;
 use ringway_shards::plane::Plane;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -366,4 +367,25 @@ fn a_conflicting_declaration_is_refused_and_a_plain_one_finds_the_queue() {
             assert!(matches!(opened.reply(), Reply::Opened { queue: found } if found == queue));
         }
     }
+}
+
+#[test]
+fn a_lane_leads_to_the_first_part_and_declares_no_spread_queue() {
+    let plane = plane(2);
+    let mut peer = Peer::connect(plane.address());
+    let queue = declare(&mut peer, "lanes", 2, SpreadOrder::Relaxed);
+    let mut lane = plane.lane("lanes", None).expect("a lane");
+    assert_eq!(lane.queue(), queue);
+    lane.enqueue(b"from a lane").expect("room");
+    for address in plane.shard_addresses() {
+        let taken = Peer::connect(*address).take(queue, 1);
+        assert!(taken.payloads.len() <= 1);
+    }
+    assert_eq!(figure(&mut peer, queue, "leased"), 1, "takes on any shard find it");
+    let options = QueueOptions { spread: 2, ..QueueOptions::default() };
+    let refused = plane.lane("lanes-new", Some(options)).map(|lane| lane.queue());
+    assert!(
+        matches!(refused, Err(LaneError::Refused(why)) if why.code == Code::Unsupported),
+        "{refused:?}"
+    );
 }
