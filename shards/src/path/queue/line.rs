@@ -119,6 +119,11 @@ impl Line {
         Some(found)
     }
 
+    /// Whether a message was given back.
+    pub fn has_returned(&self, sequence: u64) -> bool {
+        self.returned_from(sequence).next().is_some_and(|piece| piece.sequence <= sequence)
+    }
+
     /// The pieces given back from a sequence on, in order.
     pub fn returned_from(&self, sequence: u64) -> impl Iterator<Item = &Piece> {
         let from = self.returned.range(..=sequence).next_back().map_or(sequence, |(at, _)| *at);
