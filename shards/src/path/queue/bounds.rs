@@ -60,6 +60,7 @@ impl Store {
         }
         found.counters.puts += count;
         found.puts.add(now.ns, records.count());
+        found.used_ns = now.ns;
         self.messages += count;
         found.check();
         if found.groups.wait() {
@@ -159,6 +160,7 @@ pub(super) fn make_room(
         };
         let held = queue.bands.held_bytes();
         queue.bands.iter_mut().for_each(|log| log.reap(segments));
+        queue.give_kept_up(segments, missing);
         while drops
             && queue.bands.held_bytes() + missing > held
             && queue.drop_stretch(segments, u32::MAX)
@@ -261,7 +263,7 @@ impl Queue {
             let first = |group: usize| log.lines.at(group).first_ready(log.next_sequence());
             let behind = self.groups.iter().filter_map(|(group, _)| Some((first(group)?, group)));
             let Some((_, group)) = behind.min() else { continue };
-            let dropped = self.drop_piece(segments, (band, group), messages_max);
+            let dropped = self.drop_piece(segments, (band, group), messages_max, false);
             let dropped = dropped.expect("a group with a first message has a piece");
             let group = self.groups.at_mut(group);
             group.counters.dropped += u64::from(dropped);

@@ -98,6 +98,12 @@ impl Line {
         returned.or(fresh.then_some(self.sequence))
     }
 
+    /// Whether a message is among those given back.
+    pub fn has_returned(&self, sequence: u64) -> bool {
+        let piece = self.returned.range(..=sequence).next_back();
+        piece.is_some_and(|(at, piece)| sequence - at < u64::from(piece.count))
+    }
+
     /// Takes one message out of those given back.
     pub fn remove_returned(&mut self, segments: &Segments, sequence: u64) -> Option<Piece> {
         let (at, piece) = self.returned.range(..=sequence).next_back()?;
@@ -199,6 +205,19 @@ impl Log {
         if line.returned_messages > 0 {
             return line.next_returned(segments, limits, one);
         }
+        self.next_fresh(segments, group, limits, one)
+    }
+
+    /// The same, of those that the group has not seen.
+    #[inline]
+    pub fn next_fresh(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        limits: (u32, u32),
+        one: bool,
+    ) -> Option<Piece> {
+        let line = self.lines.at_mut(group);
         if line.holes > 0 {
             return self.next_among_holes(segments, group, limits, one);
         }
