@@ -65,6 +65,7 @@ pub(super) struct Desk {
     /// Where each part begins once it is stored.
     firsts: [u64; LOGS],
     digests: Vec<Option<Digest>>,
+    ids: Vec<Digest>,
     seen: HashMap<Digest, usize>,
     sequences: Vec<u64>,
     answer: Vec<Stretch>,
@@ -265,11 +266,12 @@ impl Queue {
             desk.fates.resize(records.count() as usize, Fate::Band(0));
             return;
         }
+        if dedup && tags.meets(Tags::DEDUPLICATION) {
+            self.digest(records, desk);
+        }
         for (index, record) in records.iter().enumerate() {
             let traits = record.traits();
-            let id = traits.deduplication.filter(|_| dedup);
-            let digest = id.map(|id| self.memory().window.digest(id));
-            desk.digests.push(digest);
+            let digest = desk.digests.get(index).copied().flatten();
             let later = traits.delay_ms > 0 || traits.at_ms > now.wall_ms;
             let mut fate = Fate::Band(if later { SCHEDULED } else { traits.priority.into() });
             if let Some(digest) = digest {
@@ -283,6 +285,16 @@ impl Queue {
             }
             desk.fates.push(fate);
         }
+    }
+
+    /// Hashes the deduplication ids of a batch, and brings what is known of them into the cache.
+    fn digest(&mut self, records: Records<'_>, desk: &mut Desk) {
+        let window = &self.memory().window;
+        let id = |record: Record<'_>| record.traits().deduplication.map(|id| window.digest(id));
+        desk.digests.extend(records.iter().map(id));
+        desk.ids.clear();
+        desk.ids.extend(desk.digests.iter().flatten());
+        window.fetch(&desk.ids);
     }
 
     /// Gathers the records of each log.

@@ -38,7 +38,7 @@ impl Store {
         now: Now,
         stored: &mut Stored,
     ) -> Result<Admission, Rejection> {
-        let (records, found) = (put.records, self.catalog.get_mut(put.queue)?);
+        let (records, found) = (&put.records, self.catalog.get_mut(put.queue)?);
         if records.tags().meets(Tags::QUEUEING) || put.producer.is_some() || found.is_careful() {
             return self.put_carefully(put, origin, now, stored);
         }
@@ -46,12 +46,15 @@ impl Store {
         let first_sequence = found.bands.first.next_sequence();
         let fits = found.bands.live() + count <= found.options.messages_max;
         let (log, segments) = (&mut found.bands.first, &mut self.segments);
-        if !fits || !log.append(segments, records.as_bytes(), records.count(), now.ms()) {
+        if !fits
+            || !log.append_batch(segments, records, now.ms())
+                && !found.append_to_new(segments, records, now)
+        {
             let before = found.bands.live();
-            let sizes = make_room(found, segments, &[Some(records)]);
+            let sizes = make_room(found, segments, &[Some(*records)]);
             self.messages = self.messages + found.bands.live() - before;
             match sizes {
-                Ok(sizes) => found.append(segments, (0, sizes[0]), records, now),
+                Ok(sizes) => found.append(segments, (0, sizes[0]), *records, now),
                 Err(why) => {
                     found.counters.refused += count;
                     return Err(why);
@@ -72,6 +75,24 @@ impl Store {
 }
 
 impl Queue {
+    /// Appends a batch to a new tail, if the bounds have plenty of room for one.
+    #[inline]
+    fn append_to_new(&mut self, segments: &mut Segments, records: &Records<'_>, now: Now) -> bool {
+        let (held, bytes) = (self.bands.held_bytes(), records.as_bytes().len() as u64);
+        let size = size_for((held / 4).max(2 * bytes), self.options.bytes_max);
+        let capacity = SEGMENT_BYTES[size] as u64;
+        if bytes > capacity || held + capacity > self.options.bytes_max {
+            return false;
+        }
+        let log = &mut self.bands.first;
+        if log.tail_room(segments) as u64 > capacity / 8 {
+            // What is left of the tail is worth the cutting of a batch.
+            return false;
+        }
+        log.open_tail(segments, size, self.id.slot() as u32);
+        log.append_batch(segments, records, now.ms())
+    }
+
     /// Appends records to one of the logs, in segments of a size where they need new ones.
     pub(super) fn append(
         &mut self,
@@ -82,6 +103,9 @@ impl Queue {
     ) {
         let slot = self.id.slot() as u32;
         let log = self.bands.make(band);
+        if log.append_batch(segments, &records, now.ms()) {
+            return;
+        }
         let (mut bytes, mut left) = (records.as_bytes(), records.count());
         loop {
             let room = log.tail_room(segments);

@@ -161,7 +161,7 @@ fn next(outcome: Result<(), u64>) -> u64 {
 }
 
 /// Shows pieces of one message each that are in no order, with the time at which each is due.
-pub(super) fn show_sorted(
+fn show_sorted(
     pieces: impl Iterator<Item = (Piece, u64)>,
     from: u64,
     page: &mut Page<'_>,

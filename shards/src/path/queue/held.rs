@@ -58,10 +58,12 @@ impl Log {
     pub fn retire(&mut self, segments: &mut Segments, slot: u32) {
         let after = segments[slot].after;
         let first = if after == NIL { self.next_sequence } else { segments[after].first_sequence };
-        for line in self.lines.iter_mut().filter(|line| line.segment == slot) {
-            line.holes -= first - line.sequence;
-            (line.segment, line.offset, line.sequence) = (after, 0, first);
-        }
+        self.lines.for_each_mut(|line| {
+            if line.segment == slot {
+                line.holes -= first - line.sequence;
+                (line.segment, line.offset, line.sequence) = (after, 0, first);
+            }
+        });
         if segments[slot].place == Place::Sparse {
             self.sparse.unlink(segments, slot);
         }

@@ -10,6 +10,8 @@
 //! reader's sends are paid for by the queue that they read from. Records of a lease or of a piece
 //! given back cost memory of their own that is not counted.
 
+use ringway_protocol::Records;
+
 use super::held::List;
 use super::keep::Kept;
 use super::line::Lines;
@@ -91,6 +93,24 @@ impl Log {
         true
     }
 
+    /// Appends a whole batch to the tail, or nothing.
+    #[inline]
+    pub fn append_batch(
+        &mut self,
+        segments: &mut Segments,
+        records: &Records<'_>,
+        now_ms: u64,
+    ) -> bool {
+        let groups = self.lines.active;
+        if self.tail == NIL || !segments[self.tail].append_batch(records, groups, now_ms) {
+            return false;
+        }
+        self.next_sequence += u64::from(records.count());
+        self.live += u64::from(records.count());
+        self.live_bytes += records.as_bytes().len() as u64;
+        true
+    }
+
     /// Bytes that the tail still has room for.
     #[inline]
     pub fn tail_room(&self, segments: &Segments) -> usize {
@@ -115,9 +135,11 @@ impl Log {
             NIL => self.head = slot,
             before => segments[before].after = slot,
         }
-        for line in self.lines.iter_mut().filter(|line| line.segment == NIL) {
-            (line.segment, line.offset) = (slot, 0);
-        }
+        self.lines.for_each_mut(|line| {
+            if line.segment == NIL {
+                (line.segment, line.offset) = (slot, 0);
+            }
+        });
         let full = std::mem::replace(&mut self.tail, slot);
         self.leave_tail(segments, full);
         if self.limbo.first != NIL {
@@ -228,13 +250,14 @@ impl Log {
         if segments[tail].is_pinned() {
             return;
         }
-        if self.lines.iter().any(|line| line.segment != tail) {
+        if !self.lines.are_all_in(tail) {
             return;
         }
-        for line in self.lines.iter_mut() {
+        let next = self.next_sequence;
+        self.lines.for_each_mut(|line| {
             (line.segment, line.offset) = (NIL, 0);
-            (line.sequence, line.holes) = (self.next_sequence, 0);
-        }
+            (line.sequence, line.holes) = (next, 0);
+        });
         self.held_bytes -= segments[tail].capacity();
         self.unlink(segments, tail);
         segments.give_back(tail);

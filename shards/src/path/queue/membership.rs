@@ -111,13 +111,13 @@ impl Log {
 
     /// When the message that is first in line for a group was put, in milliseconds of the monotonic
     /// clock.
-    pub fn first_put_ms(&self, segments: &Segments, group: usize) -> Option<u64> {
-        let line = self.lines.at(group);
-        if let Some(piece) = line.returned_from(0).next() {
+    pub fn first_put_ms(&mut self, segments: &mut Segments, group: usize) -> Option<u64> {
+        if let Some(piece) = self.lines.at(group).returned_from(0).next() {
             return Some(segments[piece.segment].put_at_ms(piece.sequence));
         }
-        let sequence = line.first_ready(self.next_sequence())?;
-        Some(segments[line.segment].put_at_ms(sequence))
+        self.step_over_holes(segments, group)?;
+        let line = self.lines.at(group);
+        Some(segments[line.segment].put_at_ms(line.sequence))
     }
 
     /// When the oldest message was put that some group needs, in milliseconds of the monotonic

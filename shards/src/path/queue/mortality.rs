@@ -235,9 +235,12 @@ impl Store {
         for band in 0..SCHEDULED {
             loop {
                 let queue = self.catalog.at_mut(slot);
-                let Some(log) = queue.bands.get(band) else { break };
+                if queue.bands.get(band).is_none() {
+                    break;
+                }
+                let log = queue.bands.at_mut(band);
                 let claimed = log.lines.at(group).returned() > 0;
-                let Some(put_ms) = log.first_put_ms(&self.segments, group) else { break };
+                let Some(put_ms) = log.first_put_ms(&mut self.segments, group) else { break };
                 if *left == 0 || now.ms() < put_ms + queue.options.ttl_ms {
                     oldest = Some(oldest.map_or(put_ms, |other: u64| other.min(put_ms)));
                     break;

@@ -265,7 +265,7 @@ fn find(lease: &Lease, segments: &Segments, claimed: &[(u32, u32)], found: &mut 
                 (piece.offset, piece.bytes)
             } else {
                 let offset = segment.seek(known, sequence);
-                (offset, segment.span(offset, here))
+                (offset, segment.span_from((sequence, offset), here))
             };
             found.push(Piece { sequence, offset, bytes, count: here, ..*piece });
             known = (sequence + u64::from(here), offset + bytes);

@@ -172,7 +172,7 @@ impl Queue {
             let left = (sieve.messages_max - sifted.count)
                 .min(MOVES_LOOKED_AT_MAX - sifted.looked_at)
                 .min((sieve.pieces_max - sifted.pieces.len()) as u32);
-            let piece = log.next_fresh(segments, sieve.group, (left, u32::MAX), true)?;
+            let piece = log.next_ahead(segments, sieve.group, (left, u32::MAX), true)?;
             sifted.looked_at += piece.count;
             for piece in self.free_ones(segments, sieve, piece, &mut sifted.expired) {
                 self.sift_piece(segments, sieve, band, piece, sifted);

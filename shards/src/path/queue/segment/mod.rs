@@ -4,17 +4,22 @@
 //! where records were put; when a segment is compacted its records move, and `locate` says where
 //! to. Runs that were together stay so.
 
+mod compaction;
 mod done;
-mod layout;
+mod find;
+mod marks;
 mod replay;
 mod stamps;
 
+use self::compaction::Moved;
 use self::done::Done;
-use self::layout::{MARK_MESSAGES, Mark, Moved};
+use self::marks::Marks;
 pub(super) use self::replay::{Amount, Revival};
 use self::stamps::Stamps;
 use super::keys::NO_KEY;
-use crate::world::SegmentMemory;
+use ringway_protocol::Records;
+
+use crate::world::{PinnedSlice, SegmentMemory};
 
 /// Stands for "no segment" in a link.
 pub(super) const NIL: u32 = u32::MAX;
@@ -55,9 +60,7 @@ pub(super) struct Segment {
     /// Neighbours in the list of the segment's place: sparse, limbo or free.
     pub previous: u32,
     pub next: u32,
-    /// In ascending order; the last one's messages, or 0.
-    marks: Vec<Mark>,
-    marked: u32,
+    marks: Marks,
     pub(super) done: Done,
     /// Room that is reused: stretches that a settlement finished.
     finished: Vec<(u32, u32)>,
@@ -86,8 +89,7 @@ impl Segment {
             after: NIL,
             previous: NIL,
             next: NIL,
-            marks: Vec::new(),
-            marked: 0,
+            marks: Marks::default(),
             done: Done::default(),
             finished: Vec::new(),
             stamps: Stamps::default(),
@@ -119,7 +121,7 @@ impl Segment {
         assert!(self.live + self.kept == 0 && self.place != Place::Free, "in use, and all dead");
         self.memory.as_mut().expect("a segment in use has memory").clear();
         self.place = Place::Free;
-        (self.messages, self.marked) = (0, 0);
+        self.messages = 0;
         self.marks.clear();
         self.done.clear();
         self.stamps.clear();
@@ -197,11 +199,27 @@ impl Segment {
         self.done.extend(self.messages, groups);
         self.live += count;
         self.live_bytes += records.len() as u32;
-        if self.messages - self.marked >= MARK_MESSAGES {
-            self.marked = self.messages;
-            self.marks.push(Mark { messages: self.messages, bytes: self.len() });
-        }
+        self.marks.note(self.messages, self.len());
         true
+    }
+
+    /// The same for a whole batch, whose milestones are known.
+    #[inline]
+    pub fn append_batch(&mut self, records: &Records<'_>, groups: u16, now_ms: u64) -> bool {
+        let (messages, bytes) = (self.messages, self.len());
+        if self.memory().capacity() - (bytes as usize) < records.as_bytes().len() {
+            return false;
+        }
+        for (more, length) in records.milestones().inside(records.count()) {
+            self.marks.add(messages + more, bytes + length);
+        }
+        self.append(records.as_bytes(), records.count(), groups, now_ms)
+    }
+
+    /// A slice of live records that keeps their memory as it is.
+    #[inline]
+    pub fn pin(&self, offset: u32, bytes: u32) -> PinnedSlice {
+        self.memory().pin(self.locate(offset), bytes as usize)
     }
 
     /// Marks messages gone. They must have been live.
@@ -230,7 +248,7 @@ impl Segment {
         for (index, here) in stretches.drain(..) {
             let at = self.first_sequence + u64::from(index);
             let offset = self.seek(known, at);
-            let length = if here == count { bytes } else { self.span(offset, here) };
+            let length = if here == count { bytes } else { self.span_from((at, offset), here) };
             known = (at, offset);
             self.settle(at, here, length);
             (gone, gone_bytes) = (gone + here, gone_bytes + length);
