@@ -3,6 +3,7 @@
 mod administer;
 mod answers;
 mod give;
+mod look;
 mod transfer;
 mod unsupported;
 

@@ -4,7 +4,7 @@
 use super::{Entry, Handoff, complete_entry, entry_prefix, first_entry};
 use crate::limits::HANDOFFS_PER_TURN_MAX;
 use crate::path::connection::Phase;
-use crate::path::errand::{among, begins_here, is_errand};
+use crate::path::errand::{among, begins_here, is_errand, is_question};
 use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
 use crate::shard::Shard;
@@ -54,7 +54,7 @@ impl<W: World> Shard<W> {
         let header = entry.frame.header;
         let (stream, request) = (header.stream, header.request);
         let origin = Origin { shard: shard as u8, peer: entry.peer, stream, request };
-        if begins_here(&self.performer, entry.frame) {
+        if !is_question(entry.peer, stream) && begins_here(&self.performer, entry.frame) {
             return self.begin_for_another(origin, entry.frame);
         }
         // The asking shard has counted the promise; here every wait is within it.

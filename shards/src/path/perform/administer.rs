@@ -4,6 +4,7 @@
 use super::{Asker, Performed, Performer, unsupported};
 use crate::path::errand::spread::spread_over;
 use crate::world::Outgoing;
+use ringway_protocol::name::shard_of;
 use ringway_protocol::pattern::Pattern;
 use ringway_protocol::reply::{self, GROUP_COLUMNS, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
 use ringway_protocol::request::{Binding, ChangeGroup, GroupOperation};
@@ -63,6 +64,24 @@ impl Performer {
             | Request::Transfer(_) => unreachable!("a message's way does not lead here"),
             Request::Group(change) => self.change_group(ids, &change, out)?,
             Request::Groups { queue } => self.list_groups(ids, queue, out)?,
+            Request::Browse(browse) => self.browse(ids, &browse, out)?,
+            Request::Remove { queue, sequences } => self.remove(ids, queue, sequences, out)?,
+            Request::Move(wanted) => self.move_messages(ids, &wanted, out)?,
+            Request::Alter { queue, options } => {
+                unsupported::options(&options)?;
+                self.store.alter(queue, options, self.now)?;
+                self.journal.append();
+                reply::done(out, kind, ids);
+            }
+            Request::Pause { queue, puts, takes } => {
+                self.store.pause(queue, puts, takes)?;
+                self.journal.append();
+                reply::done(out, kind, ids);
+            }
+            Request::Rename { queue, name } => {
+                self.rename(queue, name)?;
+                reply::number(out, kind, ids, queue.0);
+            }
             _ => return Err(unsupported::REQUEST),
         }
         Ok(Performed::Answered)
@@ -134,6 +153,17 @@ impl Performer {
         let declared = self.store.declare(name, options)?;
         self.changed_queues();
         Ok(declared)
+    }
+
+    /// Gives a queue of this shard another name that belongs to it.
+    fn rename(&mut self, queue: QueueId, name: &str) -> Result<(), Rejection> {
+        if shard_of(name, self.stats.len()) != self.shard {
+            let sentence = "queues of that name live on another shard: declare, move, delete";
+            return Err(Rejection::new(Code::OtherShard, sentence));
+        }
+        self.store.rename(queue, name)?;
+        self.changed_queues();
+        Ok(())
     }
 
     /// The name of a queue of this shard.
