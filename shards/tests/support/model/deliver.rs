@@ -90,9 +90,10 @@ impl Model {
         if !delivery.messages.is_empty() || wait_ms == 0 {
             return Ok(Outcome::Delivery(delivery));
         }
-        let waits = self.askers.iter().filter(|asker| {
-            !asker.over && matches!(asker.asks, Asks::Take { .. })
-        });
+        let waits = self
+            .askers
+            .iter()
+            .filter(|asker| !asker.over && matches!(asker.asks, Asks::Take { .. }));
         if waits.count() >= self.limits.waits_max {
             return Err("ResourceExhausted");
         }
@@ -143,13 +144,7 @@ impl Model {
         (delivery, chosen)
     }
 
-    fn hand_out(
-        &mut self,
-        number: usize,
-        group: &str,
-        chosen: &[u64],
-        terms: Terms,
-    ) -> Delivery {
+    fn hand_out(&mut self, number: usize, group: &str, chosen: &[u64], terms: Terms) -> Delivery {
         if chosen.is_empty() {
             return Delivery::default();
         }
@@ -248,12 +243,7 @@ impl Queue {
     /// Whether another message of its key in another band may come first: one that was delivered
     /// before, one whose band has nothing more that fits, or a less urgent one that was in line
     /// before this one was there.
-    fn could_be_held_back(
-        &self,
-        holder: &Group,
-        next: u64,
-        closed: [bool; SCHEDULED],
-    ) -> bool {
+    fn could_be_held_back(&self, holder: &Group, next: u64, closed: [bool; SCHEDULED]) -> bool {
         let key = &self.messages[&next].spec.key;
         key.is_some()
             && holder.shares.iter().any(|(other, share)| {

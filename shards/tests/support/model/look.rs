@@ -81,9 +81,11 @@ impl Model {
         let state = words.word(1);
         let from = words.get("from").map_or(0, crate::support::words::sequence_of);
         let limit = words.number("limit", 1024) as usize;
-        let found = queue.messages.keys().copied().filter(|sequence| {
-            *sequence >= from && queue.state(&group, *sequence) == state
-        });
+        let found = queue
+            .messages
+            .keys()
+            .copied()
+            .filter(|sequence| *sequence >= from && queue.state(&group, *sequence) == state);
         let found: Vec<u64> = found.collect();
         let entry = |sequence: &u64| {
             let message = &queue.messages[sequence];

@@ -114,7 +114,9 @@ impl Model {
             }
             sequences.push(sequence);
             match runs.last_mut() {
-                Some(run) if run.what == what && run.first + run.count == sequence => run.count += 1,
+                Some(run) if run.what == what && run.first + run.count == sequence => {
+                    run.count += 1
+                }
                 _ => runs.push(PutRun { first: sequence, count: 1, what }),
             }
         }
@@ -215,7 +217,8 @@ impl Model {
     /// Gives a message its place: in line, or among those that are scheduled.
     fn store(&mut self, number: usize, spec: &Spec) -> (u64, What) {
         let clock = self.clock;
-        let after = spec.delay_ms.filter(|delay| *delay > 0).map(|delay| Due::Ns(clock.in_ms(delay)));
+        let after =
+            spec.delay_ms.filter(|delay| *delay > 0).map(|delay| Due::Ns(clock.in_ms(delay)));
         let at = spec.at_ms.filter(|at| *at > clock.wall_ms).map(Due::WallMs);
         let due = at.or(after);
         self.at_mut(number).counts.add("puts", 1);

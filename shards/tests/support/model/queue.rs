@@ -196,7 +196,9 @@ impl Queue {
     /// Whether a waiting message could be delivered to a group now, if these were picked before.
     pub fn is_ready(&self, group: &Group, sequence: u64, picked: &[u64]) -> bool {
         let share = &group.shares[&sequence];
-        share.lease.is_none() && share.back_ns.is_none() && !self.is_blocked(group, sequence, picked)
+        share.lease.is_none()
+            && share.back_ns.is_none()
+            && !self.is_blocked(group, sequence, picked)
     }
 
     /// Whether the message's key keeps it back: another one of the key is in flight, or an earlier

@@ -1,6 +1,5 @@
 //! What becomes of leased messages: done, given back, dead.
 
-
 use super::{Asks, Lease, Model, Result};
 use crate::support::outcome::Outcome;
 use crate::support::spec::Spec;
@@ -286,4 +285,3 @@ pub fn back_off(options: &crate::support::options::Options, deliveries: u32) -> 
         (base, most) => base.saturating_mul(1 << doublings).min(most),
     }
 }
-

@@ -27,8 +27,7 @@ impl Real {
     fn change_group(&mut self, words: &Words<'_>) -> Result<Outcome> {
         let queue = self.queue(words.word(1));
         let name = long(words.word(2));
-        let flags =
-            GroupFlags { paused: words.has("paused"), single_active: words.has("single") };
+        let flags = GroupFlags { paused: words.has("paused"), single_active: words.has("single") };
         let start = match words.get("start").unwrap_or("earliest") {
             "earliest" => Start::Earliest,
             "latest" => Start::Latest,
@@ -73,7 +72,8 @@ impl Real {
     /// `groups QUEUE [COLUMN...]`: the names in order, each with figures.
     fn list_groups(&self, words: &Words<'_>) -> Result<Outcome> {
         let mut names = Vec::new();
-        self.store.groups(self.queue(words.word(0)), |_, _, name, _| names.push(name.to_owned()))?;
+        self.store
+            .groups(self.queue(words.word(0)), |_, _, name, _| names.push(name.to_owned()))?;
         names.sort();
         let entry = |name: &String| {
             let columns = words.plain()[1..].iter();

@@ -252,11 +252,7 @@ impl Real {
             return Delivery { lease: None, messages, dropped };
         }
         self.leases.push(Granted { id, messages: self.taken.count });
-        Delivery {
-            lease: Some(self.leases.len()),
-            messages,
-            dropped: self.taken.dropped.into(),
-        }
+        Delivery { lease: Some(self.leases.len()), messages, dropped: self.taken.dropped.into() }
     }
 
     fn settle(&mut self, words: &Words<'_>) -> Result<Outcome> {
