@@ -125,7 +125,7 @@ impl Store {
     fn show_leased(&self, browse: &Browse, group: usize, page: &mut Page<'_>) -> Result<(), u64> {
         let slot = browse.queue.slot() as u32;
         // Above 0, so that it names the next page: the lease, and a message in it.
-        let cursor = |lease: u32, message: u32| u64::from(lease) << 32 | u64::from(message) + 1;
+        let cursor = |lease: u32, message: u32| (u64::from(lease) << 32) | (u64::from(message) + 1);
         let (first, from) = ((browse.cursor >> 32) as u32, (browse.cursor as u32).max(1) - 1);
         let end = first.saturating_add(LEASES_LOOKED_AT_MAX as u32);
         for (at, lease) in self.leases.iter_from(first) {
