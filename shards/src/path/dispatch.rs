@@ -1,19 +1,21 @@
 //! A frame to its owner: served here, handed to another shard, or begun as an errand of several.
 
 mod owner;
+mod promise;
 mod reception;
 
 pub use reception::Reception;
 
-use crate::limits::{OUTBOUND_BYTES_MAX, WAIT_BYTES_MAX};
+use crate::limits::WAIT_BYTES_MAX;
 use crate::path::connection::{Connection, Phase, Stall};
 use crate::path::decode::Flow;
 use crate::path::errand::{Begun, Errands, Runner, begins_here};
 use crate::path::handoff::Handoffs;
 use crate::path::origin::Origin;
-use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
+use crate::path::perform::{Asker, Performed, Performer};
 use owner::{Owner, owner};
-use ringway_protocol::{Code, Frame, Header, Kind, Rejection, Request};
+use promise::promise;
+use ringway_protocol::{Frame, Header, Kind, Rejection};
 
 /// Where frames go from here.
 pub struct Dispatcher<'a, S> {
@@ -81,6 +83,10 @@ impl<S> Dispatcher<'_, S> {
                 connection.waiting += 1;
                 connection.promised += promised;
             }
+            Performed::Promising(more) => {
+                let promised = connection.promised.checked_add_signed(more as isize);
+                connection.promised = promised.expect("what is promised less was promised");
+            }
             Performed::Broken(why) => {
                 connection.part(Some(why));
                 return Flow::Close;
@@ -136,37 +142,24 @@ impl<S> Dispatcher<'_, S> {
         shard: usize,
         frame: Frame<'_>,
     ) -> Flow {
-        let (mut promised, mut waits) = (0, false);
-        if frame.header.kind == Kind::Take as u8 {
-            let take = match Request::decode(frame) {
-                Ok(Request::Take(take)) => take,
-                Ok(_) => unreachable!("the kind was looked at"),
-                Err(why) => return self.refuse(connection, peer, frame, why),
-            };
-            promised = promised_bytes(&take);
-            if take.wait_ms > 0 && connection.promised + promised > WAIT_BYTES_MAX {
-                let sentence =
-                    "the waiting takes of this connection ask for more than 8 MiB together";
-                let why = Rejection::new(Code::TooManyWaits, sentence);
-                return self.refuse(connection, peer, frame, why);
-            }
-            let owed = connection.expected + connection.owed;
-            if take.wait_ms == 0 && owed + promised > OUTBOUND_BYTES_MAX {
+        let promise = match promise(connection, frame) {
+            Ok(Some(promise)) => promise,
+            Ok(None) => {
                 connection.stall = Some(Stall::InFlight);
                 return Flow::Stall;
             }
-            waits = take.wait_ms > 0;
-        }
+            Err(why) => return self.refuse(connection, peer, frame, why),
+        };
         if !self.handoffs.has_room(shard) {
             return self.wait_for_room(connection, shard);
         }
-        self.handoffs.ask(shard, peer, frame, self.performer.stats());
+        self.handoffs.ask(shard, (peer, promise), frame, self.performer.stats());
         connection.elsewhere += 1;
-        if waits {
-            connection.waits_elsewhere = true;
-            connection.promised += promised;
+        connection.asks_elsewhere |= promise.bytes > 0;
+        if promise.waits {
+            connection.promised += promise.bytes;
         } else {
-            connection.expected += promised;
+            connection.expected += promise.bytes;
         }
         Flow::Next
     }

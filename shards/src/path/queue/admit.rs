@@ -17,8 +17,7 @@ use super::catalog::Queue;
 use super::dedup::{Digest, Seen, Stretch};
 use super::keys::NO_KEY;
 use super::mortality::lifetime_ms;
-use super::{Admission, Stored};
-use crate::path::origin::Origin;
+use super::Stored;
 use crate::world::Now;
 
 /// What becomes of one record of a batch.
@@ -74,24 +73,20 @@ impl Store {
     pub(super) fn put_carefully(
         &mut self,
         put: &Put<'_>,
-        _origin: Origin,
+        first: bool,
         now: Now,
         stored: &mut Stored,
-    ) -> Result<Admission, Rejection> {
+    ) -> Result<(), Rejection> {
         let mut desk = std::mem::take(&mut self.desk);
-        let outcome = self.admit(put, now, &mut desk, stored);
+        let outcome = self.admit(put, first, now, &mut desk, stored);
         self.desk = desk;
-        if let Err(why) = outcome
-            && matches!(why.code, Code::QueueFull | Code::TooLarge)
-        {
-            self.catalog.get_mut(put.queue)?.counters.refused += u64::from(put.records.count());
-        }
-        outcome.map(|()| Admission::Stored)
+        outcome
     }
 
     fn admit(
         &mut self,
         put: &Put<'_>,
+        first: bool,
         now: Now,
         desk: &mut Desk,
         stored: &mut Stored,
@@ -103,6 +98,9 @@ impl Store {
             stored.repeat(&desk.answer);
             queue.counters.duplicates += u64::from(put.records.count());
             return Ok(());
+        }
+        if queue.line.puts > 0 && !first {
+            return Err(queue.behind_line(put));
         }
         queue.decide(put.records, now, desk);
         queue.gather(put.records, now, desk);

@@ -12,6 +12,7 @@ use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection};
 use super::bands::Bands;
 use super::dedup::{Producers, ProducersConfig, Window};
 use super::groups::Groups;
+use super::hold::Line;
 use super::keys::Keys;
 use super::rate::Meter;
 use super::stat::Counters;
@@ -50,6 +51,8 @@ pub(super) struct Queue {
     pub dead_letters: Option<QueueId>,
     /// Whether it is among the queues that wait for sends to end.
     pub lingering: bool,
+    /// Puts that wait for room.
+    pub line: Line,
 }
 
 /// What a queue remembers of earlier puts.
@@ -80,7 +83,7 @@ impl Queue {
     /// Whether a put needs more than the short way although its messages are plain.
     #[inline]
     pub fn is_careful(&self) -> bool {
-        self.options.ttl_ms > 0 && self.lifetimes.is_none()
+        self.options.ttl_ms > 0 && self.lifetimes.is_none() || self.line.puts > 0
     }
 }
 
@@ -167,6 +170,7 @@ impl Catalog {
             counters: Counters::default(),
             dead_letters: None,
             lingering: false,
+            line: Line::EMPTY,
         }));
         self.names.insert(name, slot);
         Ok(id)
@@ -223,6 +227,11 @@ impl Catalog {
     pub fn get_mut(&mut self, id: QueueId) -> Result<&mut Queue, Rejection> {
         let queue = self.slots.get_mut(id.slot()).and_then(|slot| slot.queue.as_deref_mut());
         queue.filter(|queue| queue.id == id).ok_or(NO_SUCH_QUEUE)
+    }
+
+    /// The queue in a slot, if there is one.
+    pub fn find(&self, slot: u32) -> Option<&Queue> {
+        self.slots.get(slot as usize)?.queue.as_deref()
     }
 
     /// The queue in a slot that is known to hold one.

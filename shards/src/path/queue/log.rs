@@ -185,6 +185,7 @@ impl Log {
         let segment = &segments[slot];
         self.live -= u64::from(count);
         self.live_bytes -= u64::from(bytes);
+        let queue = segment.queue;
         if segment.live == 0 {
             match segment.place {
                 Place::Fresh if slot == self.tail => self.release_dead_tail(segments),
@@ -198,6 +199,7 @@ impl Log {
         if self.is_wasteful() {
             self.shrink(segments);
         }
+        segments.note_room(queue);
     }
 
     /// Removes one message that no cursor has reached: a hole for every line before it.
