@@ -167,6 +167,11 @@ impl Catalog {
         queue.filter(|queue| queue.id == id).ok_or(NO_SUCH_QUEUE)
     }
 
+    /// The queue in a slot, if there is one.
+    pub fn find(&self, slot: u32) -> Option<&Queue> {
+        self.slots.get(slot as usize)?.queue.as_deref()
+    }
+
     /// The queue in a slot that is known to hold one.
     #[inline]
     pub fn at(&self, slot: u32) -> &Queue {

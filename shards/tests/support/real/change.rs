@@ -16,7 +16,7 @@ impl Real {
             "delete" => self.store.delete(self.queue(words.word(0))).map(Outcome::said),
             "forget" => {
                 let who = words.word(0).chars().next().expect("an asker is a letter");
-                self.store.forget(1, u64::from(u32::from(who)));
+                self.store.forget(1, u64::from(u32::from(who)), self.now());
                 Ok(Outcome::ok())
             }
             other => Ok(Outcome::said(format!("no command is called {other}"))),
