@@ -23,6 +23,8 @@ pub(super) struct Lease {
     pub queue: u32,
     pub group: u16,
     pub timer: Option<TimerId>,
+    /// When it ends.
+    pub ends_ns: u64,
     pub messages: u32,
     pub unsettled: u32,
     first: Piece,
@@ -178,6 +180,7 @@ impl Leases {
             queue: NIL,
             group: 0,
             timer: None,
+            ends_ns: 0,
             messages: 0,
             unsettled: 0,
             first: piece,
