@@ -231,6 +231,16 @@ impl Store {
         Ok((id, made))
     }
 
+    /// The options of a queue.
+    pub fn options(&self, id: QueueId) -> Result<&QueueOptions, Rejection> {
+        self.catalog.get(id).map(|queue| &queue.options)
+    }
+
+    /// The name of a queue.
+    pub fn name(&self, id: QueueId) -> Result<&str, Rejection> {
+        self.catalog.get(id).map(|queue| queue.name.as_str())
+    }
+
     /// The id of a queue.
     pub fn open(&self, name: &str) -> Result<QueueId, Rejection> {
         self.catalog.open(name)

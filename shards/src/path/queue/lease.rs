@@ -25,6 +25,8 @@ pub(super) struct Lease {
     /// The slot of its subscription, or `NIL`.
     pub subscription: u32,
     pub timer: Option<TimerId>,
+    /// When it ends.
+    pub ends_ns: u64,
     pub messages: u32,
     pub unsettled: u32,
     first: Piece,
@@ -183,6 +185,7 @@ impl Leases {
             group: 0,
             subscription: NIL,
             timer: None,
+            ends_ns: 0,
             messages: 0,
             unsettled: 0,
             first: piece,

@@ -147,7 +147,8 @@ impl Store {
             taken.lease = lease;
             let deadline_ns = deadline_ns(now.ns, taken.lease_ms);
             let timer = self.wheel.arm(deadline_ns, Timer::Lease(lease.slot()));
-            self.leases[lease.slot()].timer = Some(timer);
+            let lease = &mut self.leases[lease.slot()];
+            (lease.timer, lease.ends_ns) = (Some(timer), deadline_ns);
         }
         queue.check();
         self.stir(take.queue, now.ns);
