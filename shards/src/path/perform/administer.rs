@@ -82,6 +82,11 @@ impl Performer {
                 self.rename(queue, name)?;
                 reply::number(out, kind, ids, queue.0);
             }
+            Request::Subscribe(subscribe) => return self.subscribe(asker, &subscribe, out),
+            Request::Credit(credit) => return self.credit(asker, &credit, out),
+            Request::Unsubscribe { queue, subscription } => {
+                return self.unsubscribe(asker, queue, subscription, out);
+            }
             _ => return Err(unsupported::REQUEST),
         }
         Ok(Performed::Answered)

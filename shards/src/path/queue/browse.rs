@@ -125,7 +125,7 @@ impl Store {
     fn show_leased(&self, browse: &Browse, group: usize, page: &mut Page<'_>) -> Result<(), u64> {
         let slot = browse.queue.slot() as u32;
         // Above 0, so that it names the next page: the lease, and a message in it.
-        let cursor = |lease: u32, message: u32| u64::from(lease) << 32 | u64::from(message) + 1;
+        let cursor = |lease: u32, message: u32| (u64::from(lease) << 32) | (u64::from(message) + 1);
         let (first, from) = ((browse.cursor >> 32) as u32, (browse.cursor as u32).max(1) - 1);
         let end = first.saturating_add(LEASES_LOOKED_AT_MAX as u32);
         for (at, lease) in self.leases.iter_from(first) {
@@ -135,8 +135,7 @@ impl Store {
             if lease.queue != slot || usize::from(lease.group) != group {
                 continue;
             }
-            let ends_ns = lease.timer.map_or(0, |timer| self.wheel.deadline_ns(timer));
-            let due_ms = Some(page.wall_ms(ends_ns / 1_000_000));
+            let due_ms = Some(page.wall_ms(lease.ends_ns / 1_000_000));
             let mut index = 0;
             for piece in lease.pieces() {
                 for sequence in (piece.sequence..).take(piece.count as usize) {
