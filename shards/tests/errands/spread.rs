@@ -115,16 +115,16 @@ fn a_take_that_waits_hears_of_messages_on_any_part() {
     let plane = plane(3);
     let mut peers = peers(&plane);
     let queue = declare(&mut peers[0], "waited-for", 2, SpreadOrder::Relaxed);
-    for consumer in 0..3 {
+    for peer in &mut peers {
         for producer in 0..3 {
             for acknowledged in [false, true] {
                 let waiting = Take { wait_ms: 10_000, acknowledged, ..take(queue, 5) };
-                peers[consumer].send(Request::Take(waiting));
+                peer.send(Request::Take(waiting));
                 std::thread::sleep(Duration::from_millis(5));
                 let started = Instant::now();
                 let mut other = Peer::connect(plane.shard_addresses()[producer]);
                 other.put(queue, &[b"late"]);
-                let Delivered { lease, payloads, .. } = peers[consumer].next().delivered();
+                let Delivered { lease, payloads, .. } = peer.next().delivered();
                 assert!(started.elapsed() < Duration::from_secs(5), "nobody polls");
                 assert_eq!(payloads, [b"late".to_vec()]);
                 assert_eq!(lease.0 == 0, acknowledged);
@@ -133,7 +133,7 @@ fn a_take_that_waits_hears_of_messages_on_any_part() {
             }
         }
         let empty = Take { wait_ms: 30, ..take(queue, 5) };
-        assert!(peers[consumer].ask(Request::Take(empty)).delivered().payloads.is_empty());
+        assert!(peer.ask(Request::Take(empty)).delivered().payloads.is_empty());
     }
     assert_eq!(figure(&mut peers[0], queue, "waiting_takes"), 0, "the others were called off");
     assert_eq!(figure(&mut peers[0], queue, "leased"), 0);

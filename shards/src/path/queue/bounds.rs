@@ -64,6 +64,7 @@ impl Store {
         }
         found.counters.puts += count;
         found.puts.add(now.ns, records.count());
+        found.used_ns = now.ns;
         self.messages += count;
         found.check();
         if found.groups.wait() {
@@ -184,6 +185,7 @@ pub(super) fn make_room(
         };
         let held = queue.bands.held_bytes();
         queue.bands.iter_mut().for_each(|log| log.reap(segments));
+        queue.give_kept_up(segments, missing);
         while drops
             && queue.bands.held_bytes() + missing > held
             && queue.drop_stretch(segments, u32::MAX)
@@ -294,7 +296,7 @@ impl Queue {
                 keys.let_go(key);
             }
         }
-        log.remove_unseen(segments, slot, sequence);
+        log.remove(segments, slot, sequence);
         true
     }
 
@@ -312,7 +314,7 @@ impl Queue {
                 // Its group would lose it, and nothing would be freed.
                 return self.drop_unseen(segments, band);
             }
-            let dropped = self.drop_piece(segments, (band, group), messages_max);
+            let dropped = self.drop_piece(segments, (band, group), messages_max, false);
             let dropped = dropped.expect("a group with a first message has a piece");
             let group = self.groups.at_mut(group);
             group.counters.dropped += u64::from(dropped);

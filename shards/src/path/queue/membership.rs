@@ -4,7 +4,7 @@ use super::line::Line;
 use super::log::Log;
 use super::piece::Piece;
 use super::schedule::Spot;
-use super::segment::{NIL, Place};
+use super::segment::NIL;
 use super::segments::Segments;
 
 impl Log {
@@ -51,15 +51,6 @@ impl Log {
             let from = segment.index(start.max(segment.first_sequence));
             live += u64::from(segment.live_from(from));
             segment.done.join(from);
-            segment.ahead += 1;
-            match segment.place {
-                Place::Sparse => {
-                    self.sparse.unlink(segments, slot);
-                    segments[slot].place = Place::Fresh;
-                }
-                Place::Passed => segment.place = Place::Fresh,
-                _ => {}
-            }
         }
         if line.segment != NIL {
             let segment = &segments[line.segment];
@@ -191,12 +182,8 @@ impl Log {
     pub fn part(&mut self, segments: &mut Segments, group: usize) {
         let line = self.lines.at_mut(group);
         line.active = false;
-        let slot = std::mem::replace(&mut line.segment, NIL);
+        line.segment = NIL;
         self.lines.active -= 1;
-        let slots: Vec<u32> = self.slots_from(segments, slot).collect();
-        for slot in slots {
-            self.leave(segments, slot);
-        }
         self.release_dead_tail(segments);
     }
 }
