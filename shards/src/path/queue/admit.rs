@@ -81,9 +81,9 @@ impl Store {
         now: Now,
         stored: &mut Stored,
     ) -> Result<Admission, Rejection> {
-        let mut desk = std::mem::take(&mut self.desk);
+        let mut desk = self.desk.take().unwrap_or_default();
         let outcome = self.admit(put, now, &mut desk, stored);
-        self.desk = desk;
+        self.desk = Some(desk);
         if let Err(why) = outcome
             && matches!(why.code, Code::QueueFull | Code::TooLarge)
         {
