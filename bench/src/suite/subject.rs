@@ -12,6 +12,7 @@ use super::peers::PeerRun;
 use super::redis::RedisRun;
 use crate::floors::epoll::{self, ServerWait};
 use crate::floors::{ClientWait, CpuPair, Latency, Stream, spsc};
+use crate::queue_figures::Work;
 
 /// Where and how long things are measured.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub enum Subject {
     Queue {
         /// Messages of a batch.
         batch: u32,
+        /// What is asked beyond that.
+        work: Work,
     },
     /// The same, single puts alone.
     QueuePut,
@@ -81,7 +84,7 @@ impl Subject {
         let (program, cpus) = (&bench.program, (bench.cpus.server, bench.cpus.client));
         let load = |run: &LoadRun| run.measure(program, cpus, bench.duration, None);
         match self {
-            Self::Queue { batch } => in_process::queue(bench, *batch),
+            Self::Queue { batch, work } => in_process::queue(bench, *batch, *work),
             Self::QueuePut => in_process::queue_put(bench),
             Self::LanePipelined => in_process::lane_pipelined(bench),
             Self::LaneRoundTrip => in_process::lane_round_trip(bench).map(of_latency),
@@ -121,7 +124,12 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Queue { batch } => write!(out, "queue alone, batches of {batch}"),
+            Self::Queue { batch, work: Work::Plain } => {
+                write!(out, "queue alone, batches of {batch}")
+            }
+            Self::Queue { batch, work } => {
+                write!(out, "queue alone, batches of {batch}, {}", work.as_str())
+            }
             Self::QueuePut => write!(out, "queue alone, puts"),
             Self::LanePipelined => write!(out, "lane, batches of 256"),
             Self::LaneRoundTrip => write!(out, "lane round trip"),
@@ -181,8 +189,10 @@ mod tests {
     fn what_runs_in_process_gives_the_figures_that_rows_ask_for() {
         let bench = bench(&Script::new("in-process", "exit 1"));
         for (subject, wanted) in [
-            (Subject::Queue { batch: 1 }, Figure::P99Ns),
-            (Subject::Queue { batch: 256 }, Figure::NsPerMessage),
+            (Subject::Queue { batch: 1, work: Work::Plain }, Figure::P99Ns),
+            (Subject::Queue { batch: 256, work: Work::Plain }, Figure::NsPerMessage),
+            (Subject::Queue { batch: 256, work: Work::Keys }, Figure::NsPerMessage),
+            (Subject::Queue { batch: 256, work: Work::Producer }, Figure::NsPerMessage),
             (Subject::QueuePut, Figure::NsPerMessage),
             (Subject::LanePipelined, Figure::MessagesPerSecond),
             (Subject::LaneRoundTrip, Figure::P50Ns),

@@ -83,11 +83,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "leases, dedup by id",
         with(&["--dedup", "id"]),
         Subject::Load(LEASED),
-        &[
-            at_least("leases with deduplication by an id a message against none", 0.7),
-            CPU,
-            RATE,
-        ],
+        &[at_least("leases with deduplication by an id a message against none", 0.7), CPU, RATE],
     ),
     beside(
         "leases, groups",
