@@ -132,7 +132,7 @@ impl Requests {
     }
 
     /// All messages of a lease.
-    pub(super) fn ranges(&self) -> Ranges<'_> {
+    pub(crate) fn ranges(&self) -> Ranges<'_> {
         match frame::split(&self.settle, self.settle.len()) {
             Ok(Split::Frame(frame @ Frame { .. })) => match Request::decode(frame) {
                 Ok(Request::Ack(settle)) => settle.ranges,

@@ -31,6 +31,8 @@ pub struct Allocated {
     pub allocations: u64,
     /// How many bytes it gave.
     pub bytes: u64,
+    /// How many more bytes it has given than it got back.
+    pub held_bytes: u64,
 }
 
 /// Put, take and acknowledgement of batches of `batch` messages, and what they allocate.

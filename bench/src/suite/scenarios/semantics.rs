@@ -64,4 +64,30 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             NO_ALLOCATIONS,
         ],
     ),
+    Scenario {
+        name: "delayed",
+        ours: Subject::Delayed,
+        reference: None,
+        rows: &[
+            Row {
+                what: "10 million delayed messages alone: memory of one beyond its payload",
+                figure: Figure::BytesBeyondPayload,
+                target: Target::AtMost(48.0),
+            },
+            Row {
+                what: "the same: to schedule and deliver one, due at random within 10 min",
+                figure: Figure::NsPerMessage,
+                target: Target::AtMost(200.0),
+            },
+            stated("the same: to schedule one, in batches of 256", Figure::ScheduleNs),
+            stated("the same: for one to become due", Figure::DueNs),
+            stated("the same: to take and acknowledge one that is due", Figure::DeliverNs),
+            stated("the same: the longest call that makes messages due", Figure::MaxNs),
+            stated(
+                "the same with 1 million due in one millisecond: the longest call",
+                Figure::BurstMaxNs,
+            ),
+        ],
+        is_once: false,
+    },
 ];
