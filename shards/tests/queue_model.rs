@@ -35,7 +35,7 @@ fn back() -> impl Strategy<Value = String> {
 
 fn options() -> impl Strategy<Value = String> {
     let bounds = (prop_oneof![1_u64..40, Just(10_000)], 1_u32..3_000, 0_u32..4);
-    let policy = prop_oneof![Just("reject"), Just("drop-oldest")];
+    let policy = prop_oneof![Just("reject"), Just("drop-oldest"), Just("hold")];
     let dedup = maybe(
         (1_u32..4_000, 0_u32..8).prop_map(|(ms, most)| format!("dedup={ms} dedup_max={most}")),
     );
@@ -62,13 +62,14 @@ fn put() -> impl Strategy<Value = String> {
     let delay = each("delay", 0_u32..3_000);
     let later = prop_oneof![delay, each("at", -1_000_i32..20_000)];
     let ids = each("ids", prop_oneof![Just("one"), Just("two"), Just("three"), Just("four")]);
+    let by = asker();
     let producer = maybe((0_u8..2, 0_u8..12).prop_map(|(id, at)| format!("producer={id}:{at}")));
     let sizes = prop::collection::vec(size, 1..14);
-    (name(), sizes, (keys, priority, later), ids, producer).prop_map(
-        |(name, sizes, (keys, priority, later), ids, producer)| {
+    (name(), sizes, (keys, priority, later), ids, (producer, by)).prop_map(
+        |(name, sizes, (keys, priority, later), ids, (producer, by))| {
             let sizes: Vec<_> = sizes.iter().map(|size| format!("#{size}")).collect();
             let sizes = sizes.join(" ");
-            format!("put {name} {sizes} {keys} {priority} {later} {ids} {producer}")
+            format!("put {name} {sizes} {keys} {priority} {later} {ids} {producer} by={by}")
         },
     )
 }
@@ -92,7 +93,7 @@ fn change_group() -> impl Strategy<Value = String> {
         1 => (0_u32..60).prop_map(|at| format!("sequence:{at}")),
         1 => (0_u32..20_000).prop_map(|ms| format!("time:{ms}")),
     ];
-    let paused = prop_oneof![3 => Just(""), 1 => Just("paused")];
+    let paused = prop_oneof![4 => Just(""), 1 => Just("paused"), 2 => Just("single")];
     (0_u8..8, name(), group(), start, paused).prop_map(|(what, name, group, start, paused)| {
         match what {
             0 => format!("group delete {name} {group}"),
@@ -100,6 +101,25 @@ fn change_group() -> impl Strategy<Value = String> {
             _ => format!("group create {name} {group} start={start} {paused}"),
         }
     })
+}
+
+fn subscribe() -> impl Strategy<Value = String> {
+    let bytes = maybe((1_u32..60_000).prop_map(|bytes| format!("bytes={bytes}")));
+    let batch = maybe((1_u32..8).prop_map(|batch| format!("batch={batch}")));
+    let rate = maybe((1_u32..60).prop_map(|rate| format!("rate={rate}")));
+    let lease = maybe((1_u32..2_000).prop_map(|lease| format!("lease={lease}")));
+    (name(), 1_u32..20, (bytes, batch), (rate, lease), (asker(), group())).prop_map(
+        |(name, credit, (bytes, batch), (rate, lease), (by, group))| {
+            let credit = format!("credit={credit} {bytes} {batch}");
+            format!("subscribe {name} {credit} {rate} {lease} by={by} group={group}")
+        },
+    )
+}
+
+fn credit() -> impl Strategy<Value = String> {
+    let bytes = maybe((1_u32..60_000).prop_map(|bytes| format!("bytes={bytes}")));
+    (back(), 0_u32..20, bytes)
+        .prop_map(|(back, credit, bytes)| format!("credit - {back} {credit} {bytes}"))
 }
 
 fn settle() -> impl Strategy<Value = String> {
@@ -116,6 +136,9 @@ fn command() -> impl Strategy<Value = String> {
         10 => put(),
         10 => take(),
         12 => settle(),
+        4 => subscribe(),
+        2 => credit(),
+        2 => back().prop_map(|back| format!("unsubscribe - {back}")),
         1 => back().prop_map(|back| format!("release - {back}")),
         5 => prop_oneof![0_u64..20, 20_u64..4_000].prop_map(|ms| format!("advance {ms}")),
         5 => Just("answers".to_owned()),
