@@ -6,7 +6,7 @@ mod support;
 use ringway_protocol::request::Take;
 use ringway_protocol::{FullPolicy, GroupId, LeaseId, QueueId, QueueOptions, Records};
 use ringway_shards::path::origin::Origin;
-use ringway_shards::path::queue::{Store, StoreConfig, Taken};
+use ringway_shards::path::queue::{Store, StoreConfig, Stored, Taken};
 use ringway_shards::world::PinnedSlice;
 
 use self::support::{at, figure, record_of, settle};

@@ -6,22 +6,19 @@ mod support;
 use proptest::prelude::*;
 
 use self::support::pair::Pair;
-use self::support::{at, figure};
-
-const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];
-const GROUPS: [&str; 3] = ["default", "g", "h"];
 
 /// Words that are there in some commands.
 fn maybe(words: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
     prop_oneof![3 => Just(String::new()), 1 => words].boxed()
 }
 
+/// Queues: those with groups and keys, one with times to live, one that drops its oldest.
 fn name() -> impl Strategy<Value = &'static str> {
-    prop_oneof![5 => Just(NAMES[0]), 2 => Just(NAMES[1]), 1 => Just(NAMES[2]), 1 => Just(NAMES[3])]
+    prop_oneof![5 => Just("a"), 2 => Just("b"), 1 => Just("a.dead"), 3 => Just("c"), 1 => Just("d")]
 }
 
 fn group() -> impl Strategy<Value = &'static str> {
-    prop_oneof![4 => Just(GROUPS[0]), 2 => Just(GROUPS[1]), 1 => Just(GROUPS[2])]
+    prop_oneof![4 => Just("default"), 2 => Just("g"), 1 => Just("h")]
 }
 
 fn asker() -> impl Strategy<Value = &'static str> {
@@ -34,14 +31,25 @@ fn back() -> impl Strategy<Value = String> {
 }
 
 fn options() -> impl Strategy<Value = String> {
-    let bounds = (prop_oneof![1_u64..40, Just(10_000)], 1_u32..3_000, 0_u32..4);
-    let policy = prop_oneof![Just("reject"), Just("drop-oldest"), Just("hold")];
+    let bounds = (prop_oneof![1_u64..40, Just(10_000)], 1_u32..3_000);
     let dedup = maybe(
         (1_u32..4_000, 0_u32..8).prop_map(|(ms, most)| format!("dedup={ms} dedup_max={most}")),
     );
-    (bounds, policy, dedup).prop_map(|((messages, lease, deliveries), policy, dedup)| {
-        let deliveries = deliveries * u32::from(std::env::var("DEATH").is_ok());
-        format!("messages={messages} lease={lease} deliveries={deliveries} wait=5000 policy={policy} {dedup}")
+    (bounds, dedup).prop_map(|((messages, lease), dedup)| {
+        format!("messages={messages} lease={lease} deliveries=0 wait=5000 {dedup}")
+    })
+}
+
+fn declare() -> impl Strategy<Value = String> {
+    let ttl = maybe((1_u32..4_000).prop_map(|ms| format!("ttl={ms}")));
+    let hold = prop_oneof![2 => Just(""), 1 => Just("policy=hold")];
+    let all = (name(), maybe(options()), ttl, hold);
+    all.prop_map(|(name, options, ttl, hold)| match (name, &*options) {
+        (name, "") => format!("declare {name}"),
+        ("c", options) => format!("declare c {options} {ttl}"),
+        ("d", options) => format!("declare d {options} policy=drop-oldest"),
+        ("a" | "b", options) => format!("declare {name} {options} {hold}"),
+        (name, options) => format!("declare {name} {options}"),
     })
 }
 
@@ -62,14 +70,20 @@ fn put() -> impl Strategy<Value = String> {
     let delay = each("delay", 0_u32..3_000);
     let later = prop_oneof![delay, each("at", -1_000_i32..20_000)];
     let ids = each("ids", prop_oneof![Just("one"), Just("two"), Just("three"), Just("four")]);
-    let by = asker();
     let producer = maybe((0_u8..2, 0_u8..12).prop_map(|(id, at)| format!("producer={id}:{at}")));
     let sizes = prop::collection::vec(size, 1..14);
-    (name(), sizes, (keys, priority, later), ids, (producer, by)).prop_map(
-        |(name, sizes, (keys, priority, later), ids, (producer, by))| {
+    let ttl = each("ttl", 1_u32..3_000);
+    (name(), sizes, (keys, priority, later, ttl), (ids, asker()), producer).prop_map(
+        |(name, sizes, (keys, priority, later, ttl), (ids, by), producer)| {
             let sizes: Vec<_> = sizes.iter().map(|size| format!("#{size}")).collect();
             let sizes = sizes.join(" ");
-            format!("put {name} {sizes} {keys} {priority} {later} {ids} {producer} by={by}")
+            let (keys, ttl) = match name {
+                "c" => ("", &*ttl),
+                "d" => ("", ""),
+                _ => (&*keys, ""),
+            };
+            let traits = format!("{keys} {priority} {later} {ttl} {ids} {producer}");
+            format!("put {name} {sizes} {traits} by={by}")
         },
     )
 }
@@ -94,13 +108,14 @@ fn change_group() -> impl Strategy<Value = String> {
         1 => (0_u32..20_000).prop_map(|ms| format!("time:{ms}")),
     ];
     let paused = prop_oneof![4 => Just(""), 1 => Just("paused"), 2 => Just("single")];
-    (0_u8..8, name(), group(), start, paused).prop_map(|(what, name, group, start, paused)| {
-        match what {
+    let name = prop_oneof![Just("a"), Just("b")];
+    (0_u8..8, name, group(), start, paused).prop_map(
+        |(what, name, group, start, paused)| match what {
             0 => format!("group delete {name} {group}"),
             1 | 2 => format!("group alter {name} {group} {paused}"),
             _ => format!("group create {name} {group} start={start} {paused}"),
-        }
-    })
+        },
+    )
 }
 
 fn subscribe() -> impl Strategy<Value = String> {
@@ -132,7 +147,7 @@ fn settle() -> impl Strategy<Value = String> {
 
 fn command() -> impl Strategy<Value = String> {
     prop_oneof![
-        2 => (name(), maybe(options())).prop_map(|(name, o)| format!("declare {name} {o}")),
+        2 => declare(),
         10 => put(),
         10 => take(),
         12 => settle(),
@@ -147,10 +162,40 @@ fn command() -> impl Strategy<Value = String> {
         1 => asker().prop_map(|asker| format!("forget {asker}")),
         2 => Just("unpin".to_owned()),
         4 => change_group(),
-        1 => (-5_000_i32..5_000).prop_map(|ms| match ms < 0 {
-            true => format!("wall {ms}ms"),
-            false => format!("wall +{ms}ms"),
+        6 => administer(),
+        // The store does not mind smaller steps.
+        1 => (prop_oneof![Just("+"), Just("-")], 20_u32..5_000)
+            .prop_map(|(sign, ms)| format!("wall {sign}{ms}ms")),
+    ]
+}
+
+/// What operators do to queues and messages one by one.
+fn administer() -> impl Strategy<Value = String> {
+    let sequence = prop_oneof![
+        4 => (0_u32..30).prop_map(|count| count.to_string()),
+        1 => (0_u32..6).prop_map(|count| format!("7/{count}")),
+        2 => (0_u32..8).prop_map(|count| format!("s/{count}")),
+    ];
+    let sequences = prop::collection::vec(sequence, 1..6).prop_map(|all| all.join(" "));
+    let limit = maybe((1_u32..6).prop_map(|limit| format!("limit={limit}")));
+    let what = prop_oneof![2 => Just("none"), 1 => Just("puts"), 1 => Just("takes"), 1 => Just("both")];
+    let keep = prop_oneof![
+        (0_u32..40).prop_map(|most| format!("keep_messages={most}")),
+        (0_u32..4_000).prop_map(|ms| format!("keep={ms}")),
+        (0_u32..60_000).prop_map(|bytes| format!("keep_bytes={bytes}")),
+        Just("keep=0 keep_messages=0 keep_bytes=0".to_owned()),
+        (1_u32..40).prop_map(|most| format!("messages={most}")),
+        (0_u32..4_000).prop_map(|ms| format!("dedup={ms}")),
+    ];
+    prop_oneof![
+        4 => (name(), sequences).prop_map(|(name, all)| format!("remove {name} {all}")),
+        3 => (name(), name(), limit, group()).prop_map(|(from, to, limit, group)| {
+            let to = if from == to { "origin" } else { to };
+            format!("move {from} to {to} {limit} group={group}")
         }),
+        2 => (name(), keep).prop_map(|(name, keep)| format!("alter {name} {keep}")),
+        2 => (name(), what).prop_map(|(name, what)| format!("pause {name} {what}")),
+        1 => (name(), name()).prop_map(|(name, other)| format!("rename {name} {other}")),
     ]
 }
 

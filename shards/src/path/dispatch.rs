@@ -3,6 +3,7 @@
 mod owner;
 mod promise;
 mod reception;
+mod spread;
 
 pub use reception::Reception;
 
@@ -15,7 +16,7 @@ use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer};
 use owner::{Owner, owner};
 use promise::promise;
-use ringway_protocol::{Frame, Header, Kind, Rejection};
+use ringway_protocol::{Frame, Header, Kind, QueueId, Rejection};
 
 /// Where frames go from here.
 pub struct Dispatcher<'a, S> {
@@ -41,20 +42,23 @@ impl<S> Dispatcher<'_, S> {
         if connection.phase != Phase::Ready {
             return self.greet(connection, frame);
         }
-        if let Some(stall) = connection.must_wait() {
-            connection.stall = Some(stall);
-            return Flow::Stall;
+        if let Some(why) = connection.must_wait() {
+            return stall(connection, why);
         }
         if !connection.holds.is_empty() && connection.holds.hold_back(frame) {
-            connection.stall = Some(Stall::Errand);
-            return Flow::Stall;
+            return stall(connection, Stall::Errand);
         }
         connection.frames += 1;
+        if !self.performer.spreads.is_empty()
+            && let Some(flow) = self.dispatch_spread(connection, peer, frame)
+        {
+            return flow;
+        }
         match owner(frame, self.performer.shard, self.handoffs.shards()) {
             Ok(Owner::Shard(shard)) if shard == self.performer.shard => {
                 self.serve(connection, peer, frame)
             }
-            Ok(Owner::Shard(shard)) => self.forward(connection, peer, shard, frame),
+            Ok(Owner::Shard(shard)) => self.forward(connection, peer, (shard, None), frame),
             Ok(Owner::Several) => self.begin(connection, peer, frame),
             Err(why) => self.refuse(connection, peer, frame, why),
         }
@@ -77,6 +81,11 @@ impl<S> Dispatcher<'_, S> {
         }
         let asker = self.asker(connection, peer, frame.header);
         let performed = self.performer.perform(asker, frame, &mut connection.outbox);
+        Self::performed(connection, performed)
+    }
+
+    #[inline]
+    fn performed(connection: &mut Connection<S>, performed: Performed) -> Flow {
         match performed {
             Performed::Answered | Performed::Delivered(_) => {}
             Performed::Waiting(promised) => {
@@ -131,36 +140,34 @@ impl<S> Dispatcher<'_, S> {
 
     fn wait_for_room(&mut self, connection: &mut Connection<S>, shard: usize) -> Flow {
         self.performer.stats().handoffs_full.add(1);
-        connection.stall = Some(Stall::Handoff(shard));
-        Flow::Stall
+        stall(connection, Stall::Handoff(shard))
     }
 
+    /// Hands a frame to another shard; there it is about `part`, if that is given.
     fn forward(
         &mut self,
         connection: &mut Connection<S>,
         peer: u64,
-        shard: usize,
+        (shard, part): (usize, Option<QueueId>),
         frame: Frame<'_>,
     ) -> Flow {
         let promise = match promise(connection, frame) {
             Ok(Some(promise)) => promise,
-            Ok(None) => {
-                connection.stall = Some(Stall::InFlight);
-                return Flow::Stall;
-            }
+            Ok(None) => return stall(connection, Stall::InFlight),
             Err(why) => return self.refuse(connection, peer, frame, why),
         };
         if !self.handoffs.has_room(shard) {
             return self.wait_for_room(connection, shard);
         }
-        self.handoffs.ask(shard, (peer, promise), frame, self.performer.stats());
+        self.handoffs.ask(shard, (peer, promise), (frame, part), self.performer.stats());
         connection.elsewhere += 1;
         connection.asks_elsewhere |= promise.bytes > 0;
-        if promise.waits {
-            connection.promised += promise.bytes;
-        } else {
-            connection.expected += promise.bytes;
-        }
+        promise.make(connection);
         Flow::Next
     }
+}
+
+fn stall<S>(connection: &mut Connection<S>, why: Stall) -> Flow {
+    connection.stall = Some(why);
+    Flow::Stall
 }

@@ -95,6 +95,7 @@ impl<W: World> Shard<W> {
         if told {
             self.handoffs.tell_all(|| Handoff::Gone(peer));
         }
+        self.end_idle_errands(slot);
     }
 
     /// Moves a parting connection on when it has been sent all that it is owed.

@@ -208,13 +208,13 @@ impl<S> Handoffs<S> {
         links.any(|link| link.replies.len() >= HANDOFF_BATCH_BYTES)
     }
 
-    /// Adds a request to the next batch, and what its peer was promised for it. The caller has seen
-    /// [`Handoffs::has_room`].
+    /// Adds a request to the next batch, and what its peer was promised for it; there it is about
+    /// `part` of its queue, if that is given. The caller has seen [`Handoffs::has_room`].
     pub fn ask(
         &mut self,
         shard: usize,
         (peer, promise): (u64, Promise),
-        frame: Frame<'_>,
+        (frame, part): (Frame<'_>, Option<QueueId>),
         stats: &ShardStats,
     ) {
         if self.link(shard).requests.len() >= HANDOFF_BATCH_BYTES {
@@ -223,7 +223,11 @@ impl<S> Handoffs<S> {
         let batch = self.requests(shard);
         entry_prefix(batch, peer, 0, promise.bytes as u32, promise.waits);
         batch.extend_from_slice(&frame.header.encode());
+        let start = batch.len();
         batch.extend_from_slice(frame.body);
+        if let Some(part) = part {
+            batch[start..start + 8].copy_from_slice(&part.0.to_le_bytes());
+        }
     }
 
     /// Adds a request of an errand, which `write` appends as one frame. A step that an errand has

@@ -51,7 +51,11 @@ impl Store {
         {
             return Some(answer);
         }
-        if self.offers.is_empty() && self.starved.is_empty() { None } else { self.serve(now, taken) }
+        if self.offers.is_empty() && self.starved.is_empty() {
+            None
+        } else {
+            self.serve(now, taken)
+        }
     }
 
     /// Serves the next in turn for whom something comes.

@@ -25,6 +25,8 @@ pub(super) struct Lease {
     /// The slot of its subscription, or `NIL`.
     pub subscription: u32,
     pub timer: Option<TimerId>,
+    /// When it ends.
+    pub ends_ns: u64,
     pub messages: u32,
     pub unsettled: u32,
     first: Piece,
@@ -63,6 +65,15 @@ impl Lease {
         } else {
             &mut self.settled_many
         }
+    }
+
+    /// Whether a message is settled.
+    pub fn is_settled(&self, index: u32) -> bool {
+        let bits = match self.messages <= 64 {
+            true => std::slice::from_ref(&self.settled),
+            false => &self.settled_many,
+        };
+        bits[index as usize / 64] >> (index % 64) & 1 == 1
     }
 
     /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it
@@ -174,6 +185,7 @@ impl Leases {
             group: 0,
             subscription: NIL,
             timer: None,
+            ends_ns: 0,
             messages: 0,
             unsettled: 0,
             first: piece,
@@ -185,6 +197,11 @@ impl Leases {
             fellows: (NIL, NIL),
         });
         (self.slots.len() - 1) as u32
+    }
+
+    /// The leases that live, from a slot on, and the free slots between them.
+    pub fn iter_from(&self, slot: u32) -> impl Iterator<Item = (u32, &Lease)> {
+        (slot..).zip(self.slots.iter().skip(slot as usize))
     }
 
     /// What an id names for a queue.

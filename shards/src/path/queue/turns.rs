@@ -284,5 +284,7 @@ impl Store {
         turns.takes -= u32::from(matches!(asks, Asks::Take(_)));
         turns.subscriptions -= u32::from(matches!(asks, Asks::Subscription(_)));
         turns.leave(&mut self.waits, slot);
+        let id = self.catalog.at(queue).id;
+        self.stir(id, self.uses.clock_ns);
     }
 }

@@ -154,12 +154,7 @@ impl Waits {
     }
 
     /// Lets somebody wait, in no list yet but his own.
-    pub fn create(
-        &mut self,
-        asks: Asks,
-        (queue, group): (u32, usize),
-        origin: Origin,
-    ) -> u32 {
+    pub fn create(&mut self, asks: Asks, (queue, group): (u32, usize), origin: Origin) -> u32 {
         let slot = if self.free == NIL { self.slots.len() as u32 } else { self.free };
         let asker_next = match self.askers.entry(origin.asker()) {
             Entry::Occupied(mut asker) => std::mem::replace(&mut asker.get_mut().first, slot),

@@ -51,14 +51,14 @@ impl Model {
     /// A figure of a queue; none if the model does not know it.
     pub fn figure(&self, number: usize, column: &str) -> Option<u64> {
         let queue = self.at(number);
-        let live = queue.live();
+        let live = || queue.live();
         Some(match column {
             "held_bytes" | "kept_messages" | "puts_per_second" | "acks_per_second" => return None,
             "held_put_bytes" | "oldest_age_ms" => return None,
-            "live_bytes" => live.iter().map(|sequence| queue.messages[sequence].bytes).sum(),
-            "messages" => live.len() as u64,
+            "live_bytes" => live().iter().map(|sequence| queue.messages[sequence].bytes).sum(),
+            "messages" => live().len() as u64,
             "scheduled" => {
-                live.iter().filter(|sequence| band_of(**sequence) == SCHEDULED).count() as u64
+                live().iter().filter(|sequence| band_of(**sequence) == SCHEDULED).count() as u64
             }
             "groups" => queue.groups.len() as u64,
             "held_puts" => queue.held.len() as u64,
@@ -96,7 +96,7 @@ impl Model {
                 Some(super::queue::Due::Ns(ns)) => Some(self.clock.wall_at(ns)),
                 None => share.back_ns.or(lease).map(|ns| self.clock.wall_at(ns)),
             };
-            let due = due_ms.map(|ms| format!("@{}", ms - Clock::START_MS)).unwrap_or_default();
+            let due = due_ms.map(|ms| format!("@{}", ms.wrapping_sub(Clock::START_MS) as i64)).unwrap_or_default();
             let text = message.spec.text(Clock::START_MS);
             let deliveries = match share.deliveries {
                 0 => String::new(),

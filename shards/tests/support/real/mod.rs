@@ -1,5 +1,6 @@
 //! The real store behind the language of the cases: commands as text, outcomes to compare.
 
+mod administer;
 mod ask;
 mod change;
 mod look;
@@ -111,6 +112,7 @@ impl Real {
             "list" => Ok(self.list(words.plain().first().copied().unwrap_or(""))),
             "next" => Ok(self.next()),
             "share" => self.share(&words),
+            "browse" => self.browse_words(&words),
             _ => self.change(&words),
         };
         outcome.unwrap_or_else(|why| Outcome::Refused(format!("{:?}", why.code)))
