@@ -48,8 +48,8 @@ pub struct Real {
     queues: Vec<(String, QueueId)>,
     groups: Vec<(QueueId, String, GroupId)>,
     asked: Vec<Asked>,
-    /// Every subscription, with its queue and its place in `asked`.
-    subscriptions: Vec<(QueueId, SubscriptionId, usize)>,
+    /// Every subscription, with its place in `asked`.
+    subscriptions: Vec<(SubscriptionId, usize)>,
     numbers: u64,
     taken: Taken,
     stored: Stored,
