@@ -21,6 +21,8 @@ use ringway_protocol::request::{Put, Settle, Take};
 use ringway_protocol::{Code, Frame, Kind, Level, QueueId, Records, Rejection, Request};
 use std::sync::Arc;
 
+const DRAINING: Rejection = Rejection::new(Code::Draining, "the server is going down");
+
 /// What one shard needs to carry out requests: its queues, their journal, its figures.
 pub struct Performer {
     /// The shard.
@@ -198,7 +200,7 @@ impl Performer {
     #[inline]
     fn admit(&mut self, put: &Put<'_>, origin: Origin) -> Result<Admission, Rejection> {
         if self.draining {
-            return Err(Rejection::new(Code::Draining, "the server is going down"));
+            return Err(DRAINING);
         }
         let admission = self.store.put(put, origin, self.now, &mut self.stored)?;
         self.journal.append();
@@ -280,7 +282,6 @@ impl Performer {
         settle: &Settle<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        unsupported::delay(settle)?;
         self.verdicts.clear();
         let settlement = if kind == Kind::Ack {
             self.store.ack(settle, self.now, &mut self.verdicts)?

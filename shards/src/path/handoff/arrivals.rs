@@ -45,7 +45,9 @@ impl<W: World> Shard<W> {
             Handoff::Buffer(buffer) => self.handoffs.keep(shard, buffer),
             Handoff::Connection(socket) => self.take_on(socket),
             Handoff::Gone(peer) => self.performer.store.forget(shard as u8, peer),
-            Handoff::Undelivered(queue, lease) => self.performer.store.release(queue, lease),
+            Handoff::Undelivered(queue, lease) => {
+                self.performer.store.release(queue, lease, self.performer.now);
+            }
         }
     }
 

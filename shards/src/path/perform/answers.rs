@@ -31,7 +31,7 @@ impl Performer {
     /// Gives back what [`Performer::answer`] took for an asker that is gone.
     pub fn give_back_answer(&mut self, take: &Take) {
         if self.taken.lease.0 != 0 {
-            self.store.release(take.queue, self.taken.lease);
+            self.store.release(take.queue, self.taken.lease, self.now);
         }
         self.taken.runs.clear();
     }

@@ -61,6 +61,16 @@ impl Lease {
         }
     }
 
+    /// Whether it has all of these messages, and none is settled.
+    pub fn has_unsettled(&self, first: u32, count: u32) -> bool {
+        let bits = match self.messages <= 64 {
+            true => std::slice::from_ref(&self.settled),
+            false => &self.settled_many,
+        };
+        first.checked_add(count).is_some_and(|end| end <= self.messages)
+            && (first..first + count).all(|at| bits[at as usize / 64] >> (at % 64) & 1 == 0)
+    }
+
     /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it
     /// settled.
     pub fn claim(&mut self, first: u32, count: u32, mut visit: impl FnMut(u32, u32, bool)) {
@@ -253,8 +263,15 @@ impl std::ops::IndexMut<u32> for Leases {
 mod tests {
     use super::*;
 
-    const PIECE: Piece =
-        Piece { sequence: 0, segment: 0, offset: 0, bytes: 8, count: 1, deliveries: 1 };
+    const PIECE: Piece = Piece {
+        sequence: 0,
+        segment: 0,
+        offset: 0,
+        bytes: 8,
+        count: 1,
+        deliveries: 1,
+        first_ms: 0,
+    };
 
     #[test]
     fn a_generation_is_used_once_even_after_the_last() {
