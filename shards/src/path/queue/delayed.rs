@@ -73,7 +73,7 @@ impl Delayed {
         if sequence - first >= u64::from(away.piece.count) {
             return None;
         }
-        let away = self.take_out({ *first }).expect("it was found a moment ago");
+        let away = self.take_out(*first).expect("it was found a moment ago");
         let (mut rest, segment) = (away.piece, &segments[away.piece.segment]);
         let before = (sequence - rest.sequence) as u32;
         if before > 0 {
