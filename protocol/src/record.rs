@@ -93,7 +93,7 @@ impl Milestones {
         (self.passed + 1) * self.stride - parsed
     }
 
-    /// Counts of records, and the bytes that they take, in ascending order: all but the whole batch.
+    /// Counts of records and their bytes, in ascending order: all but the whole batch.
     #[inline]
     pub fn inside(&self, count: u32) -> impl Iterator<Item = (u32, u32)> {
         let stride = self.stride;

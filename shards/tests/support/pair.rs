@@ -3,7 +3,7 @@
 
 use ringway_protocol::reply::QUEUE_COLUMNS;
 
-use super::model::{Limits, Model};
+use super::model::{Event, Limits, Model};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::real::Real;
@@ -19,6 +19,8 @@ pub struct Pair {
     pub model: Model,
     /// What was done so far: a case that can be written down.
     pub script: Vec<String>,
+    /// Whether everything is compared after each command, or only the outcomes.
+    pub thorough: bool,
 }
 
 impl Pair {
@@ -26,7 +28,12 @@ impl Pair {
     pub fn new(start_ns: u64) -> Self {
         let defaults = Options { messages_max: 30, lease_ms: 700, ..Options::defaults() };
         let limits = Limits { defaults, queues_max: 6, leases_max: 10_000, waits_max: 1_000 };
-        Self { real: Real::new(limits, start_ns), model: Model::new(limits), script: Vec::new() }
+        Self {
+            real: Real::new(limits, start_ns),
+            model: Model::new(limits),
+            script: Vec::new(),
+            thorough: true,
+        }
     }
 
     /// Carries out a command on both sides. `-` is the queue of the lease or subscription that the
@@ -44,7 +51,8 @@ impl Pair {
             }
             // What has become due by that may take until the next tick.
             self.script.push(command.clone());
-            (self.real.run(&command), self.model.run(&command, None));
+            self.real.run(&command);
+            self.model.run(&command, None);
             return self.pass(3);
         }
         self.carry_out(&command);
@@ -81,7 +89,9 @@ impl Pair {
         if model != Outcome::Beyond {
             assert_eq!(real.without_runs(), model, "the store, then the model");
         }
-        self.compare();
+        if self.thorough {
+            self.compare();
+        }
     }
 
     /// The command with its leases by number and their queue by name.
@@ -105,7 +115,7 @@ impl Pair {
     }
 
     /// Compares every figure and every message, and what is pinned.
-    fn compare(&mut self) {
+    pub fn compare(&mut self) {
         let queues: Vec<usize> = self.model.queues.keys().copied().collect();
         for number in queues {
             let name = self.model.queues[&number].name.clone();
@@ -121,6 +131,14 @@ impl Pair {
             self.compare_figures(number, &name, unnoticed);
         }
         self.real.check();
+        // What has expired may be noticed late; who takes does not get it.
+        let expires = |event: &Event| matches!(event, Event::Expires(..));
+        let events = self.model.events();
+        let next = events.iter().find(|(_, event)| !expires(event)).map(|(at_ns, _)| *at_ns);
+        if let Some(at_ns) = next.filter(|at_ns| *at_ns < u64::MAX / 2) {
+            let real = self.real.next_deadline().expect("a deadline is not forgotten");
+            assert!(real <= at_ns + MARGIN_NS, "the next deadline is {at_ns}, not {real}");
+        }
     }
 
     /// The figures of a queue. What a busy key blocks may count as ready until a take has looked;

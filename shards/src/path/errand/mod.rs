@@ -40,6 +40,7 @@ pub use runner::{Begun, Runner};
 
 use crate::limits::{ERRAND_BUFFER_BYTES_MAX, ERRAND_BUFFERS_MAX, ERRANDS_MAX};
 use crate::path::origin::Origin;
+use ringway_protocol::reply::PUT_RUN_BYTES;
 use ringway_protocol::{Frame, Kind};
 use std::collections::VecDeque;
 
@@ -181,6 +182,7 @@ pub struct Errands {
     reading: Vec<u8>,
     question: Vec<u8>,
     cursors: Vec<Cursor>,
+    runs: Vec<[u8; PUT_RUN_BYTES]>,
     spare: Vec<Vec<u8>>,
 }
 

@@ -5,9 +5,9 @@
 use super::runner::Runner;
 use super::spread::{SplitPut, Spread};
 use super::{Answer, Call, Step};
-use ringway_protocol::reply::{self, Receipt, Settlement};
+use ringway_protocol::reply::{self, Settlement};
 use ringway_protocol::request::Put;
-use ringway_protocol::{Code, Frame, Header, Kind, Level, QueueId, Reply, frame};
+use ringway_protocol::{Code, Frame, Header, Kind, QueueId, Reply, frame};
 use std::rc::Rc;
 
 /// What is put and what is acknowledged. The call keeps the body of the acknowledgement, then the
@@ -113,10 +113,10 @@ impl Transfer {
     /// Replies with what was settled, then what the put was answered.
     fn finish<S>(&self, runner: &mut Runner<'_, S>, call: &Call, settlement: Settlement) {
         if let Some(split) = &self.split {
-            let runs = split.runs(runner, call);
-            let receipt = Receipt::of_runs(Level::Memory, &runs);
-            return runner.reply(call, 0, |out, ids| {
-                reply::transferred(out, ids, settlement, &receipt);
+            return split.with_receipt(runner, call, |runner, receipt| {
+                runner.reply(call, 0, |out, ids| {
+                    reply::transferred(out, ids, settlement, receipt);
+                });
             });
         }
         let Settlement { settled, stale, unknown } = settlement;

@@ -21,6 +21,9 @@ use super::{Admission, Stored};
 use crate::path::origin::Origin;
 use crate::world::Now;
 
+const PAUSED: Rejection =
+    Rejection::new(Code::Paused, "puts to the queue are paused: resume it, or try again later");
+
 /// What becomes of one record of a batch.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
@@ -97,6 +100,9 @@ impl Store {
         stored: &mut Stored,
     ) -> Result<(), Rejection> {
         let queue = self.catalog.get_mut(put.queue)?;
+        if queue.pause.puts {
+            return Err(PAUSED);
+        }
         if let Some(producer) = put.producer
             && queue.repeat(producer, put.records.count(), now, &mut desk.answer)?
         {
@@ -105,6 +111,12 @@ impl Store {
             return Ok(());
         }
         queue.decide(put.records, now, desk);
+        if queue.quotas != 0 {
+            let new = desk.fates.iter().filter(|fate| matches!(fate, Fate::Band(_))).count();
+            let bytes = put.records.as_bytes().len();
+            self.check_quotas(put.queue, new as u64, bytes as u64)?;
+        }
+        let queue = self.catalog.get_mut(put.queue)?;
         queue.gather(put.records, now, desk);
         self.store_parts(put, now, desk)?;
         self.answer_parts(put, now, desk, stored)
@@ -139,6 +151,8 @@ impl Store {
             self.follow_up(id, band, part, now);
         }
         self.watch_lifetimes(id.slot() as u32, now);
+        self.watch_kept(id.slot() as u32, now);
+        self.stir(id, now.ns);
         let queue = self.catalog.get_mut(id)?;
         queue.check();
         if queue.groups.wait() {

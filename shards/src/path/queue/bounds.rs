@@ -14,6 +14,7 @@ use ringway_protocol::{Code, FullPolicy, Records, Rejection, Tags};
 
 use super::bands::{LOGS, SCHEDULED};
 use super::catalog::Queue;
+use super::keys::NO_KEY;
 use super::piece::walk;
 use super::segments::Segments;
 use super::{Admission, Store, Stored};
@@ -63,6 +64,7 @@ impl Store {
         }
         found.counters.puts += count;
         found.puts.add(now.ns, records.count());
+        found.used_ns = now.ns;
         self.messages += count;
         found.check();
         if found.groups.wait() {
@@ -183,6 +185,7 @@ pub(super) fn make_room(
         };
         let held = queue.bands.held_bytes();
         queue.bands.iter_mut().for_each(|log| log.reap(segments));
+        queue.give_kept_up(segments, missing);
         while drops
             && queue.bands.held_bytes() + missing > held
             && queue.drop_stretch(segments, u32::MAX)
@@ -276,16 +279,42 @@ impl Queue {
         }
     }
 
+    /// Drops the oldest message of a band that no group has seen; says whether there was one.
+    fn drop_unseen(&mut self, segments: &mut Segments, band: usize) -> bool {
+        let log = self.bands.at_mut(band);
+        let Some((slot, sequence)) = log.oldest_unseen(segments) else { return false };
+        for group in 0..self.groups.places() {
+            if self.groups.get(group).is_some() && log.lines.at(group).start <= sequence {
+                let group = self.groups.at_mut(group);
+                group.counters.dropped += 1;
+                group.untold_drops = group.untold_drops.saturating_add(1);
+            }
+        }
+        if let Some(keys) = self.keys.as_deref_mut() {
+            let key = segments[slot].key_of(sequence);
+            if key != NO_KEY {
+                keys.let_go(key);
+            }
+        }
+        log.remove(segments, slot, sequence);
+        true
+    }
+
     /// Drops the oldest ready messages that lie together in one segment, for the group that is
-    /// furthest behind, in the least urgent band; says whether there were any.
+    /// furthest behind, in the least urgent band; says whether there were any. Where another
+    /// group has the first of them in flight, it is the oldest that no group has seen.
     fn drop_stretch(&mut self, segments: &mut Segments, messages_max: u32) -> bool {
         let bands = if self.bands.is_single() { 1 } else { SCHEDULED };
         for band in 0..bands {
             let Some(log) = self.bands.get(band) else { continue };
             let first = |group: usize| log.lines.at(group).first_ready(log.next_sequence());
             let behind = self.groups.iter().filter_map(|(group, _)| Some((first(group)?, group)));
-            let Some((_, group)) = behind.min() else { continue };
-            let dropped = self.drop_piece(segments, (band, group), messages_max);
+            let Some((sequence, group)) = behind.min() else { continue };
+            if log.is_in_flight(segments, sequence) {
+                // Its group would lose it, and nothing would be freed.
+                return self.drop_unseen(segments, band);
+            }
+            let dropped = self.drop_piece(segments, (band, group), messages_max, false);
             let dropped = dropped.expect("a group with a first message has a piece");
             let group = self.groups.at_mut(group);
             group.counters.dropped += u64::from(dropped);

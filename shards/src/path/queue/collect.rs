@@ -43,6 +43,12 @@ impl Basket {
         (self.count, self.redelivered, self.bytes, self.sifted) = (0, 0, 0, 0);
     }
 
+    /// What was gathered elsewhere.
+    pub fn fill_with(&mut self, pieces: Vec<Piece>, now: Now) {
+        self.begin(now);
+        pieces.into_iter().for_each(|piece| self.add(piece));
+    }
+
     /// Gathers from one log of a queue where nothing has to be looked at.
     #[inline]
     fn fill(&mut self, log: &mut Log, group: usize, segments: &mut Segments, limits: (u32, u32)) {

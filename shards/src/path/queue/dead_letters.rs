@@ -32,9 +32,12 @@ impl Store {
         while piece.count > 0 {
             let message = piece.split_front(1, self.segments[piece.segment].span(piece.offset, 1));
             if self.send_letters(slot, &[group], &message, reason, now).is_ok() {
-                let expired = u64::from(reason == Reason::Expired);
-                self.catalog.at_mut(slot).groups.at_mut(group).counters.expired += expired;
-                self.finish((slot, group), &message, claimed);
+                if reason == Reason::Expired {
+                    self.catalog.at_mut(slot).groups.at_mut(group).counters.expired += 1;
+                    self.let_die((slot, group), &message, claimed);
+                } else {
+                    self.finish((slot, group), &message, claimed);
+                }
             } else if !refused.as_mut().is_some_and(|before| before.join(&message)) {
                 let before = refused.replace(message);
                 before.into_iter().for_each(|piece| {

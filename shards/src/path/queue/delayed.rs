@@ -171,6 +171,7 @@ impl Store {
         let queue = self.catalog.at_mut(slot);
         let id = queue.id;
         queue.check();
+        self.stir(id, now.ns);
         self.offer(id, group);
     }
 

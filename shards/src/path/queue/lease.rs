@@ -61,14 +61,19 @@ impl Lease {
         }
     }
 
-    /// Whether it has all of these messages, and none is settled.
-    pub fn has_unsettled(&self, first: u32, count: u32) -> bool {
+    /// Whether a message is settled.
+    pub fn is_settled(&self, index: u32) -> bool {
         let bits = match self.messages <= 64 {
             true => std::slice::from_ref(&self.settled),
             false => &self.settled_many,
         };
+        bits[index as usize / 64] >> (index % 64) & 1 == 1
+    }
+
+    /// Whether it has all of these messages, and none is settled.
+    pub fn has_unsettled(&self, first: u32, count: u32) -> bool {
         first.checked_add(count).is_some_and(|end| end <= self.messages)
-            && (first..first + count).all(|at| bits[at as usize / 64] >> (at % 64) & 1 == 0)
+            && (first..first + count).all(|index| !self.is_settled(index))
     }
 
     /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it
@@ -189,6 +194,11 @@ impl Leases {
             next: NIL,
         });
         (self.slots.len() - 1) as u32
+    }
+
+    /// The leases that live, from a slot on, and the free slots between them.
+    pub fn iter_from(&self, slot: u32) -> impl Iterator<Item = (u32, &Lease)> {
+        (slot..).zip(self.slots.iter().skip(slot as usize))
     }
 
     /// What an id names for a queue.

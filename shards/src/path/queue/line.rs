@@ -98,6 +98,12 @@ impl Line {
         returned.or(fresh.then_some(self.sequence))
     }
 
+    /// Whether a message is among those given back.
+    pub fn has_returned(&self, sequence: u64) -> bool {
+        let piece = self.returned.range(..=sequence).next_back();
+        piece.is_some_and(|(at, piece)| sequence - at < u64::from(piece.count))
+    }
+
     /// Takes one message out of those given back.
     pub fn remove_returned(&mut self, segments: &Segments, sequence: u64) -> Option<Piece> {
         let (at, piece) = self.returned.range(..=sequence).next_back()?;
@@ -219,10 +225,23 @@ impl Log {
         if line.returned_messages > 0 {
             return line.next_returned(segments, limits, one);
         }
+        self.next_ahead(segments, group, limits, one)
+    }
+
+    /// The same of those before the cursor.
+    #[inline]
+    pub fn next_ahead(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        limits: (u32, u32),
+        one: bool,
+    ) -> Option<Piece> {
+        let line = self.lines.at_mut(group);
         if line.holes > 0 || line.segment != NIL && segments[line.segment].is_compacted() {
             return self.next_among_holes(segments, group, limits, one);
         }
-        self.next_fresh(segments, group, limits, one)
+        self.next_unseen(segments, group, limits, one)
     }
 
     /// The same where nothing was given back, is gone or has moved: every take's way. `None` also
@@ -235,8 +254,23 @@ impl Log {
         (messages_max, bytes_max): (u32, u32),
         one: bool,
     ) -> Option<Piece> {
+        if self.lines.at(group).returned_messages > 0 {
+            return None;
+        }
+        self.next_unseen(segments, group, (messages_max, bytes_max), one)
+    }
+
+    /// The same whatever was given back.
+    #[inline(always)]
+    fn next_unseen(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        (messages_max, bytes_max): (u32, u32),
+        one: bool,
+    ) -> Option<Piece> {
         let line = self.lines.at_mut(group);
-        if line.returned_messages > 0 || line.holes > 0 || line.segment == NIL {
+        if line.holes > 0 || line.segment == NIL {
             return None;
         }
         let segment = &segments[line.segment];

@@ -3,7 +3,7 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `catalog` | queues by name and by id |
+//! | `catalog`, `state` | queues by name and by id, and what each consists of |
 //! | `segment`, `segments` | memory for records, and its reuse |
 //! | `bands` | the logs of a queue |
 //! | `log`, `line` | where messages lie, and which are ready for a group |
@@ -27,6 +27,11 @@
 //! | `dead_letters` | messages that nobody could use |
 //! | `waits` | takes that wait for messages |
 //! | `stat` | what a queue counts |
+//! | `alter`, `idle` | a queue gets other options, another name, is paused, or goes |
+//! | `browse`, `remove` | messages are shown, or removed one by one |
+//! | `moving`, `sieve` | messages are moved to another queue |
+//! | `keep` | what is done and kept for groups to come |
+//! | `quota` | what all queues of a prefix may hold |
 //!
 //! A message's way through it: `put` appends its record to the tail segment of its queue's log, and
 //! there it stays. `take` moves the log's cursor over it and writes its place into a lease. `ack`
@@ -38,9 +43,11 @@
 #![allow(dead_code, reason = "some parts wait for the requests that use them")]
 
 mod admit;
+mod alter;
 mod backoff;
 mod bands;
 mod bounds;
+mod browse;
 mod calendar;
 mod catalog;
 mod collect;
@@ -51,6 +58,8 @@ mod extend;
 mod grouping;
 mod groups;
 mod held;
+mod idle;
+mod keep;
 mod keyed;
 mod keys;
 mod lease;
@@ -58,14 +67,19 @@ mod line;
 mod log;
 mod membership;
 mod mortality;
+mod moving;
 mod piece;
+mod quota;
 mod rate;
+mod remove;
 mod returned;
 mod schedule;
 mod segment;
 mod segments;
 mod settle;
+mod sieve;
 mod stat;
+mod state;
 mod stored;
 mod take;
 mod transfer;
@@ -73,7 +87,7 @@ mod waits;
 
 use std::collections::VecDeque;
 
-use ringway_protocol::reply::{ListEntry, QUEUE_COLUMNS, Run};
+use ringway_protocol::reply::Run;
 use ringway_protocol::request::Take;
 use ringway_protocol::{LeaseId, QueueId, QueueOptions, Rejection};
 
@@ -81,6 +95,7 @@ use self::admit::Desk;
 use self::backoff::Random;
 use self::catalog::{Catalog, NO_SUCH_QUEUE};
 use self::collect::Basket;
+use self::idle::Uses;
 use self::lease::Leases;
 use self::log::Log;
 use self::piece::Piece;
@@ -96,6 +111,8 @@ use crate::world::{Now, PinnedSlice, Wheel};
 /// Queues that keep dead segments for sends: how many one call looks at.
 const LINGERING_PER_CALL_MAX: usize = 8;
 
+pub use self::moving::{named_queue, rewrite};
+pub use self::quota::{Quota, Quotas};
 pub use self::stored::{Admission, Stored};
 
 /// What a store is made with.
@@ -183,6 +200,10 @@ enum Timer {
     Lifetimes(u32),
     /// The delay of messages that the group of the queue in this slot was given back.
     Delayed(u32, u16),
+    /// The same for what it has kept too long.
+    Kept(u32),
+    /// The time until it goes if nobody uses it.
+    Idle(u32),
 }
 
 /// The queues of one shard.
@@ -199,6 +220,7 @@ pub struct Store {
     offers: VecDeque<(QueueId, u16)>,
     /// Queues that keep dead segments until sends end, in turn.
     lingering: VecDeque<QueueId>,
+    uses: Uses,
     schedule: Schedule,
     messages: u64,
     desk: Box<Desk>,
@@ -227,6 +249,7 @@ impl Store {
             wheel: Wheel::new(),
             offers: VecDeque::new(),
             lingering: VecDeque::new(),
+            uses: Uses::default(),
             schedule: Schedule::new(),
             messages: 0,
             desk: Box::default(),
@@ -238,55 +261,6 @@ impl Store {
             record: Vec::new(),
             letter: Vec::new(),
         }
-    }
-
-    /// Makes a queue, or finds it with the same options; the second value says whether it was made.
-    /// Without options it gets the defaults, and an existing queue fits whatever its options are.
-    pub fn declare(
-        &mut self,
-        name: &str,
-        options: Option<QueueOptions>,
-    ) -> Result<(QueueId, bool), Rejection> {
-        self.catalog.declare(name, options)
-    }
-
-    /// The id of a queue.
-    pub fn open(&self, name: &str) -> Result<QueueId, Rejection> {
-        self.catalog.open(name)
-    }
-
-    /// Visits up to `limit` queues whose names start with `prefix`, from a slot on. Returns the
-    /// slot to go on from, `None` after the last. Looks at a bounded number of slots a call, so a
-    /// page may be short.
-    pub fn list(
-        &self,
-        from_slot: u32,
-        limit: u32,
-        prefix: &str,
-        visit: &mut dyn FnMut(ListEntry<'_>),
-    ) -> Option<u32> {
-        self.catalog.list(from_slot, limit, prefix, visit)
-    }
-
-    /// The figures of a queue in the order of [`QUEUE_COLUMNS`].
-    pub fn stat(&self, id: QueueId, now: Now) -> Result<[u64; QUEUE_COLUMNS.len()], Rejection> {
-        self.catalog.get(id).map(|queue| queue.figures(&self.segments, now))
-    }
-
-    /// How many queues there are.
-    pub fn queues(&self) -> usize {
-        self.catalog.len()
-    }
-
-    /// Messages held in all queues: what would be lost if the store went.
-    pub fn messages(&self) -> u64 {
-        self.messages
-    }
-
-    /// Messages ready and leased in all groups of all queues: visits each of them, for tests.
-    pub fn ready_and_leased(&self) -> (u64, u64) {
-        let sums = self.catalog.iter().map(|queue| (queue.ready(), queue.leased()));
-        sums.fold((0, 0), |(ready, leased), (more, also)| (ready + more, leased + also))
     }
 
     /// Drops every ready message of a queue, of every group, and says how many messages went.
@@ -303,6 +277,7 @@ impl Store {
         self.messages -= purged;
         queue.linger(&mut self.lingering);
         queue.check();
+        self.stir(id, self.uses.clock_ns);
         Ok(purged)
     }
 
@@ -311,8 +286,10 @@ impl Store {
     /// Visits each of its segments, leases and waiting takes.
     pub fn delete(&mut self, id: QueueId) -> Result<u64, Rejection> {
         let messages = self.catalog.get(id)?.bands.live();
-        self.purge(id)?;
         let slot = id.slot() as u32;
+        self.forget_use(slot);
+        self.catalog.at_mut(slot).bands.keep(&mut self.segments, false);
+        self.purge(id)?;
         let queue = self.catalog.at_mut(slot);
         let before = queue.bands.live();
         queue.bands.drop_scheduled(&mut self.segments);
@@ -348,6 +325,7 @@ impl Store {
     /// about [`COMING_BACK_PER_TURN_MAX`] messages of theirs, and gives memory back whose sends
     /// have ended. For once a turn.
     pub fn expire(&mut self, now: Now) {
+        self.tell_time(now);
         if !self.lingering.is_empty() {
             self.give_memory_back();
         }
@@ -359,6 +337,8 @@ impl Store {
             match timer {
                 Timer::Wait(slot) => self.time_out(slot),
                 Timer::Lifetimes(slot) => self.look_at_lifetimes(slot, now),
+                Timer::Kept(slot) => self.look_at_kept(slot, now),
+                Timer::Idle(slot) => self.look_at_use(slot, now),
                 Timer::Lease(slot) => left = left.saturating_sub(self.run_out(slot, now)),
                 Timer::Delayed(slot, group) => {
                     self.wake_delayed((slot, group.into()), &mut left, now);

@@ -145,14 +145,13 @@ impl Store {
         if let Some(keys) = queue.keys.as_deref_mut().filter(|_| key != super::keys::NO_KEY) {
             keys.let_go(key);
         }
-        queue.bands.of_mut(piece.sequence).remove_unseen(
-            &mut self.segments,
-            piece.segment,
-            piece.sequence,
-        );
+        let log = queue.bands.of_mut(piece.sequence);
+        log.remove(&mut self.segments, piece.segment, piece.sequence);
         self.messages -= 1;
         queue.linger(&mut self.lingering);
         queue.check();
+        let id = queue.id;
+        self.stir(id, now.ns);
         Ok(())
     }
 
@@ -180,12 +179,22 @@ impl Store {
             self.bury((slot, group), piece, (Reason::Expired, claimed), now);
         } else {
             queue.groups.at_mut(group).counters.expired += u64::from(piece.count);
-            self.finish((slot, group), &piece, claimed);
+            self.let_die((slot, group), &piece, claimed);
         }
+        self.stir(id, now.ns);
         if keyed && claimed {
             // The next one of its key is ready.
             self.offer(id, group);
         }
+    }
+
+    /// A group is done with messages that are not to be kept for groups to come.
+    pub(super) fn let_die(&mut self, (slot, group): (u32, usize), piece: &Piece, claimed: bool) {
+        let queue = self.catalog.at_mut(slot);
+        let before = queue.bands.live();
+        queue.drop_for(&mut self.segments, group, piece, claimed);
+        self.messages -= before - queue.bands.live();
+        queue.linger(&mut self.lingering);
     }
 
     /// Ends those of a group's messages that have expired, which are in no lease and whose keys are

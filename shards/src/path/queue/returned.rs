@@ -124,6 +124,7 @@ impl Store {
         queue.groups.at_mut(group).counters.expired_leases += 1;
         let id = queue.id;
         queue.check();
+        self.stir(id, now.ns);
         self.offer(id, group);
         messages
     }

@@ -47,7 +47,11 @@ impl Store {
             queue.acks.add(now.ns, settlement.settled);
         }
         queue.check();
-        if let Some(group) = group.filter(|_| queue.keys.is_some()) {
+        let keyed = queue.keys.is_some();
+        if settlement.settled > 0 {
+            self.stir(settle.queue, now.ns);
+        }
+        if let Some(group) = group.filter(|_| keyed) {
             self.offer(settle.queue, group);
         }
         Ok(settlement)
@@ -67,6 +71,7 @@ impl Store {
         if let Some(group) = group {
             queue.groups.at_mut(group).counters.nacks += u64::from(settlement.settled);
             queue.check();
+            self.stir(settle.queue, now.ns);
             self.offer(settle.queue, group);
         }
         Ok(settlement)

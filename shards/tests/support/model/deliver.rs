@@ -68,7 +68,10 @@ impl Model {
         let mut terms = Terms::of(&asks, 0);
         let who = words.asker();
         let wanted = self.wanted(number, &group);
-        let ready = self.at(number).choose(&group, u64::MAX, u64::MAX, None).len() as u64;
+        let ready = match wanted {
+            0 => u64::MAX,
+            _ => self.at(number).choose(&group, u64::MAX, u64::MAX, None).len() as u64,
+        };
         let ready = match real {
             // To know how many of those that wait a busy key blocks, the store would have to look.
             Some(Outcome::Delivery(real)) if wanted > 0 => {
@@ -81,7 +84,8 @@ impl Model {
         };
         let may = self.may_take(number, &group, who);
         terms.messages_max = terms.messages_max.min(ready.saturating_sub(wanted));
-        if !may || terms.messages_max == 0 {
+        let nothing = self.at(number).choose(&group, 1, u64::MAX, None).is_empty();
+        if !may || terms.messages_max == 0 || nothing {
             terms.messages_max = 0;
         } else if !acknowledged && self.leases_alive() >= self.limits.leases_max {
             return Err("ResourceExhausted");
@@ -202,11 +206,11 @@ impl Queue {
         let (mut closed, mut skipped) = ([false; SCHEDULED], Vec::new());
         while (picked.len() as u64) < messages_max {
             let firsts = (0..SCHEDULED).filter(|band| !closed[*band]).filter_map(|band| {
-                let mut shares = holder.shares.keys().filter(|s| band_of(**s) == band);
-                shares.find(|s| {
-                    !picked.contains(*s)
+                let shares = holder.shares.range((band as u64) << 60..((band + 1) as u64) << 60);
+                shares.map(|(sequence, _)| sequence).find(|s| {
+                    self.is_ready(holder, **s, &picked)
+                        && !picked.contains(*s)
                         && !skipped.contains(*s)
-                        && self.is_ready(holder, **s, &picked)
                 })
             });
             let firsts: Vec<u64> = firsts.copied().collect();

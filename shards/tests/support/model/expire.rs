@@ -1,6 +1,6 @@
 //! Time: leases, waits, delays and lives that are over, and what is due.
 
-use super::queue::{Due, SCHEDULED, band_of};
+use super::queue::{Due, Group, SCHEDULED, band_of};
 use super::{Asks, Model};
 use crate::support::outcome::Outcome;
 use crate::support::words::Words;
@@ -34,12 +34,14 @@ impl Model {
                     };
                     events.push((at, Event::Due(*number, *sequence)));
                 }
-                let waits = queue.groups.values().any(|group| {
+                let waits = |group: &Group| {
                     group.shares.get(sequence).is_some_and(|share| {
                         share.lease.is_none() && !(share.dies_again && share.back_ns.is_some())
                     })
-                });
-                if let Some(at) = message.expires_ns.filter(|_| waits) {
+                };
+                if let Some(at) = message.expires_ns
+                    && queue.groups.values().any(waits)
+                {
                     events.push((at, Event::Expires(*number, *sequence)));
                 }
             }
@@ -167,7 +169,7 @@ impl Model {
     /// Whether a queue holds anything, or somebody waits at it.
     pub(super) fn is_used(&self, number: usize) -> bool {
         let queue = self.at(number);
-        !queue.live().is_empty()
+        queue.messages.keys().any(|sequence| queue.is_live(*sequence))
             || !queue.held.is_empty()
             || queue.groups.values().any(|group| !group.turn.is_empty())
             || self.leases.iter().any(|lease| lease.alive && lease.queue == number)

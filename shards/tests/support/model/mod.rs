@@ -20,6 +20,7 @@ mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub use self::expire::Event;
 pub use self::queue::Queue;
 pub use self::settle::text as settlement_text;
 use super::clock::Clock;

@@ -12,6 +12,8 @@ use crate::support::words::Words;
 const HELD_BYTES_MAX: u64 = 4 << 20;
 /// A hundred years: no delay and no life is longer.
 const CENTURY_MS: u64 = 3_155_760_000_000;
+/// The latest date that a message may ask for.
+const IN_2286_MS: u64 = 10_000_000_000_000;
 /// Ids that a queue remembers if only a time is set.
 const IDS_MAX: u64 = 1_000_000;
 
@@ -90,7 +92,9 @@ impl Model {
             return Err("Paused");
         }
         let times = specs.iter().flat_map(|spec| [spec.delay_ms, spec.ttl_ms]);
-        if times.flatten().any(|ms| ms > CENTURY_MS) {
+        let dates = specs.iter().filter_map(|spec| spec.at_ms);
+        if times.flatten().any(|ms| ms > CENTURY_MS) || dates.into_iter().any(|at| at > IN_2286_MS)
+        {
             return Err("InvalidOption");
         }
         let plans = self.plan(number, specs, producer)?;

@@ -84,24 +84,33 @@ impl SplitPut {
         true
     }
 
-    /// The stretches of the whole batch, in its order.
-    pub(in crate::path::errand) fn runs<S>(
+    /// Gives `use_it` the receipt of the whole batch, in its order.
+    pub(in crate::path::errand) fn with_receipt<S>(
         &self,
         runner: &mut Runner<'_, S>,
         call: &Call,
-    ) -> Vec<[u8; PUT_RUN_BYTES]> {
+        use_it: impl FnOnce(&mut Runner<'_, S>, &Receipt<'_>),
+    ) {
+        let mut runs = std::mem::take(&mut runner.errands.runs);
+        self.gather(&mut runner.errands.cursors, call, &mut runs);
+        use_it(runner, &Receipt::of_runs(Level::Memory, &runs));
+        runs.clear();
+        runner.errands.runs = runs;
+    }
+
+    /// The stretches of the batch, from those of the parts.
+    fn gather(&self, cursors: &mut Vec<Cursor>, call: &Call, runs: &mut Vec<[u8; PUT_RUN_BYTES]>) {
         let kept = &call.kept[self.base..];
         let (places, receipts) = kept.split_at(self.messages);
-        let cursors = &mut runner.errands.cursors;
         cursors.clear();
         cursors.resize(1 + places.iter().copied().max().map_or(0, usize::from), Cursor::default());
         let mut at = 0;
         while at < receipts.len() {
-            let (part, runs) = (word(receipts, at) as u32, (word(receipts, at) >> 32) as usize);
+            let (part, count) = (word(receipts, at) as u32, (word(receipts, at) >> 32) as usize);
             cursors[part as usize].at = at + 8;
-            at += 8 + runs * PUT_RUN_BYTES;
+            at += 8 + count * PUT_RUN_BYTES;
         }
-        let (mut runs, mut last): (Vec<[u8; PUT_RUN_BYTES]>, Option<PutRun>) = (Vec::new(), None);
+        let mut last: Option<PutRun> = None;
         for place in places {
             let (sequence, outcome) = cursors[usize::from(*place)].step(receipts);
             match &mut last {
@@ -118,7 +127,6 @@ impl SplitPut {
             }
         }
         runs.extend(last.map(PutRun::to_bytes));
-        runs
     }
 }
 
@@ -195,11 +203,62 @@ impl SpreadPut {
                 runner.pass_on(call, Frame { header: *header, body: sentence });
             }
             None => {
-                let runs = self.split.runs(runner, call);
-                let receipt = Receipt::of_runs(Level::Memory, &runs);
-                runner.reply(call, 0, |out, ids| reply::receipt(out, ids, &receipt));
+                self.split.with_receipt(runner, call, |runner, receipt| {
+                    runner.reply(call, 0, |out, ids| reply::receipt(out, ids, receipt));
+                });
             }
         }
         Step::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::errand::{Errands, Origin};
+
+    #[test]
+    fn receipts_of_parts_become_one_in_the_order_of_the_batch() {
+        let origin = Origin { shard: 0, peer: 1, stream: 0, request: 0 };
+        let mut call = Errands::default().open(origin, Kind::Put);
+        call.kept = b"kept before".to_vec();
+        let base = call.kept.len();
+        let places = [0, 2, 2, 0, 0, 2, 0];
+        call.kept.extend_from_slice(&places);
+        let run = |first_sequence, count, outcome| PutRun { first_sequence, count, outcome };
+        let receipts = [
+            (2_u32, vec![run(90, 3, PutOutcome::Stored)]),
+            (0, vec![run(5, 1, PutOutcome::Duplicate), run(40, 3, PutOutcome::Stored)]),
+        ];
+        for (part, runs) in receipts {
+            call.kept.extend_from_slice(&part.to_le_bytes());
+            call.kept.extend_from_slice(&(runs.len() as u32).to_le_bytes());
+            runs.iter().for_each(|run| call.kept.extend_from_slice(&run.to_bytes()));
+        }
+        let (mut cursors, mut runs) = (Vec::new(), Vec::new());
+        SplitPut { base, messages: places.len() }.gather(&mut cursors, &call, &mut runs);
+        let found: Vec<_> = Receipt::of_runs(Level::Memory, &runs).runs().collect();
+        let expected = [
+            run(5, 1, PutOutcome::Duplicate),
+            run(90, 2, PutOutcome::Stored),
+            run(40, 2, PutOutcome::Stored),
+            run(92, 1, PutOutcome::Stored),
+            run(42, 1, PutOutcome::Stored),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn each_part_gets_its_own_records() {
+        let mut bytes = Vec::new();
+        for payload in [&b"one"[..], b"", b"three"] {
+            record::write(&mut bytes, &[], payload);
+        }
+        let records = Records::parse(&bytes, 3).expect("valid records");
+        let mut some = Vec::new();
+        some_of(records, [true, false, true].into_iter(), &mut some);
+        let some = Records::parse(&some, 2).expect("valid records");
+        let payloads: Vec<_> = some.iter().map(|record| record.payload).collect();
+        assert_eq!(payloads, [&b"one"[..], b"three"]);
     }
 }

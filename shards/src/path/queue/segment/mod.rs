@@ -4,13 +4,17 @@
 //! where records were put; when a segment is compacted its records move, and `locate` says where
 //! to. Runs that were together stay so.
 
+mod compaction;
 mod done;
 mod find;
 mod marks;
+mod replay;
 mod stamps;
 
+use self::compaction::Moved;
 use self::done::Done;
 use self::marks::Marks;
+pub(super) use self::replay::{Amount, Revival};
 use self::stamps::Stamps;
 use super::keys::NO_KEY;
 use ringway_protocol::Records;
@@ -24,26 +28,18 @@ pub(super) const NIL: u32 = u32::MAX;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
     Free,
-    Fresh,
-    Passed,
+    /// In the order of its log.
+    Open,
+    /// In the order of its log as well, and among those that are worth compacting.
     Sparse,
+    /// All of it is gone, but a send refers to it.
     Limbo,
     /// Without memory: entries of a calendar still refer to it.
     Ghost,
 }
 
-/// Messages that stayed together when their segment was compacted.
-#[derive(Clone, Copy, Debug)]
-struct Moved {
-    /// Index of the first in the segment.
-    first: u32,
-    count: u32,
-    /// Where it began when it was put, and where it begins now.
-    was_at: u32,
-    is_at: u32,
-}
-
-/// One segment. Invariant: live <= messages, and live counts the messages that are not marked gone.
+/// One segment. Invariant: live counts the messages that are not gone, kept those that are gone and
+/// not erased; live + kept <= messages.
 #[derive(Debug)]
 pub(super) struct Segment {
     memory: Option<SegmentMemory>,
@@ -51,13 +47,13 @@ pub(super) struct Segment {
     pub messages: u32,
     pub live: u32,
     pub live_bytes: u32,
+    pub kept: u32,
+    pub kept_bytes: u32,
     pub place: Place,
     /// The slot of its queue.
     pub queue: u32,
     /// Entries of calendars that refer to it: its slot is not used again before they are over.
     pub timers: u32,
-    /// Groups whose cursor is in it or before it.
-    pub ahead: u32,
     /// Neighbours in its log, in the order of the messages.
     pub before: u32,
     pub after: u32,
@@ -84,10 +80,11 @@ impl Segment {
             messages: 0,
             live: 0,
             live_bytes: 0,
+            kept: 0,
+            kept_bytes: 0,
             place: Place::Free,
             queue: NIL,
             timers: 0,
-            ahead: 0,
             before: NIL,
             after: NIL,
             previous: NIL,
@@ -113,8 +110,7 @@ impl Segment {
         debug_assert!(self.place == Place::Free && self.messages == 0);
         self.queue = queue;
         self.first_sequence = first_sequence;
-        self.place = Place::Fresh;
-        self.ahead = 0;
+        self.place = Place::Open;
         (self.before, self.after) = (NIL, NIL);
         (self.previous, self.next) = (NIL, NIL);
     }
@@ -122,7 +118,7 @@ impl Segment {
     /// Forgets the messages, all of which are gone. Panics if a send refers to one.
     #[inline]
     pub fn close(&mut self) {
-        assert!(self.live == 0 && self.place != Place::Free, "a segment in use, all dead");
+        assert!(self.live + self.kept == 0 && self.place != Place::Free, "in use, and all dead");
         self.memory.as_mut().expect("a segment in use has memory").clear();
         self.place = Place::Free;
         self.messages = 0;
@@ -135,7 +131,7 @@ impl Segment {
     /// Gives the memory to the allocator, which has it after the last send that refers to it. Says
     /// whether the slot can be used again: not while calendars refer to it.
     pub fn strip(&mut self) -> bool {
-        assert!(self.live == 0, "a segment that is given up is all dead");
+        assert!(self.live + self.kept == 0, "a segment that is given up is all dead");
         let timers = self.timers;
         let place = if timers > 0 { Place::Ghost } else { Place::Free };
         *self = Self { place, timers, ..Self::bare() };
@@ -235,6 +231,10 @@ impl Segment {
         assert!(count <= self.live && bytes <= self.live_bytes, "no message goes twice");
         self.live -= count;
         self.live_bytes -= bytes;
+        if self.done.keeps() {
+            self.kept += count;
+            self.kept_bytes += bytes;
+        }
     }
 
     /// One of several groups is done with live messages that lie together: those that no other
@@ -305,46 +305,5 @@ impl Segment {
     /// The first message that was put at this time or later.
     pub fn first_since(&self, at_ms: u64) -> Option<u64> {
         self.stamps.since(at_ms).map(|index| self.first_sequence + u64::from(index))
-    }
-
-    /// Whether a third or more of a passed segment's memory is dead.
-    #[inline]
-    pub fn is_sparse(&self) -> bool {
-        3 * u64::from(self.live_bytes) < 2 * self.capacity()
-    }
-
-    /// Moves the live messages into memory of exactly their size, and says how much smaller it is.
-    pub fn compact(&mut self) -> u64 {
-        assert!(!self.is_pinned() && self.live > 0, "only live segments that nobody reads");
-        let from = self.memory.take().expect("a segment in use has memory");
-        let mut to = SegmentMemory::new(self.live_bytes as usize);
-        let whole = Moved { first: 0, count: self.messages, was_at: 0, is_at: 0 };
-        let before = std::mem::take(&mut self.moved);
-        let before = if before.is_empty() { vec![whole] } else { before };
-        for stretch in before {
-            let (mut at, mut joins) = (stretch.is_at as usize, false);
-            for index in stretch.first..stretch.first + stretch.count {
-                let length = ringway_protocol::record::record_bytes(&from.as_slice()[at..]);
-                let record = &from.as_slice()[at..at + length];
-                if self.done.is_gone(index) {
-                    joins = false;
-                } else {
-                    let is_at = to.append(record).expect("live bytes were counted") as u32;
-                    match self.moved.last_mut().filter(|_| joins) {
-                        Some(last) => last.count += 1,
-                        None => {
-                            let was_at = stretch.was_at + (at - stretch.is_at as usize) as u32;
-                            self.moved.push(Moved { first: index, count: 1, was_at, is_at });
-                        }
-                    }
-                    joins = true;
-                }
-                at += length;
-            }
-        }
-        assert!(to.len() == self.live_bytes as usize, "every live byte moved");
-        let saved = (from.capacity() - to.capacity()) as u64;
-        self.memory = Some(to);
-        saved
     }
 }
