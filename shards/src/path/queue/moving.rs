@@ -143,7 +143,7 @@ impl Store {
         };
         self.note_progress(&wanted, group, sifted.stopped_at, now);
         let blocks = self.catalog.get(take.queue)?.groups.at(group).keys.count > 0;
-        self.basket.fill_with(sifted.pieces);
+        self.basket.fill_with(sifted.pieces, now);
         if sifted.count > 0 {
             self.hand_out(take, group, now, taken)?;
         }
