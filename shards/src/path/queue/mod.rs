@@ -174,7 +174,8 @@ pub struct Store {
     uses: Uses,
     schedule: Schedule,
     messages: u64,
-    desk: Box<Desk>,
+    /// Made on first use; out of its place while a batch is worked on.
+    desk: Option<Box<Desk>>,
     /// Room that is reused: what a take gathers, ranges claimed, pieces ending, a dead letter
     /// before and after.
     basket: Basket,
@@ -203,7 +204,7 @@ impl Store {
             uses: Uses::default(),
             schedule: Schedule::new(),
             messages: 0,
-            desk: Box::default(),
+            desk: None,
             basket: Basket::default(),
             claimed: Vec::new(),
             ending: Vec::new(),
