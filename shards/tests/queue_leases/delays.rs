@@ -3,7 +3,7 @@
 use ringway_protocol::request::{GroupFlags, Start};
 use ringway_protocol::{Attribute, QueueOptions};
 use ringway_shards::path::origin::Origin;
-use ringway_shards::path::queue::Taken;
+use ringway_shards::path::queue::{Stored, Taken};
 
 use crate::stage::{Stage, take_of};
 
@@ -140,9 +140,9 @@ fn a_waiting_take_is_offered_what_is_back() {
         .store
         .wait(&ringway_protocol::request::Take { wait_ms: 9_000, ..take }, origin, stage.now)
         .unwrap();
-    let mut taken = Taken::new();
-    assert!(stage.store.next_answer(stage.now, &mut taken).is_none());
+    let (mut taken, mut stored) = (Taken::new(), Stored::new());
+    assert!(stage.store.next_answer(stage.now, &mut taken, &mut stored).is_none());
     stage.advance(203);
-    let answer = stage.store.next_answer(stage.now, &mut taken).expect("it is back");
+    let answer = stage.store.next_answer(stage.now, &mut taken, &mut stored).expect("it is back");
     assert_eq!((answer.origin, taken.count), (origin, 1));
 }

@@ -1,6 +1,6 @@
 //! What the wire can say and this server does not do yet. A refusal goes when its feature comes.
 
-use ringway_protocol::{Code, FullPolicy, QueueOptions, Rejection};
+use ringway_protocol::{Code, QueueOptions, Rejection};
 
 const fn unsupported(sentence: &'static str) -> Rejection {
     Rejection::new(Code::Unsupported, sentence)
@@ -11,9 +11,6 @@ pub(super) const REQUEST: Rejection = unsupported("this kind of request is not s
 
 /// Refuses options that would do nothing.
 pub(super) fn options(options: &QueueOptions) -> Result<(), Rejection> {
-    if options.full_policy == FullPolicy::Hold {
-        return Err(unsupported("the policy 'hold' is not supported yet"));
-    }
     if options.keeps() || options.idle_ms > 0 {
         return Err(unsupported("keep and idle are not supported yet"));
     }

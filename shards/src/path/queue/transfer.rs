@@ -10,7 +10,6 @@ use ringway_protocol::{Code, Rejection};
 
 use super::lease::Found;
 use super::{Store, Stored};
-use crate::path::origin::Origin;
 use crate::world::Now;
 
 const STALE: Rejection = Rejection::new(
@@ -53,16 +52,5 @@ impl Store {
         self.claimed.sort_unstable();
         let apart = self.claimed.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0);
         apart && self.claimed.iter().all(|(first, count)| lease.has_unsettled(*first, *count))
-    }
-
-    /// Puts a batch that nobody waits for: refused where another one would wait for room.
-    pub(super) fn put_at_once(
-        &mut self,
-        put: &Put<'_>,
-        now: Now,
-        stored: &mut Stored,
-    ) -> Result<(), Rejection> {
-        let nobody = Origin { shard: 0, peer: 0, stream: 0, request: 0 };
-        self.put(put, nobody, now, stored).map(|_| ())
     }
 }
