@@ -34,8 +34,8 @@ impl Store {
         if let Some(timer) = lease.timer.take() {
             self.wheel.disarm(timer);
         }
-        let deadline_ns = deadline_ns(now.ns, lease_ms);
-        lease.timer = Some(self.wheel.arm(deadline_ns, Timer::Lease(slot)));
+        lease.ends_ns = deadline_ns(now.ns, lease_ms);
+        lease.timer = Some(self.wheel.arm(lease.ends_ns, Timer::Lease(slot)));
         Ok((lease_ms, lease.unsettled))
     }
 }
