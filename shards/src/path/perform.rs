@@ -3,9 +3,9 @@
 mod administer;
 mod answers;
 mod give;
+mod look;
 mod push;
 mod transfer;
-mod unsupported;
 
 pub use answers::Closure;
 pub use push::TOO_MUCH;
