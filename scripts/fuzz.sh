@@ -5,11 +5,12 @@
 # A failure leaves the input under fuzz/artifacts and prints how to run it again.
 #
 #   RUNS     inputs for each target (1,000,000)
-#   TARGETS  which targets (frame request reply records greeting)
+#   TARGETS  which targets (frame request reply records greeting pattern)
 #   SEED     libFuzzer's seed (by the clock; printed)
 set -eu
 cd "$(dirname "$0")/.."
-: "${RUNS:=1000000}" "${TARGETS:=frame request reply records greeting}" "${SEED:=$(date +%s)}"
+: "${RUNS:=1000000}" "${SEED:=$(date +%s)}"
+: "${TARGETS:=frame request reply records greeting pattern}"
 
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 if ! command -v c++ >/dev/null; then

@@ -16,7 +16,21 @@ fuzz_target!(|input: &[u8]| {
     let mut written = Vec::new();
     reply.encode(kind, (frame.header.stream, frame.header.request), &mut written);
     assert_eq!(written, bytes_of(frame), "{reply:?}");
-    if let Reply::Figures(figures) = reply {
-        assert!(figures.rows().flatten().count() * 8 <= frame.body.len());
+    match reply {
+        Reply::Figures(figures) => {
+            assert!(figures.rows().flatten().count() * 8 <= frame.body.len());
+        }
+        Reply::Put(receipt) | Reply::Transferred(_, receipt) => {
+            let counts = receipt.runs().map(|run| u64::from(run.count));
+            assert_eq!(counts.sum::<u64>(), u64::from(receipt.count));
+        }
+        Reply::Groups(groups) => {
+            let figures: usize = groups.iter().map(|entry| entry.figures().len()).sum();
+            assert!(figures * 8 <= frame.body.len());
+            assert_eq!(groups.iter().count(), groups.count() as usize);
+        }
+        Reply::Browsed(page) => assert_eq!(page.iter().count(), page.count() as usize),
+        Reply::Bindings(page) => assert_eq!(page.iter().count(), page.count() as usize),
+        _ => {}
     }
 });

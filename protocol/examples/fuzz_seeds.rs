@@ -34,6 +34,7 @@ fn main() -> io::Result<()> {
         write(folder, target, name, &[&frame])?;
         match name {
             // The first byte of this target's input counts the records.
+            "bind-request" => write(folder, "pattern", name, &[&body[8..], b"\norders.new.eu"])?,
             "put-request" => write(folder, "records", name, &[&[2], &body[PUT_PREFIX_BYTES..]])?,
             "greet-request" | "greet-reply" => write(folder, "greeting", name, &[body])?,
             _ => {}

@@ -62,7 +62,7 @@ pub const GROUP_COLUMNS: [&str; 17] = [
 ];
 
 /// The figures of a shard, in the order of the columns of the plane's statistics.
-pub const SHARD_COLUMNS: [&str; 20] = [
+pub const SHARD_COLUMNS: [&str; 21] = [
     "shard",
     "cpu",
     "connections",
@@ -83,6 +83,7 @@ pub const SHARD_COLUMNS: [&str; 20] = [
     "longest_turn_ns",
     "accept_errors",
     "receive_buffers_empty",
+    "turn_p9999_ns",
 ];
 
 /// A table of figures: rows of as many numbers as there are columns.

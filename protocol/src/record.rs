@@ -58,29 +58,86 @@ pub struct Records<'a> {
     count: u32,
     /// Which attributes the records have, all of them together.
     tags: Tags,
+    milestones: Milestones,
+}
+
+/// Milestones of a batch at most.
+const MILESTONES: usize = 16;
+
+/// Where every so many records of a batch end, known since it was parsed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Milestones {
+    stride: u32,
+    passed: u32,
+    ends: [u32; MILESTONES],
+}
+
+impl Milestones {
+    #[inline]
+    fn new(count: u32) -> Self {
+        let stride = count.div_ceil(MILESTONES as u32).max(MILESTONES as u32);
+        Self { stride, passed: 0, ends: [0; MILESTONES] }
+    }
+
+    /// The next stretch of records, the last one maybe shorter, ends at a byte.
+    #[inline]
+    fn add(&mut self, end: usize) {
+        if let Some(place) = self.ends.get_mut(self.passed as usize) {
+            *place = end as u32;
+            self.passed += 1;
+        }
+    }
+
+    /// How many records follow `parsed` ones until the next milestone.
+    fn until_next(&self, parsed: u32) -> u32 {
+        (self.passed + 1) * self.stride - parsed
+    }
+
+    /// Counts of records and their bytes, in ascending order: all but the whole batch.
+    #[inline]
+    pub fn inside(&self, count: u32) -> impl Iterator<Item = (u32, u32)> {
+        let stride = self.stride;
+        let ends = self.ends[..self.passed as usize].iter().zip(1..);
+        ends.map(move |(end, number)| (number * stride, *end)).filter(move |(at, _)| *at < count)
+    }
+}
+
+/// Where a check of plain records stopped.
+#[derive(Debug)]
+pub(crate) struct Stop<'a> {
+    rest: &'a [u8],
+    left: u32,
+    milestones: Milestones,
 }
 
 impl<'a> Records<'a> {
     /// Checks that `bytes` are exactly `count` records, at least one.
     #[inline]
     pub fn parse(bytes: &'a [u8], count: u32) -> Result<Self, Rejection> {
-        Self::parse_plain(bytes, count).or_else(|from| Self::parse_from(bytes, count, from))
+        Self::parse_plain(bytes, count).or_else(|at| Self::parse_from(bytes, count, at))
     }
 
     /// The same for records that are mere payloads: the usual path, with one branch a record. At
     /// anything else it says where it stopped, for [`Records::parse_from`] to go on.
     #[inline]
-    pub(crate) fn parse_plain(bytes: &'a [u8], count: u32) -> Result<Self, (&'a [u8], u32)> {
+    pub(crate) fn parse_plain(bytes: &'a [u8], count: u32) -> Result<Self, Stop<'a>> {
+        let mut milestones = Milestones::new(count);
         let (mut rest, mut left) = (bytes, count);
         while left > 0 {
-            match cut(rest) {
-                Ok((word, record, after)) if is_plain(word, record) => rest = after,
-                _ => return Err((rest, left)),
+            for _ in 0..milestones.stride.min(left) {
+                match cut(rest) {
+                    Ok((word, record, after)) if is_plain(word, record) => rest = after,
+                    _ => return Err(Stop { rest, left, milestones }),
+                }
+                left -= 1;
             }
-            left -= 1;
+            milestones.add(bytes.len() - rest.len());
         }
-        let whole = count > 0 && rest.is_empty();
-        if whole { Ok(Self { bytes, count, tags: Tags::NONE }) } else { Err((rest, 0)) }
+        if count > 0 && rest.is_empty() {
+            Ok(Self { bytes, count, tags: Tags::NONE, milestones })
+        } else {
+            Err(Stop { rest, left, milestones })
+        }
     }
 
     /// Goes on where [`Records::parse_plain`] stopped, with so many records left.
@@ -88,20 +145,26 @@ impl<'a> Records<'a> {
     pub(crate) fn parse_from(
         bytes: &'a [u8],
         count: u32,
-        (mut rest, left): (&'a [u8], u32),
+        Stop { mut rest, left, mut milestones }: Stop<'a>,
     ) -> Result<Self, Rejection> {
         let mut tags = Tags::NONE;
+        let mut until = milestones.until_next(count - left);
         for _ in 0..left {
             let (word, record, after) = cut(rest)?;
             if !is_plain(word, record) {
                 tags = tags | check_attributes(word, record)?;
             }
             rest = after;
+            until -= 1;
+            if until == 0 {
+                milestones.add(bytes.len() - rest.len());
+                until = milestones.stride;
+            }
         }
         if count == 0 || !rest.is_empty() {
             return Err(Rejection::malformed("the count of records does not match their bytes"));
         }
-        Ok(Self { bytes, count, tags })
+        Ok(Self { bytes, count, tags, milestones })
     }
 
     /// The records as they were sent.
@@ -124,6 +187,12 @@ impl<'a> Records<'a> {
             rest = after;
             Some(record)
         })
+    }
+
+    /// Where every so many of the records end.
+    #[inline]
+    pub fn milestones(&self) -> &Milestones {
+        &self.milestones
     }
 
     /// Which attributes the records have, all of them together: known since they were parsed.

@@ -2,162 +2,28 @@
 //! of the page can be missing, stale or unchecked.
 
 mod documentation;
+#[path = "documentation/further.rs"]
+mod further;
+#[path = "documentation/written.rs"]
+mod written;
 
 use std::collections::BTreeMap;
 
 use documentation::{examples, routes, rows};
 use ringway_protocol::frame::{self, Header, REPLY, Split};
-use ringway_protocol::greeting::{Greet, Welcome};
-use ringway_protocol::options::{BYTES_MAX_MIN, LEASE_MS_MAX, WAIT_MS_MAX};
-use ringway_protocol::reply::{
-    ListEntry, QUEUE_COLUMNS, RangeVerdict, Run, SHARD_COLUMNS, Settlement, Verdict,
-};
-use ringway_protocol::request::{Put, Range, Take, encode_settle};
+use ringway_protocol::options::{self, BYTES_MAX_MIN, LEASE_MS_MAX, WAIT_MS_MAX};
+use ringway_protocol::reply::{GROUP_COLUMNS, PutOutcome, QUEUE_COLUMNS, SHARD_COLUMNS, Verdict};
+use ringway_protocol::request::{BACK_OFF, DEAD_LETTER, MessageState};
 use ringway_protocol::{
-    Attribute, Code, FullPolicy, GroupId, Kind, LeaseId, Level, QueueId, QueueOptions, Records,
-    Rejection, Reply, Request, limits, name, record, reply,
+    Attribute, Code, Kind, Level, Pattern, QueueOptions, Records, Reply, Request, limits, name,
 };
-
-const NAME: &str = "emails";
-
-fn queue() -> QueueId {
-    QueueId::new(1, 1, 2)
-}
-
-fn lease() -> LeaseId {
-    LeaseId::new(1, 0, 5)
-}
-
-fn batch() -> Vec<u8> {
-    let mut out = Vec::new();
-    record::write(&mut out, &[], b"hello");
-    record::write(&mut out, &[Attribute::Header { name: "type", value: b"new" }], b"ok");
-    out
-}
 
 /// What the page must show, by the name of its block, written by the real encoder.
 fn expected() -> BTreeMap<&'static str, Vec<u8>> {
-    let batch = batch();
+    let batch = written::batch();
     let records = Records::parse(&batch, 2).expect("two records");
-    let mut blocks = requests(records);
-    blocks.extend(replies(records));
-    blocks.into_iter().collect()
-}
-
-fn requests(records: Records<'_>) -> Vec<(&'static str, Vec<u8>)> {
-    let queue = queue();
-    let events = QueueOptions {
-        messages_max: 1_000_000,
-        bytes_max: 256 << 20,
-        deliveries_max: 5,
-        full_policy: FullPolicy::DropOldest,
-        ..QueueOptions::default()
-    };
-    let take = Take {
-        queue,
-        messages_max: 10,
-        bytes_max: 0,
-        wait_ms: 5000,
-        lease_ms: 0,
-        group: GroupId::DEFAULT,
-        acknowledged: false,
-    };
-    let request = |request: Request<'_>, stream, id| {
-        let mut out = Vec::new();
-        request.encode(stream, id, &mut out);
-        out
-    };
-    let settle = |kind, ranges: &[(u32, u32)], id| {
-        let range = |(first, count): &(u32, u32)| Range { first: *first, count: *count };
-        let ranges: Vec<Range> = ranges.iter().map(range).collect();
-        let mut out = Vec::new();
-        encode_settle(kind, (queue, lease()), &ranges, (0, id), &mut out);
-        out
-    };
-    let options = Some(events);
-    vec![
-        ("greet-request", request(Request::Greet(Greet::new(b"secret")), 0, 0)),
-        ("declare-request", request(Request::Declare { name: NAME, options: None }, 0, 1)),
-        (
-            "declare-with-options-request",
-            request(Request::Declare { name: "events", options }, 0, 2),
-        ),
-        ("open-request", request(Request::Open { name: NAME }, 0, 3)),
-        ("put-request", request(Request::Put(Put::new(queue, records)), 0, 7)),
-        ("take-request", request(Request::Take(take), 0, 8)),
-        ("ack-request", settle(Kind::Ack, &[(0, 2)], 10)),
-        ("nack-request", settle(Kind::Nack, &[(1, 1), (7, 2)], 11)),
-        ("stat-request", request(Request::Stat { queue: Some(queue) }, 0, 12)),
-        ("list-request", request(Request::List { cursor: 0, limit: 100, prefix: "em" }, 0, 13)),
-        ("purge-request", request(Request::Purge { queue }, 0, 14)),
-        ("delete-request", request(Request::Delete { queue }, 0, 15)),
-        ("ping-request", request(Request::Ping, 0, 16)),
-        ("echo-request", request(Request::Echo(b"abc"), 3, 17)),
-    ]
-}
-
-fn replies(records: Records<'_>) -> Vec<(&'static str, Vec<u8>)> {
-    let queue = queue();
-    let welcome = Welcome {
-        version: 1,
-        shard: 1,
-        frame_bytes_max: limits::FRAME_BYTES_MAX as u32,
-        payload_bytes_max: limits::PAYLOAD_BYTES_MAX as u32,
-        take_messages_max: limits::TAKE_MESSAGES_MAX,
-        requests_in_flight_max: 1024,
-        wait_bytes_max: 8 << 20,
-        heartbeat_ms: 15_000,
-        shards: vec!["127.0.0.1:7312".to_owned(), "127.0.0.1:7313".to_owned()],
-    };
-    let written = |append: &dyn Fn(&mut Vec<u8>)| {
-        let mut out = Vec::new();
-        append(&mut out);
-        out
-    };
-    let framed = |kind, id, body: &dyn Fn(&mut Vec<u8>)| {
-        written(&|out| frame::write(out, Header::reply(kind, Code::Ok, 0, id), body))
-    };
-    let run = Run { first_sequence: 0, count: 2, deliveries: 1 };
-    let entry = ListEntry { queue, ready: 0, leased: 2, name: NAME };
-    let figures = [0, 2, 1 << 14, 34, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let all = Settlement { settled: 2, ..Settlement::default() };
-    let none = Settlement { settled: 0, stale: 1, unknown: 2 };
-    let verdicts = [
-        RangeVerdict { first: 1, count: 1, verdict: Verdict::Stale },
-        RangeVerdict { first: 7, count: 2, verdict: Verdict::Unknown },
-    ];
-    let no_queue = Rejection::new(Code::NoSuchQueue, "no queue of this shard has that name or id");
-    let too_large = Rejection::new(Code::FrameTooLarge, "the frame is longer than allowed");
-    let delivery = framed(Kind::Take, 8, &|out| {
-        reply::delivery_prefix(out, (lease(), 30_000), (2, 0), [run].into_iter());
-        out.extend_from_slice(records.as_bytes());
-    });
-    let nothing = framed(Kind::Take, 9, &|out| {
-        reply::delivery_prefix(out, (LeaseId::NONE, 0), (0, 0), [].into_iter());
-    });
-    vec![
-        ("greet-reply", framed(Kind::Greet, 0, &|out| welcome.encode(out))),
-        ("declare-reply", written(&|out| reply::declared(out, (0, 1), queue, true))),
-        ("open-reply", written(&|out| reply::number(out, Kind::Open, (0, 3), queue.0))),
-        ("put-reply", written(&|out| reply::put(out, (0, 7), 0, 2, Level::Memory))),
-        ("take-reply", delivery),
-        ("take-empty-reply", nothing),
-        ("ack-reply", written(&|out| reply::settled(out, Kind::Ack, (0, 10), all, &[]))),
-        ("nack-reply", written(&|out| reply::settled(out, Kind::Nack, (0, 11), none, &verdicts))),
-        (
-            "stat-reply",
-            framed(Kind::Stat, 12, &|out| {
-                reply::figures(out, figures.len(), [figures.to_vec()].into_iter());
-            }),
-        ),
-        ("list-reply", written(&|out| reply::page(out, (0, 13), 0, [entry].into_iter()))),
-        ("purge-reply", written(&|out| reply::number(out, Kind::Purge, (0, 14), 3))),
-        ("delete-reply", written(&|out| reply::number(out, Kind::Delete, (0, 15), 2))),
-        ("ping-reply", framed(Kind::Ping, 16, &|_| {})),
-        ("echo-reply", written(&|out| Reply::Echo(b"abc").encode(Kind::Echo, (3, 17), out))),
-        ("refusal-reply", written(&|out| reply::refused(out, Kind::Put, (0, 18), no_queue))),
-        ("goodbye", written(&|out| reply::refused(out, Kind::Goodbye, (0, 0), too_large))),
-    ]
+    let first = [written::requests(records), written::replies(records)];
+    first.into_iter().chain([further::requests(), further::replies()]).flatten().collect()
 }
 
 #[test]
@@ -201,7 +67,7 @@ fn has_row(cells: &[&str]) -> bool {
 #[test]
 fn each_kind_has_its_row_and_its_examples() {
     let names: Vec<&str> = examples().into_iter().map(|(name, _)| name).collect();
-    for kind in Kind::ALL.into_iter().take(14) {
+    for kind in Kind::ALL {
         let (number, name) = (kind as u8, format!("{kind:?}"));
         let hexadecimal = format!("{number:#04x}");
         let request = if kind == Kind::Goodbye { "never" } else { &hexadecimal };
@@ -239,7 +105,8 @@ fn the_columns_are_those_of_the_page() {
     };
     let documented: Vec<_> = rows().iter().filter_map(column).collect();
     let numbered = |(index, column): (usize, &&str)| (index.to_string(), (*column).to_owned());
-    let real = QUEUE_COLUMNS.iter().enumerate().chain(SHARD_COLUMNS.iter().enumerate());
+    let tables: [&[&str]; 3] = [&GROUP_COLUMNS, &QUEUE_COLUMNS, &SHARD_COLUMNS];
+    let real = tables.into_iter().flat_map(|columns| columns.iter().enumerate());
     assert_eq!(documented, real.map(numbered).collect::<Vec<_>>());
 }
 
@@ -260,6 +127,7 @@ fn each_limit_and_default_is_the_real_one() {
         ("attributes of a message", limits::ATTRIBUTES_BYTES_MAX),
         ("value of one attribute", limits::ATTRIBUTE_VALUE_BYTES_MAX),
         ("name of a queue", limits::NAME_BYTES_MAX),
+        ("bytes unsettled of a subscription", limits::CREDIT_BYTES_MAX as usize),
     ];
     let counts = [
         ("messages of a take", u64::from(limits::TAKE_MESSAGES_MAX)),
@@ -268,29 +136,80 @@ fn each_limit_and_default_is_the_real_one() {
         ("entries of a page of a listing", u64::from(limits::LIST_ENTRIES_MAX)),
         ("shards of a plane", limits::SHARDS_MAX as u64),
         ("queues of a shard", limits::QUEUES_PER_SHARD_MAX as u64),
+        (
+            "messages of a batch with delays, times, priorities or deduplication ids",
+            u64::from(limits::PUT_STRETCHES_MAX),
+        ),
+        ("messages unsettled of a subscription", u64::from(limits::CREDIT_MESSAGES_MAX)),
+        ("groups of a queue", u64::from(limits::GROUPS_PER_QUEUE_MAX)),
+        ("messages of a page of a browse", u64::from(limits::BROWSE_MESSAGES_MAX)),
+        ("sequences of a remove", u64::from(limits::REMOVE_SEQUENCES_MAX)),
+        ("messages of a move", u64::from(limits::MOVE_MESSAGES_MAX)),
+        ("messages of a window of deduplication", u64::from(options::DEDUP_MESSAGES_MAX)),
     ];
-    let times = [("lease", LEASE_MS_MAX), ("wait of a take", WAIT_MS_MAX)];
+    let times = [
+        ("lease", u64::from(LEASE_MS_MAX)),
+        ("wait of a take", u64::from(WAIT_MS_MAX)),
+        ("back-off", u64::from(options::BACKOFF_MS_MAX)),
+        ("window of deduplication", u64::from(options::DEDUP_MS_MAX)),
+        ("delay, time to live", limits::DURATION_MS_MAX),
+        ("time of a message", limits::AT_MS_MAX),
+    ];
     let bytes = bytes.map(|(what, value)| (what, written_number(value as u64) + " bytes"));
     let counts = counts.map(|(what, value)| (what, written_number(value)));
-    let times = times.map(|(what, value)| (what, written_number(u64::from(value)) + " ms"));
+    let times = times.map(|(what, value)| (what, written_number(value) + " ms"));
     for (what, value) in bytes.into_iter().chain(counts).chain(times) {
         assert!(has_row(&[what, &value]), "the page has no row {what} = {value}");
     }
+}
+
+#[test]
+fn each_option_stands_where_it_says_with_its_range_and_default() {
     let default = QueueOptions::default();
     let least = format!("at least {}", written_number(BYTES_MAX_MIN));
-    let options: [(&str, &str, u64); 5] = [
-        ("messages_max", "at least 1", default.messages_max),
-        ("bytes_max", &least, default.bytes_max),
-        ("lease_ms", "1 to 43,200,000 (12 h)", u64::from(default.lease_ms)),
-        ("wait_max_ms", "0 to 3,600,000 (1 h)", u64::from(default.wait_max_ms)),
-        ("deliveries_max", "0 for no limit", u64::from(default.deliveries_max)),
+    let century = format!("0 to {} (100 years)", written_number(limits::DURATION_MS_MAX));
+    let day = written_number(u64::from(options::BACKOFF_MS_MAX)) + " (24 h)";
+    let (backoff, backoff_max) = (format!("0 to {day}"), format!("0, or `backoff_ms` to {day}"));
+    let dedup = format!("0 to {} (7 days)", written_number(u64::from(options::DEDUP_MS_MAX)));
+    let dedup_max = format!("0 to {}", written_number(u64::from(options::DEDUP_MESSAGES_MAX)));
+    let spread = format!("0 to {}", limits::SHARDS_MAX);
+    let rows_of: [(usize, &str, &str, u64); 20] = [
+        (0, "messages_max", "at least 1", default.messages_max),
+        (8, "bytes_max", &least, default.bytes_max),
+        (16, "lease_ms", "1 to 43,200,000 (12 h)", u64::from(default.lease_ms)),
+        (20, "wait_max_ms", "0 to 3,600,000 (1 h)", u64::from(default.wait_max_ms)),
+        (24, "deliveries_max", "0 for no limit", u64::from(default.deliveries_max)),
+        (28, "full_policy", "0 to 2", default.full_policy as u64),
+        (29, "level", "0", default.level as u64),
+        (30, "priority", "0 or 1", default.priority as u64),
+        (31, "dead_letter_expired", "0 or 1", u64::from(default.dead_letter_expired)),
+        (32, "ttl_ms", &century, default.ttl_ms),
+        (40, "backoff_ms", &backoff, u64::from(default.backoff_ms)),
+        (44, "backoff_max_ms", &backoff_max, u64::from(default.backoff_max_ms)),
+        (48, "dedup_ms", &dedup, u64::from(default.dedup_ms)),
+        (52, "dedup_max", &dedup_max, u64::from(default.dedup_max)),
+        (56, "keep_ms", &century, default.keep_ms),
+        (64, "keep_messages", "any", default.keep_messages),
+        (72, "keep_bytes", "any", default.keep_bytes),
+        (80, "idle_ms", &century, default.idle_ms),
+        (88, "spread", &spread, u64::from(default.spread)),
+        (90, "spread_order", "0 or 1", default.spread_order as u64),
     ];
-    for (option, range, default) in options {
-        let (option, default) = (format!("`{option}`"), written_number(default));
-        let found = rows()
-            .iter()
-            .any(|row| row.len() > 4 && row[1] == option && row[3..5] == [range, &default]);
-        assert!(found, "the page has no option {option} with {range} and {default}");
+    let mut block = Vec::new();
+    default.encode(&mut block);
+    for (index, (at, option, range, default)) in rows_of.iter().copied().enumerate() {
+        let cells =
+            [at.to_string(), format!("`{option}`"), range.to_owned(), written_number(default)];
+        let found = rows().iter().any(|row| {
+            row.len() > 5
+                && [row[0], row[1], row[3], row[4]] == cells.each_ref().map(String::as_str)
+        });
+        assert!(found, "the page has no option {option} at {at} with {range} and {default}");
+        // The place is the encoder's, too: up to the next option stands this one's default.
+        let end = rows_of.get(index + 1).map_or(91, |next| next.0);
+        let mut number = [0; 8];
+        number[..end - at].copy_from_slice(&block[at..end]);
+        assert_eq!(u64::from_le_bytes(number), default, "{option} at {at}");
     }
 }
 
@@ -323,21 +242,10 @@ fn each_attribute_level_and_verdict_is_documented() {
         ("priority", Attribute::Priority(1)),
         ("deduplication id", Attribute::DeduplicationId(b"d")),
         ("header", Attribute::Header { name: "n", value: b"v" }),
+        ("time", Attribute::AtMs(1)),
     ];
     for (name, attribute) in attributes {
         assert!(has_row(&[&attribute.tag().to_string(), name]), "no row for {name}");
-        let mut batch = Vec::new();
-        record::write(&mut batch, &[attribute], b"");
-        let records = Records::parse(&batch, 1).expect("one record");
-        let request = Request::Put(Put::new(queue(), records));
-        let mut out = Vec::new();
-        request.encode(0, 0, &mut out);
-        let Ok(Split::Frame(frame)) = frame::split(&out, limits::FRAME_BYTES_MAX) else {
-            panic!("a whole frame");
-        };
-        let works = Request::decode(frame).is_ok();
-        let row = rows().into_iter().find(|row| row.get(1) == Some(&name)).expect("was found");
-        assert_eq!(row[3], if works { "carried" } else { "`Unsupported`" }, "{name}");
     }
     for level in Level::ALL {
         let stated = format!("{} `{}`", level as u8, level.as_str());
@@ -347,4 +255,40 @@ fn each_attribute_level_and_verdict_is_documented() {
         let stated = format!("{} {}", verdict as u32, format!("{verdict:?}").to_lowercase());
         assert!(has_row(&[&stated]), "no verdict {stated}");
     }
+    for state in MessageState::ALL {
+        let stated = format!("{} {}", state as u8, state.as_str());
+        assert!(has_row(&[&stated]), "no state {stated}");
+    }
+    for outcome in [PutOutcome::Stored, PutOutcome::Duplicate, PutOutcome::Scheduled] {
+        let stated = format!("{} {}", outcome as u32, format!("{outcome:?}").to_lowercase());
+        assert!(has_row(&[&stated]), "no outcome {stated}");
+    }
+    for delay in [BACK_OFF, DEAD_LETTER] {
+        let stated = written_number(u64::from(delay));
+        assert!(has_row(&[&stated]), "no delay {stated}");
+    }
+}
+
+/// The table of patterns says what the matcher says.
+#[test]
+fn each_pattern_matches_what_the_page_says() {
+    let names = |cell: &str| -> Vec<String> {
+        let quoted = cell.split('`').skip(1).step_by(2);
+        quoted.map(str::to_owned).collect()
+    };
+    let mut checked = 0;
+    for row in rows() {
+        let [pattern, matching, others] = row[..] else { continue };
+        let (pattern, matching) = (names(pattern), names(matching));
+        let Some(Ok(pattern)) = pattern.first().map(|pattern| Pattern::new(pattern)) else {
+            continue;
+        };
+        if matching.is_empty() && !others.is_empty() {
+            continue;
+        }
+        matching.iter().for_each(|name| assert!(pattern.matches(name), "{pattern}: {name}"));
+        names(others).iter().for_each(|name| assert!(!pattern.matches(name), "{pattern}: {name}"));
+        checked += matching.len();
+    }
+    assert!(checked >= 5, "the page shows patterns");
 }

@@ -1,6 +1,8 @@
 //! Every ceiling of the data plane with its unit and reason, related by assertions at compile time.
 
-use ringway_protocol::limits::{FRAME_BYTES_MAX, GREETING_BYTES_MAX, SHARDS_MAX};
+use ringway_protocol::limits::{
+    BROWSE_MESSAGES_MAX, FRAME_BYTES_MAX, GREETING_BYTES_MAX, SHARDS_MAX,
+};
 
 /// Entries of a shard's submission queue: what one turn can push before it must submit early.
 pub const SUBMISSION_ENTRIES: u32 = 1024;
@@ -87,6 +89,16 @@ pub const PUBLISH_BYTES_MAX: usize = 64 << 20;
 pub const PUBLISHED_NAMES_MAX: usize = 1 << 12;
 /// Queues that it remembers for all of those names together.
 pub const PUBLISHED_QUEUES_MAX: usize = 1 << 16;
+/// Bytes of records that a browse shows at most when it does not say.
+pub const BROWSE_BYTES_DEFAULT: usize = 256 << 10;
+/// Bytes of records that a browse shows at most: with what stands before each, they fit a frame.
+pub const BROWSE_BYTES_MAX: usize = FRAME_BYTES_MAX - 64 * (BROWSE_MESSAGES_MAX as usize + 1);
+/// Messages that one request to move some of them looks at.
+pub const MOVES_LOOKED_AT_MAX: u32 = 16_384;
+/// Milliseconds within which the next request to move messages goes on where the last one stopped.
+pub const MOVES_GO_ON_MS: u64 = 10_000;
+/// Quotas of a plane: a queue has a bit for each.
+pub const QUOTAS_MAX: usize = 32;
 /// Producers that a queue remembers; the one that was silent the longest goes first.
 pub const PRODUCERS_MAX: usize = 1 << 16;
 /// Batches of one producer that a queue remembers: as many as a connection may have in flight.

@@ -5,6 +5,7 @@
 //! `plane` on Linux, a scheduler in the simulator.
 
 mod life;
+mod turns;
 
 pub use life::Life;
 
@@ -18,6 +19,7 @@ use crate::path::errand::Errands;
 use crate::path::handoff::Handoffs;
 use crate::path::perform::Performer;
 use crate::path::queue::{Store, StoreConfig};
+use crate::shard::turns::Turns;
 use crate::stats::ShardStats;
 use crate::world::{Completion, Now, Outgoing, Wheel, World};
 use ringway_protocol::QueueOptions;
@@ -82,6 +84,7 @@ pub struct Shard<W: World> {
     pub(crate) spare_outboxes: Vec<Outgoing>,
     /// Until when a shard that ends waits for its errands.
     pub(crate) errands_until_ns: Option<u64>,
+    turns: Turns,
     work: usize,
 }
 
@@ -120,6 +123,7 @@ impl<W: World> Shard<W> {
             spare_inboxes: Vec::new(),
             spare_outboxes: Vec::new(),
             errands_until_ns: None,
+            turns: Turns::new(),
             work: 0,
             config,
         };
@@ -154,7 +158,7 @@ impl<W: World> Shard<W> {
             return Turn::Idle;
         }
         let took_ns = self.world.now_ns() - self.performer.now.ns;
-        self.performer.stats().longest_turn_ns.raise(took_ns);
+        self.turns.note(self.performer.now.ns, took_ns, &self.performer.stats[self.config.shard]);
         Turn::Worked
     }
 

@@ -38,9 +38,11 @@ fn every_case_goes_as_written() {
 /// Carries out one command.
 type Side = Box<dyn FnMut(&str) -> Outcome>;
 
-/// Runs every case on a side that is made anew for each.
-fn check_all(knows_runs: bool, side: &dyn Fn() -> Side) {
+/// Runs every case on a side that is made anew for each. Cases whose heading is in
+/// `tests/cases/queue/pending` wait for the store: they may fail there.
+fn check_all(is_store: bool, side: &dyn Fn() -> Side) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases/queue");
+    let pending = std::fs::read_to_string(folder.join("pending")).unwrap_or_default();
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .expect("the cases are in tests/cases/queue")
         .map(|entry| entry.expect("a readable folder").path())
@@ -55,12 +57,19 @@ fn check_all(knows_runs: bool, side: &dyn Fn() -> Side) {
         for paragraph in text.split("\n\n") {
             if paragraph.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#')) {
                 cases += 1;
-                failures.extend(check((side(), knows_runs), &name, line, paragraph));
+                let heading = format!("{name}: {}", paragraph.lines().next().unwrap_or_default());
+                let waits = is_store && pending.lines().any(|line| line == heading);
+                let failure = check((side(), is_store), &name, line, paragraph);
+                match failure {
+                    None if waits => println!("passes by now: {heading}"),
+                    Some(failure) if !waits => failures.push(format!("{heading}\n{failure}")),
+                    _ => {}
+                }
             }
             line += paragraph.matches('\n').count() + 2;
         }
     }
-    assert!(cases >= 40, "only {cases} cases were found");
+    assert!(cases >= 300, "only {cases} cases were found");
     assert!(
         failures.is_empty(),
         "{} of {cases} cases fail\n{}",

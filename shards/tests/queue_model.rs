@@ -6,22 +6,19 @@ mod support;
 use proptest::prelude::*;
 
 use self::support::pair::Pair;
-use self::support::{at, figure};
-
-const NAMES: [&str; 4] = ["a", "b", "a.dead", "c"];
-const GROUPS: [&str; 3] = ["default", "g", "h"];
 
 /// Words that are there in some commands.
 fn maybe(words: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
     prop_oneof![3 => Just(String::new()), 1 => words].boxed()
 }
 
+/// Queues: those with groups and keys, one with times to live, one that drops its oldest.
 fn name() -> impl Strategy<Value = &'static str> {
-    prop_oneof![5 => Just(NAMES[0]), 2 => Just(NAMES[1]), 1 => Just(NAMES[2]), 1 => Just(NAMES[3])]
+    prop_oneof![5 => Just("a"), 2 => Just("b"), 1 => Just("a.dead"), 3 => Just("c"), 1 => Just("d")]
 }
 
 fn group() -> impl Strategy<Value = &'static str> {
-    prop_oneof![4 => Just(GROUPS[0]), 2 => Just(GROUPS[1]), 1 => Just(GROUPS[2])]
+    prop_oneof![4 => Just("default"), 2 => Just("g"), 1 => Just("h")]
 }
 
 fn asker() -> impl Strategy<Value = &'static str> {
@@ -34,14 +31,22 @@ fn back() -> impl Strategy<Value = String> {
 }
 
 fn options() -> impl Strategy<Value = String> {
-    let bounds = (prop_oneof![1_u64..40, Just(10_000)], 1_u32..3_000, 0_u32..4);
-    let policy = prop_oneof![Just("reject"), Just("drop-oldest")];
+    let bounds = (prop_oneof![1_u64..40, Just(10_000)], 1_u32..3_000);
     let dedup = maybe(
         (1_u32..4_000, 0_u32..8).prop_map(|(ms, most)| format!("dedup={ms} dedup_max={most}")),
     );
-    (bounds, policy, dedup).prop_map(|((messages, lease, deliveries), policy, dedup)| {
-        let deliveries = deliveries * u32::from(std::env::var("DEATH").is_ok());
-        format!("messages={messages} lease={lease} deliveries={deliveries} wait=5000 policy={policy} {dedup}")
+    (bounds, dedup).prop_map(|((messages, lease), dedup)| {
+        format!("messages={messages} lease={lease} deliveries=0 wait=5000 {dedup}")
+    })
+}
+
+fn declare() -> impl Strategy<Value = String> {
+    let ttl = maybe((1_u32..4_000).prop_map(|ms| format!("ttl={ms}")));
+    (name(), maybe(options()), ttl).prop_map(|(name, options, ttl)| match (name, &*options) {
+        (name, "") => format!("declare {name}"),
+        ("c", options) => format!("declare c {options} {ttl}"),
+        ("d", options) => format!("declare d {options} policy=drop-oldest"),
+        (name, options) => format!("declare {name} {options}"),
     })
 }
 
@@ -64,11 +69,17 @@ fn put() -> impl Strategy<Value = String> {
     let ids = each("ids", prop_oneof![Just("one"), Just("two"), Just("three"), Just("four")]);
     let producer = maybe((0_u8..2, 0_u8..12).prop_map(|(id, at)| format!("producer={id}:{at}")));
     let sizes = prop::collection::vec(size, 1..14);
-    (name(), sizes, (keys, priority, later), ids, producer).prop_map(
-        |(name, sizes, (keys, priority, later), ids, producer)| {
+    let ttl = each("ttl", 1_u32..3_000);
+    (name(), sizes, (keys, priority, later, ttl), ids, producer).prop_map(
+        |(name, sizes, (keys, priority, later, ttl), ids, producer)| {
             let sizes: Vec<_> = sizes.iter().map(|size| format!("#{size}")).collect();
             let sizes = sizes.join(" ");
-            format!("put {name} {sizes} {keys} {priority} {later} {ids} {producer}")
+            let (keys, ttl) = match name {
+                "c" => ("", &*ttl),
+                "d" => ("", ""),
+                _ => (&*keys, ""),
+            };
+            format!("put {name} {sizes} {keys} {priority} {later} {ttl} {ids} {producer}")
         },
     )
 }
@@ -93,13 +104,14 @@ fn change_group() -> impl Strategy<Value = String> {
         1 => (0_u32..20_000).prop_map(|ms| format!("time:{ms}")),
     ];
     let paused = prop_oneof![3 => Just(""), 1 => Just("paused")];
-    (0_u8..8, name(), group(), start, paused).prop_map(|(what, name, group, start, paused)| {
-        match what {
+    let name = prop_oneof![Just("a"), Just("b")];
+    (0_u8..8, name, group(), start, paused).prop_map(
+        |(what, name, group, start, paused)| match what {
             0 => format!("group delete {name} {group}"),
             1 | 2 => format!("group alter {name} {group} {paused}"),
             _ => format!("group create {name} {group} start={start} {paused}"),
-        }
-    })
+        },
+    )
 }
 
 fn settle() -> impl Strategy<Value = String> {
@@ -112,7 +124,7 @@ fn settle() -> impl Strategy<Value = String> {
 
 fn command() -> impl Strategy<Value = String> {
     prop_oneof![
-        2 => (name(), maybe(options())).prop_map(|(name, o)| format!("declare {name} {o}")),
+        2 => declare(),
         10 => put(),
         10 => take(),
         12 => settle(),
@@ -124,10 +136,9 @@ fn command() -> impl Strategy<Value = String> {
         1 => asker().prop_map(|asker| format!("forget {asker}")),
         2 => Just("unpin".to_owned()),
         4 => change_group(),
-        1 => (-5_000_i32..5_000).prop_map(|ms| match ms < 0 {
-            true => format!("wall {ms}ms"),
-            false => format!("wall +{ms}ms"),
-        }),
+        // The store does not mind smaller steps.
+        1 => (prop_oneof![Just("+"), Just("-")], 20_u32..5_000)
+            .prop_map(|(sign, ms)| format!("wall {sign}{ms}ms")),
     ]
 }
 

@@ -59,6 +59,8 @@ pub fn attributes() -> impl Strategy<Value = Vec<Attribute<'static>>> {
     })
 }
 
+/// A lease, its milliseconds, and the messages dropped, as a delivery states them.
+pub type LeaseStated = (LeaseId, u32, u32);
 /// Attributes and payload of a message.
 pub type Message = (Vec<Attribute<'static>>, Vec<u8>);
 
@@ -245,8 +247,7 @@ pub fn runs_of(count: u32, seeds: &[(u64, u32)]) -> Vec<Run> {
 }
 
 /// The frame of a delivery, and what was written into it.
-pub fn deliveries() -> impl Strategy<Value = (Vec<u8>, (LeaseId, u32, u32), Vec<Run>, Vec<Message>)>
-{
+pub fn deliveries() -> impl Strategy<Value = (Vec<u8>, LeaseStated, Vec<Run>, Vec<Message>)> {
     let seeds = vec(any::<(u64, u32)>(), 0..10);
     let batch = prop_oneof![3 => batches(attributes()).prop_map(Some), 1 => Just(None)];
     (ids(), leases(), any::<(u32, u32)>(), seeds, batch).prop_map(
@@ -361,5 +362,6 @@ pub fn reply_frames() -> impl Strategy<Value = Vec<u8>> {
     let groups = further::listings_of_groups().prop_map(|(frame, _)| frame);
     let messages = further::pages_of_messages().prop_map(|(frame, ..)| frame);
     let bindings = further::pages_of_bindings().prop_map(|(frame, ..)| frame);
-    prop_oneof![7 => plain, 1 => settled, 1 => figures, 1 => delivery, 1 => groups, 1 => messages, 1 => bindings]
+    let pages = prop_oneof![groups, messages, bindings];
+    prop_oneof![7 => plain, 1 => settled, 1 => figures, 1 => delivery, 3 => pages]
 }

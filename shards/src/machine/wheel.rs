@@ -106,6 +106,11 @@ impl<T: Copy> Wheel<T> {
         TimerId(index)
     }
 
+    /// When an armed timer fires: at its deadline, or up to a tick later.
+    pub fn deadline_ns(&self, timer: TimerId) -> u64 {
+        self.timers[timer.0 as usize].tick.saturating_mul(TICK_NS)
+    }
+
     /// Disarms a timer and returns what it carried. Panics if it has fired or was disarmed.
     #[inline]
     pub fn disarm(&mut self, timer: TimerId) -> T {

@@ -1,19 +1,22 @@
 //! A frame to its owner: served here, handed to another shard, or begun as an errand of several.
 
 mod owner;
+mod promise;
 mod reception;
+mod spread;
 
 pub use reception::Reception;
 
-use crate::limits::{OUTBOUND_BYTES_MAX, WAIT_BYTES_MAX};
+use crate::limits::WAIT_BYTES_MAX;
 use crate::path::connection::{Connection, Phase, Stall};
 use crate::path::decode::Flow;
 use crate::path::errand::{Begun, Errands, Runner, begins_here};
 use crate::path::handoff::Handoffs;
 use crate::path::origin::Origin;
-use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
+use crate::path::perform::{Asker, Performed, Performer};
 use owner::{Owner, owner};
-use ringway_protocol::{Code, Frame, Header, Kind, Rejection, Request};
+use promise::Promise;
+use ringway_protocol::{Frame, Header, Kind, QueueId, Rejection, Request};
 
 /// Where frames go from here.
 pub struct Dispatcher<'a, S> {
@@ -39,20 +42,23 @@ impl<S> Dispatcher<'_, S> {
         if connection.phase != Phase::Ready {
             return self.greet(connection, frame);
         }
-        if let Some(stall) = connection.must_wait() {
-            connection.stall = Some(stall);
-            return Flow::Stall;
+        if let Some(why) = connection.must_wait() {
+            return stall(connection, why);
         }
         if !connection.holds.is_empty() && connection.holds.hold_back(frame) {
-            connection.stall = Some(Stall::Errand);
-            return Flow::Stall;
+            return stall(connection, Stall::Errand);
         }
         connection.frames += 1;
+        if !self.performer.spreads.is_empty()
+            && let Some(flow) = self.dispatch_spread(connection, peer, frame)
+        {
+            return flow;
+        }
         match owner(frame, self.performer.shard, self.handoffs.shards()) {
             Ok(Owner::Shard(shard)) if shard == self.performer.shard => {
                 self.serve(connection, peer, frame)
             }
-            Ok(Owner::Shard(shard)) => self.forward(connection, peer, shard, frame),
+            Ok(Owner::Shard(shard)) => self.forward(connection, peer, (shard, None), frame),
             Ok(Owner::Several) => self.begin(connection, peer, frame),
             Err(why) => self.refuse(connection, peer, frame, why),
         }
@@ -75,6 +81,11 @@ impl<S> Dispatcher<'_, S> {
         }
         let asker = self.asker(connection, peer, frame.header);
         let performed = self.performer.perform(asker, frame, &mut connection.outbox);
+        Self::performed(connection, performed)
+    }
+
+    #[inline]
+    fn performed(connection: &mut Connection<S>, performed: Performed) -> Flow {
         match performed {
             Performed::Answered | Performed::Delivered(_) => {}
             Performed::Waiting(promised) => {
@@ -125,49 +136,42 @@ impl<S> Dispatcher<'_, S> {
 
     fn wait_for_room(&mut self, connection: &mut Connection<S>, shard: usize) -> Flow {
         self.performer.stats().handoffs_full.add(1);
-        connection.stall = Some(Stall::Handoff(shard));
-        Flow::Stall
+        stall(connection, Stall::Handoff(shard))
     }
 
+    /// Hands a frame to another shard; there it is about `part`, if that is given.
     fn forward(
         &mut self,
         connection: &mut Connection<S>,
         peer: u64,
-        shard: usize,
+        (shard, part): (usize, Option<QueueId>),
         frame: Frame<'_>,
     ) -> Flow {
-        let (mut promised, mut waits) = (0, false);
+        let mut promise = Promise::default();
         if frame.header.kind == Kind::Take as u8 {
-            let take = match Request::decode(frame) {
-                Ok(Request::Take(take)) => take,
+            promise = match Request::decode(frame) {
+                Ok(Request::Take(take)) => Promise::of(&take),
                 Ok(_) => unreachable!("the kind was looked at"),
                 Err(why) => return self.refuse(connection, peer, frame, why),
             };
-            promised = promised_bytes(&take);
-            if take.wait_ms > 0 && connection.promised + promised > WAIT_BYTES_MAX {
-                let sentence =
-                    "the waiting takes of this connection ask for more than 8 MiB together";
-                let why = Rejection::new(Code::TooManyWaits, sentence);
-                return self.refuse(connection, peer, frame, why);
+            match promise.is_due(connection) {
+                Ok(true) => {}
+                Ok(false) => return stall(connection, Stall::InFlight),
+                Err(why) => return self.refuse(connection, peer, frame, why),
             }
-            let owed = connection.expected + connection.owed;
-            if take.wait_ms == 0 && owed + promised > OUTBOUND_BYTES_MAX {
-                connection.stall = Some(Stall::InFlight);
-                return Flow::Stall;
-            }
-            waits = take.wait_ms > 0;
         }
         if !self.handoffs.has_room(shard) {
             return self.wait_for_room(connection, shard);
         }
-        self.handoffs.ask(shard, peer, frame, self.performer.stats());
+        self.handoffs.ask(shard, peer, (frame, part), self.performer.stats());
         connection.elsewhere += 1;
-        if waits {
-            connection.waits_elsewhere = true;
-            connection.promised += promised;
-        } else {
-            connection.expected += promised;
-        }
+        connection.waits_elsewhere |= promise.waits;
+        promise.make(connection);
         Flow::Next
     }
+}
+
+fn stall<S>(connection: &mut Connection<S>, why: Stall) -> Flow {
+    connection.stall = Some(why);
+    Flow::Stall
 }

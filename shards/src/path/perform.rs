@@ -8,6 +8,7 @@ mod unsupported;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::bindings::Bindings;
+use crate::path::errand::spread::Spreads;
 use crate::path::journal::Journal;
 use crate::path::origin::Origin;
 use crate::path::queue::{Admission, Store, Stored, Taken};
@@ -28,6 +29,8 @@ pub struct Performer {
     pub store: Store,
     /// Which queues published names reach, of the whole plane.
     pub bindings: Bindings,
+    /// Which queues are spread, of the whole plane.
+    pub spreads: Spreads,
     /// What replies wait for.
     pub journal: Journal,
     /// The figures of every shard; this one writes its own.
@@ -90,6 +93,7 @@ impl Performer {
             shard,
             store,
             bindings: Bindings::default(),
+            spreads: Spreads::default(),
             journal: Journal::default(),
             stats,
             now: Now::default(),
@@ -110,8 +114,38 @@ impl Performer {
     /// Carries a request out and writes its reply, unless it has to wait.
     #[inline]
     pub fn perform(&mut self, asker: Asker, frame: Frame<'_>, out: &mut Outgoing) -> Performed {
+        self.carry_out(asker, frame.header.kind, Request::decode(frame), out)
+    }
+
+    /// Carries a request out about a part of the queue that it names, which is spread.
+    pub fn perform_on(
+        &mut self,
+        part: QueueId,
+        asker: Asker,
+        frame: Frame<'_>,
+        out: &mut Outgoing,
+    ) -> Performed {
+        let mut request = Request::decode(frame);
+        match &mut request {
+            Ok(Request::Put(put)) => put.queue = part,
+            Ok(Request::Ack(settle) | Request::Nack(settle)) => settle.queue = part,
+            Ok(Request::Extend { queue, .. }) => *queue = part,
+            Ok(_) => unreachable!("other requests are not about one part"),
+            Err(_) => {}
+        }
+        self.carry_out(asker, frame.header.kind, request, out)
+    }
+
+    #[inline]
+    fn carry_out(
+        &mut self,
+        asker: Asker,
+        kind: u8,
+        request: Result<Request<'_>, Rejection>,
+        out: &mut Outgoing,
+    ) -> Performed {
         self.stats().requests.add(1);
-        let performed = match Request::decode(frame) {
+        let performed = match request {
             Ok(Request::Put(put)) => self.put(asker, &put, out),
             Ok(Request::Take(take)) => self.take(asker, &take, out),
             Ok(Request::Ack(settle)) => self.settle(asker, Kind::Ack, &settle, out),
@@ -120,9 +154,7 @@ impl Performer {
             Ok(request) => self.administer(asker, request, out),
             Err(rejection) => Err(rejection),
         };
-        performed.unwrap_or_else(|why| {
-            self.refuse(asker, Kind::from_number(frame.header.kind), why, out)
-        })
+        performed.unwrap_or_else(|why| self.refuse(asker, Kind::from_number(kind), why, out))
     }
 
     /// Writes a refusal, or ends the connection where the code says so.
@@ -202,6 +234,21 @@ impl Performer {
             return Ok(Performed::Waiting(promised));
         }
         Ok(self.deliver(asker, take.queue, out))
+    }
+
+    /// Takes what is ready, if anything is; a take that finds nothing writes nothing.
+    pub fn take_ready(
+        &mut self,
+        asker: Asker,
+        take: &Take,
+        out: &mut Outgoing,
+    ) -> Result<Option<Performed>, Rejection> {
+        self.store.take(take, self.now, &mut self.taken)?;
+        if self.taken.count == 0 {
+            return Ok(None);
+        }
+        self.stats().requests.add(1);
+        Ok(Some(self.deliver(asker, take.queue, out)))
     }
 
     /// Writes what was taken; runs with a lease are named so that they can be given back.

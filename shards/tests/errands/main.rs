@@ -3,4 +3,6 @@
 mod bindings;
 mod moving;
 mod peer;
+mod spread;
+mod spread_among;
 mod transfer;

@@ -3,7 +3,7 @@
 
 use ringway_protocol::reply::QUEUE_COLUMNS;
 
-use super::model::{Limits, Model};
+use super::model::{Event, Limits, Model};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::real::Real;
@@ -19,14 +19,21 @@ pub struct Pair {
     pub model: Model,
     /// What was done so far: a case that can be written down.
     pub script: Vec<String>,
+    /// Whether everything is compared after each command, or only the outcomes.
+    pub thorough: bool,
 }
 
 impl Pair {
     /// Few queues, so that a dead-letter queue sometimes cannot be made.
     pub fn new(start_ns: u64) -> Self {
         let defaults = Options { messages_max: 30, lease_ms: 700, ..Options::defaults() };
-        let limits = Limits { defaults, queues_max: 5, leases_max: 10_000, waits_max: 1_000 };
-        Self { real: Real::new(limits, start_ns), model: Model::new(limits), script: Vec::new() }
+        let limits = Limits { defaults, queues_max: 6, leases_max: 10_000, waits_max: 1_000 };
+        Self {
+            real: Real::new(limits, start_ns),
+            model: Model::new(limits),
+            script: Vec::new(),
+            thorough: true,
+        }
     }
 
     /// Carries out a command on both sides. `-` is the queue of the lease or subscription that the
@@ -38,9 +45,14 @@ impl Pair {
         }
         let command = self.concrete(command);
         if words.verb == "wall" {
+            // In which order a step of the clock makes several due is left open.
+            if self.model.due_by_step(&words) > 1 {
+                return;
+            }
             // What has become due by that may take until the next tick.
             self.script.push(command.clone());
-            (self.real.run(&command), self.model.run(&command, None));
+            self.real.run(&command);
+            self.model.run(&command, None);
             return self.pass(3);
         }
         self.carry_out(&command);
@@ -77,7 +89,9 @@ impl Pair {
         if model != Outcome::Beyond {
             assert_eq!(real.without_runs(), model, "the store, then the model");
         }
-        self.compare();
+        if self.thorough {
+            self.compare();
+        }
     }
 
     /// The command with its leases by number and their queue by name.
@@ -101,50 +115,71 @@ impl Pair {
     }
 
     /// Compares every figure and every message, and what is pinned.
-    fn compare(&mut self) {
+    pub fn compare(&mut self) {
         let queues: Vec<usize> = self.model.queues.keys().copied().collect();
         for number in queues {
             let name = self.model.queues[&number].name.clone();
             self.follow_kept(number, &name);
-            self.compare_figures(number, &name);
             let groups: Vec<String> = self.model.queues[&number].groups.keys().cloned().collect();
+            let mut unnoticed = 0;
             for group in groups {
-                self.compare_group(number, &name, &group);
+                let expired = self.real.group_figure(&name, &group, "expired");
+                let extra = self.model.notice(number, &group, expired);
+                self.compare_group(number, (&name, &group), extra);
+                unnoticed += extra;
             }
+            self.compare_figures(number, &name, unnoticed);
         }
         self.real.check();
+        // What has expired may be noticed late; who takes does not get it.
+        let expires = |event: &Event| matches!(event, Event::Expires(..));
+        let events = self.model.events();
+        let next = events.iter().find(|(_, event)| !expires(event)).map(|(at_ns, _)| *at_ns);
+        if let Some(at_ns) = next.filter(|at_ns| *at_ns < u64::MAX / 2) {
+            let real = self.real.next_deadline().expect("a deadline is not forgotten");
+            assert!(real <= at_ns + MARGIN_NS, "the next deadline is {at_ns}, not {real}");
+        }
     }
 
-    /// The figures of a queue. What a busy key blocks may count as ready until a take has looked.
-    fn compare_figures(&self, number: usize, name: &str) {
-        let mut sums = (0, 0);
+    /// The figures of a queue. What a busy key blocks may count as ready until a take has looked;
+    /// what has expired may be held until somebody comes by.
+    fn compare_figures(&self, number: usize, name: &str, unnoticed: u64) {
+        let queue = &self.model.queues[&number];
+        let (messages, bytes) = queue.overdue();
+        let mut waiting = (0, 0);
         for column in QUEUE_COLUMNS {
             let real = self.real.figure(name, column);
             let Some(model) = self.model.figure(number, column) else { continue };
-            if ["ready", "blocked"].contains(&column) {
-                sums = (sums.0 + real, sums.1 + model);
-                continue;
-            }
-            assert_eq!(real, model, "{column} of {name}, in the store, then in the model");
+            let fits = match column {
+                "ready" | "blocked" | "delayed" => {
+                    waiting = (waiting.0 + real, waiting.1 + model);
+                    true
+                }
+                "expired" => real + unnoticed == model,
+                "messages" => (model..=model + messages).contains(&real),
+                "live_bytes" => (model..=model + bytes).contains(&real),
+                _ => real == model,
+            };
+            assert!(fits, "{real} {column} of {name} in the store, {model} in the model");
         }
-        assert_eq!(sums.0, sums.1, "ready or blocked in {name}, in the store, then in the model");
+        assert_eq!(waiting.0, waiting.1 + unnoticed, "waiting in {name}, then in the model");
         let held = self.real.figure(name, "held_bytes");
         let live = self.real.figure(name, "live_bytes");
-        let bytes_max = self.model.queues[&number].options.bytes_max;
+        let bytes_max = queue.options.bytes_max;
         assert!((live..=bytes_max).contains(&held), "{held} bytes held for {live} live ones");
     }
 
     /// What a group counts, and its messages by their state.
-    fn compare_group(&mut self, number: usize, name: &str, group: &str) {
+    fn compare_group(&mut self, number: usize, (name, group): (&str, &str), unnoticed: u64) {
         for column in self.real.group_columns() {
             let real = self.real.group_figure(name, group, column);
             let Some(model) = self.model.group_figure(number, group, column) else { continue };
-            if !["ready", "blocked"].contains(&column) {
+            if !["ready", "blocked", "delayed", "expired"].contains(&column) {
                 assert_eq!(real, model, "{column} of {name}/{group}: the store, then the model");
             }
         }
         let mut waiting = [Vec::new(), Vec::new()];
-        for state in ["ready", "blocked", "leased", "delayed", "scheduled"] {
+        for state in ["ready", "blocked", "delayed", "leased", "scheduled"] {
             let command = format!("browse {name} {state} group={group}");
             let Some(real) = self.real.browse(&command) else { return };
             let entries = |text: String| -> Vec<String> {
@@ -152,15 +187,17 @@ impl Pair {
             };
             let real = entries(real);
             let model = entries(self.model.run(&command, Some(&Outcome::ok())).to_string());
-            if ["ready", "blocked"].contains(&state) {
+            if ["ready", "blocked", "delayed"].contains(&state) {
                 waiting[0].extend(real);
                 waiting[1].extend(model);
             } else {
                 assert_eq!(real, model, "{command}: the store, then the model");
             }
         }
-        waiting.iter_mut().for_each(|entries| entries.sort());
-        assert_eq!(waiting[0], waiting[1], "what waits in {name}/{group}");
+        let [real, model] = waiting;
+        let missing: Vec<_> = model.iter().filter(|entry| !real.contains(entry)).collect();
+        assert!(missing.is_empty(), "{missing:?} of {name}/{group} is not in the store: {real:?}");
+        assert_eq!(real.len(), model.len() + unnoticed as usize, "{real:?} in the store");
     }
 
     /// How long done messages are kept is the store's to say, within what the options allow.

@@ -194,9 +194,11 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
     ]
 }
 
+/// A group's number, flags, name and figures, as a listing states them.
+pub type GroupStated = (GroupId, GroupFlags, &'static str, Vec<u64>);
+
 /// The frame of a listing of groups, and what was written into it.
-pub fn listings_of_groups()
--> impl Strategy<Value = (Vec<u8>, Vec<(GroupId, GroupFlags, &'static str, Vec<u64>)>)> {
+pub fn listings_of_groups() -> impl Strategy<Value = (Vec<u8>, Vec<GroupStated>)> {
     let columns = GROUP_COLUMNS.len();
     let figures = vec(any::<u64>(), columns..=columns);
     (ids(), vec((groups(), flags(), names(), figures), 1..6)).prop_map(move |(ids, entries)| {

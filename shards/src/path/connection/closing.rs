@@ -92,6 +92,7 @@ impl<W: World> Shard<W> {
         if std::mem::take(&mut connection.waits_elsewhere) {
             self.handoffs.tell_gone(peer);
         }
+        self.end_idle_errands(slot);
     }
 
     /// Moves a parting connection on when it has been sent all that it is owed.

@@ -1,18 +1,25 @@
 //! What shards ask each other beside what clients ask: frames of kinds that no client may send.
 //!
 //! ```text
-//!  tell     | change u8 | 7 x 0 | number u64 | queue u64 | pattern ... |   reply: empty
+//!  tell     | change u64 | number u64 | queue u64 | pattern or ids of parts ... |
+//!           reply: empty
 //!  scatter  | queues u32 | count u32 | queues x u64 | records ... |
 //!           reply: | stored u32 | refused u32 | missing u32 | 0 u32 |
 //!  give     | the body of a move |
 //!           reply: | the body of a delivery | more u64 |
+//!  part     | number u8 | with_options u8 | 6 x 0 | options | name ... |
+//!           reply: | queue u64 |
 //! ```
 
+use super::spread::spread_of;
 use crate::path::perform::{Asker, Performed, Performer};
 use crate::world::Outgoing;
 use ringway_protocol::bytes::{Reader, text};
+use ringway_protocol::options::OPTIONS_BYTES;
 use ringway_protocol::reply::Delivery;
-use ringway_protocol::{Code, Frame, Header, Kind, QueueId, Records, Rejection, Reply, frame};
+use ringway_protocol::{
+    Code, Frame, Header, Kind, QueueId, QueueOptions, Records, Rejection, Reply, SpreadOrder, frame,
+};
 
 /// A change of the tables that every shard keeps.
 pub const TELL: u8 = 0x70;
@@ -21,6 +28,9 @@ pub const SCATTER: u8 = 0x71;
 
 /// Messages of a queue of this shard, to be moved to another.
 pub const GIVE: u8 = 0x72;
+
+/// A part of a spread queue is declared.
+pub const PART: u8 = 0x73;
 
 /// A change of the tables that every shard keeps, as the shard that owns the queue tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,36 +51,46 @@ pub enum Change<'a> {
         /// The pattern.
         pattern: &'a str,
     },
-    /// A queue is gone, with its bindings.
+    /// A queue is gone, with its bindings and its parts.
     Forget {
         /// The queue.
         queue: QueueId,
+    },
+    /// A queue is spread.
+    Spread {
+        /// What order it keeps.
+        order: SpreadOrder,
+        /// The ids of its parts, eight bytes each.
+        parts: &'a [u8],
     },
 }
 
 impl<'a> Change<'a> {
     /// Appends the body of a [`TELL`].
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let (change, number, queue, pattern) = match *self {
-            Change::Bind { number, queue, pattern } => (1, number, queue, pattern),
-            Change::Unbind { queue, pattern } => (2, 0, queue, pattern),
-            Change::Forget { queue } => (3, 0, queue, ""),
+        let (change, number, queue, rest) = match *self {
+            Change::Bind { number, queue, pattern } => (1, number, queue, pattern.as_bytes()),
+            Change::Unbind { queue, pattern } => (2, 0, queue, pattern.as_bytes()),
+            Change::Forget { queue } => (3, 0, queue, &[][..]),
+            Change::Spread { order, parts } => (4, order as u64, QueueId(0), parts),
         };
         for word in [change, number, queue.0] {
             out.extend_from_slice(&word.to_le_bytes());
         }
-        out.extend_from_slice(pattern.as_bytes());
+        out.extend_from_slice(rest);
     }
 
     /// Reads what [`Change::encode`] wrote.
     fn decode(body: &'a [u8]) -> Result<Self, Rejection> {
         let mut reader = Reader::new(body);
         let (change, number, queue) = (reader.u64()?, reader.u64()?, QueueId(reader.u64()?));
-        let pattern = text(reader.rest())?;
+        let rest = reader.rest();
         match change {
-            1 => Ok(Change::Bind { number, queue, pattern }),
-            2 => Ok(Change::Unbind { queue, pattern }),
+            1 => Ok(Change::Bind { number, queue, pattern: text(rest)? }),
+            2 => Ok(Change::Unbind { queue, pattern: text(rest)? }),
             3 => Ok(Change::Forget { queue }),
+            4 if number == 0 => Ok(Change::Spread { order: SpreadOrder::Relaxed, parts: rest }),
+            4 => Ok(Change::Spread { order: SpreadOrder::PerKey, parts: rest }),
             _ => Err(Rejection::malformed("a shard tells of an unknown change")),
         }
     }
@@ -84,7 +104,11 @@ impl<'a> Change<'a> {
             Change::Unbind { queue, pattern } => {
                 performer.bindings.remove(queue, pattern);
             }
-            Change::Forget { queue } => performer.bindings.forget(queue),
+            Change::Forget { queue } => {
+                performer.bindings.forget(queue);
+                performer.spreads.remove(queue);
+            }
+            Change::Spread { order, parts } => performer.spreads.insert(spread_of(order, parts)),
         }
     }
 }
@@ -116,6 +140,38 @@ impl Scattered {
     }
 }
 
+/// Appends the body of a [`PART`].
+pub fn part(out: &mut Vec<u8>, number: u8, options: Option<&QueueOptions>, name: &str) {
+    out.extend_from_slice(&[number, u8::from(options.is_some()), 0, 0, 0, 0, 0, 0]);
+    match options {
+        Some(options) => options.encode(out),
+        None => out.extend_from_slice(&[0; OPTIONS_BYTES]),
+    }
+    out.extend_from_slice(name.as_bytes());
+}
+
+/// Declares a part of a spread queue on this shard.
+fn declare_part(
+    performer: &mut Performer,
+    asker: Asker,
+    frame: Frame<'_>,
+    out: &mut Outgoing,
+) -> Result<Performed, Rejection> {
+    let mut reader = Reader::new(frame.body);
+    let (number, with_options) = (reader.u8()?, reader.u8()?);
+    reader.reserved(6)?;
+    let mut fields = reader.part(OPTIONS_BYTES)?;
+    let options = if with_options == 1 { Some(QueueOptions::decode(&mut fields)?) } else { None };
+    let name = text(reader.rest())?;
+    match performer.declare_part(name, options, number) {
+        Ok((queue, _)) => {
+            answer(out, frame.header, |out| out.extend_from_slice(&queue.0.to_le_bytes()));
+            Ok(Performed::Answered)
+        }
+        Err(why) => Ok(performer.refuse(asker, Some(Kind::Declare), why, out)),
+    }
+}
+
 /// Carries out what an errand of this or another shard asks of this one.
 pub fn perform(
     performer: &mut Performer,
@@ -135,6 +191,9 @@ pub fn perform(
             });
         }),
         GIVE => return performer.give(asker, frame, out),
+        PART => {
+            return declare_part(performer, asker, frame, out).unwrap_or_else(Performed::Broken);
+        }
         _ => return performer.perform(asker, frame, out),
     };
     done.map_or_else(Performed::Broken, |()| Performed::Answered)

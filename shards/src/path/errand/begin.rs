@@ -1,34 +1,53 @@
 //! Which requests become errands, and how each kind begins.
 
 use super::among::Change;
+use super::begin_spread::check_stretches;
 use super::holds::Held;
 use super::moving::Move;
-use super::publish::Publish;
+use super::publish::{Cut, Publish};
 use super::runner::{Begun, Runner};
+use super::spread::Placing;
 use super::tell::Tell;
-use super::transfer::Transfer;
+use super::transfer::{Target, Transfer};
 use super::{Task, relay};
 use crate::limits::PUBLISH_BYTES_MAX;
 use crate::path::origin::Origin;
 use crate::path::perform::Performer;
-use ringway_protocol::{Code, Frame, Kind, QueueId, Rejection, Request, request};
+use ringway_protocol::{Code, Frame, Kind, QueueId, Records, Rejection, Request, request};
 
-/// Whether a request about a queue of this shard concerns other shards too.
+/// Where options say over how many shards a queue is spread.
+const SPREAD_AT: usize = 88;
+
+/// Whether a request about a queue of this shard concerns other shards too. A message's way does
+/// not: a put, take, ack or nack that gets here is about one queue, or one part.
 #[inline]
 pub fn begins_here(performer: &Performer, frame: Frame<'_>) -> bool {
-    frame.header.kind >= Kind::Delete as u8 && concerns_others(performer, frame)
+    let hot = Kind::Put as u8..=Kind::Nack as u8;
+    !hot.contains(&frame.header.kind) && concerns_others(performer, frame)
 }
 
 #[cold]
 fn concerns_others(performer: &Performer, frame: Frame<'_>) -> bool {
+    let queue = QueueId(frame.body.first_chunk().map_or(0, |id| u64::from_le_bytes(*id)));
     match Kind::from_number(frame.header.kind) {
         Some(Kind::Bind | Kind::Unbind) => true,
-        Some(Kind::Delete) => {
-            let id = frame.body.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
-            performer.bindings.has(QueueId(id))
+        Some(Kind::Delete) => performer.bindings.has(queue) || performer.spreads.has(queue),
+        Some(Kind::Declare) => is_spread(performer, frame.body, 4) && frame.body[0] == 1,
+        Some(Kind::Alter) => performer.spreads.has(queue) || is_spread(performer, frame.body, 8),
+        Some(Kind::Stat | Kind::Purge | Kind::Pause | Kind::Rename) => performer.spreads.has(queue),
+        Some(Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove) => {
+            performer.spreads.has(queue)
         }
+        Some(Kind::Credit | Kind::Subscribe | Kind::Unsubscribe) => performer.spreads.has(queue),
         _ => false,
     }
+}
+
+/// Whether options at a place in a body spread a queue over several shards.
+fn is_spread(performer: &Performer, body: &[u8], at: usize) -> bool {
+    let field = body.get(at + SPREAD_AT..).and_then(|field| field.first_chunk());
+    let wanted = field.map_or(0, |wanted| u16::from_le_bytes(*wanted));
+    wanted > 1 && performer.stats.len() > 1
 }
 
 impl<S> Runner<'_, S> {
@@ -52,12 +71,32 @@ impl<S> Runner<'_, S> {
             }
             Request::Bind(binding) => self.bind(origin, binding),
             Request::Unbind(binding) => self.unbind(origin, binding),
-            Request::Delete { queue } => self.delete(origin, queue),
+            Request::Put(put) => self.put_to_parts(origin, &put),
+            Request::Take(take) => self.take_from_parts(origin, take),
+            Request::Declare { name, options: Some(options) } => {
+                self.declare_spread(origin, name, options)
+            }
+            Request::Alter { queue, options } => self.alter_spread(origin, queue, (options, frame)),
+            Request::Delete { queue } if !self.performer.spreads.has(queue) => {
+                self.delete(origin, queue)
+            }
+            Request::Stat { queue: Some(queue) }
+            | Request::Purge { queue }
+            | Request::Delete { queue }
+            | Request::Pause { queue, .. }
+            | Request::Rename { queue, .. }
+            | Request::Groups { queue }
+            | Request::Remove { queue, .. }
+            | Request::Unsubscribe { queue, .. } => self.gather(origin, queue, (request, frame)),
+            Request::Group(change) => self.gather(origin, change.queue, (request, frame)),
+            Request::Browse(browse) => self.gather(origin, browse.queue, (request, frame)),
+            Request::Subscribe(wanted) => self.gather(origin, wanted.queue, (request, frame)),
+            Request::Credit(credit) => self.gather(origin, credit.queue, (request, frame)),
             _ => unreachable!("no other request is an errand"),
         }
     }
 
-    fn check_puts(&self) -> Result<(), Rejection> {
+    pub(super) fn check_puts(&self) -> Result<(), Rejection> {
         if self.performer.draining {
             return Err(Rejection::new(Code::Draining, "the server is going down"));
         }
@@ -65,7 +104,7 @@ impl<S> Runner<'_, S> {
     }
 
     /// The first of these shards whose ring is full.
-    fn full(&mut self, shards: impl IntoIterator<Item = usize>) -> Option<usize> {
+    pub(super) fn full(&mut self, shards: impl IntoIterator<Item = usize>) -> Option<usize> {
         let here = self.here();
         let mut others = shards.into_iter().filter(|shard| *shard != here);
         others.find(|shard| !self.handoffs.has_room(*shard))
@@ -79,18 +118,37 @@ impl<S> Runner<'_, S> {
     ) -> Result<Begun, Rejection> {
         self.check_puts()?;
         let request::Transfer { settle, put } = transfer;
-        let (from, to) = (settle.queue.shard(), put.queue.shard());
-        if let Some(shard) = self.full([to]) {
+        let from = self.performer.spreads.leased(settle.queue, settle.lease);
+        let to = self.target(put)?;
+        let full = match &to {
+            Target::Whole(to) => self.full([to.shard()]),
+            Target::Split(_, spread, _) => self.full(spread.parts.iter().map(|part| part.shard())),
+        };
+        if let Some(shard) = full {
             return Ok(Begun::Full(shard));
         }
         let length = body.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
-        let parts = body[8..].split_at(length);
+        let (settle_body, put_body) = body[8..].split_at(length);
         let named = settle.ranges.iter().map(|range| range.count).sum();
         let held = Held::Queue { queue: settle.queue, after: put.queue };
         Ok(self.start((origin, Kind::Transfer), Some(held), |runner, call| {
-            let (task, step) = Transfer::begin(runner, call, (from, named), parts, to);
+            let acknowledgement = (from, named, settle_body);
+            let (task, step) = Transfer::begin(runner, call, acknowledgement, (to, put_body));
             (Task::Transfer(task), step)
         }))
+    }
+
+    /// Where a put goes, whose queue may be spread.
+    fn target<'p>(&mut self, put: &'p request::Put<'p>) -> Result<Target<'p>, Rejection> {
+        let here = self.here();
+        Ok(match self.performer.spreads.place(put, here).transpose()? {
+            None => Target::Whole(put.queue),
+            Some(Placing::Whole(part)) => Target::Whole(part),
+            Some(Placing::Split(default)) => {
+                check_stretches(put.records.count())?;
+                Target::Split(put, self.spread(put.queue)?, default)
+            }
+        })
     }
 
     fn publish(
@@ -104,11 +162,42 @@ impl<S> Runner<'_, S> {
             let sentence = "the batch would be stored more than 64 MiB over: publish fewer at once";
             return Err(Rejection::new(Code::TooLarge, sentence));
         }
+        let spreads = &self.performer.spreads;
+        if queues.iter().any(|queue| spreads.has(*queue)) {
+            return self.publish_to_parts(origin, &queues, records);
+        }
         if let Some(shard) = self.full(queues.iter().map(|queue| queue.shard())) {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
-            let (task, step) = Publish::begin(runner, call, &queues, records);
+            let (task, step) = Publish::begin(runner, call, (&queues, &[]), records);
+            (Task::Publish(task), step)
+        }))
+    }
+
+    /// Some of the queues are spread: of each, the batch or its messages go to the parts.
+    fn publish_to_parts(
+        &mut self,
+        origin: Origin,
+        queues: &[QueueId],
+        records: Records<'_>,
+    ) -> Result<Begun, Rejection> {
+        let (mut whole, mut split) = (Vec::new(), Vec::new());
+        for queue in queues {
+            match self.target(&request::Put::new(*queue, records))? {
+                Target::Whole(part) => whole.push(part),
+                Target::Split(_, spread, default) => {
+                    split.push(Cut { queue: *queue, spread, default });
+                }
+            }
+        }
+        whole.sort_unstable_by_key(|queue| (queue.shard(), *queue));
+        let parts = split.iter().flat_map(|cut| cut.spread.parts.iter());
+        if let Some(shard) = self.full(whole.iter().chain(parts).map(|queue| queue.shard())) {
+            return Ok(Begun::Full(shard));
+        }
+        Ok(self.start((origin, Kind::Publish), None, |runner, call| {
+            let (task, step) = Publish::begin(runner, call, (&whole, &split), records);
             (Task::Publish(task), step)
         }))
     }
@@ -120,17 +209,24 @@ impl<S> Runner<'_, S> {
         body: &[u8],
     ) -> Result<Begun, Rejection> {
         self.check_puts()?;
-        if let Some(shard) = self.full([wanted.from.shard()]) {
+        let parts = self.performer.spreads.parts(wanted.from);
+        if let Some(shard) = self.full(parts.iter().map(|part| part.shard())) {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Move), Some(Held::Everything), |runner, call| {
-            let (task, step) = Move::begin(runner, call, wanted, body);
+            let (task, step) = Move::begin(runner, call, (wanted, parts), body);
             (Task::Move(task), step)
         }))
     }
 
     /// The request goes on to the shard of its queue, and nothing of its connection overtakes it.
-    fn relay(&mut self, origin: Origin, shard: usize, kind: Kind, frame: Frame<'_>) -> Begun {
+    pub(super) fn relay(
+        &mut self,
+        origin: Origin,
+        shard: usize,
+        kind: Kind,
+        frame: Frame<'_>,
+    ) -> Begun {
         if let Some(shard) = self.full([shard]) {
             return Begun::Full(shard);
         }

@@ -13,6 +13,8 @@ use ringway_protocol::{Frame, Kind, QueueId};
 pub enum Held {
     /// Anything: nothing of the connection may overtake it.
     Everything,
+    /// Nothing: it only takes, and ends with its connection.
+    Nothing,
     /// One queue, once another queue has answered.
     Queue {
         /// The queue that it will touch.
@@ -24,43 +26,61 @@ pub enum Held {
 
 /// What the errands of one connection hold.
 ///
-/// Invariant: at most `HOLDS_MAX` entries.
+/// Invariant: at most `HOLDS_MAX` of them hold something.
 #[derive(Debug, Default)]
 pub struct Holds {
     /// By the name of the errand.
     held: Vec<(u64, Held)>,
+    /// How many of them hold something.
+    holding: usize,
 }
 
 impl Holds {
     /// Whether nothing is held.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.holding == 0
     }
 
     /// Notes what an errand holds.
     pub fn add(&mut self, errand: u64, held: Held) {
-        debug_assert!(self.held.len() < HOLDS_MAX, "a full list holds every frame back");
+        debug_assert!(self.holding < HOLDS_MAX, "a full list holds every frame back");
+        self.holding += usize::from(held != Held::Nothing);
         self.held.push((errand, held));
     }
 
     /// Forgets what an errand held.
     pub fn let_go(&mut self, errand: u64) {
         if let Some(at) = self.held.iter().position(|(holder, _)| *holder == errand) {
-            self.held.swap_remove(at);
+            let (_, held) = self.held.swap_remove(at);
+            self.holding -= usize::from(held != Held::Nothing);
         }
+    }
+
+    /// Whether there are errands that end with their connection.
+    pub fn has_idle(&self) -> bool {
+        self.held.len() > self.holding
+    }
+
+    /// The errands that end with their connection; they are forgotten.
+    pub fn take_idle(&mut self) -> impl Iterator<Item = u64> + use<'_> {
+        self.held.extract_if(.., |(_, held)| *held == Held::Nothing).map(|(errand, _)| errand)
     }
 
     /// Whether a frame has to wait for one of the errands.
     #[cold]
     pub fn hold_back(&self, frame: Frame<'_>) -> bool {
-        self.held.len() >= HOLDS_MAX || self.held.iter().any(|(_, held)| held.holds(frame))
+        self.holding >= HOLDS_MAX || self.held.iter().any(|(_, held)| held.holds(frame))
     }
 }
 
 impl Held {
     fn holds(&self, frame: Frame<'_>) -> bool {
-        let Held::Queue { queue, after } = *self else { return true };
+        let (queue, after) = match *self {
+            Held::Everything => return true,
+            Held::Nothing => return false,
+            Held::Queue { queue, after } => (queue, after),
+        };
         match Kind::from_number(frame.header.kind) {
             // These name no queue that an errand could still change.
             Some(

@@ -9,12 +9,13 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `begin` | which requests become errands, and how each kind begins |
+//! | `begin`, `begin_spread` | which requests become errands, and how each kind begins |
 //! | `runner` | asks for errands, hears answers, ends them |
 //! | `stage` | the shard's part: errands go on, replies go home |
 //! | `holds` | what later requests of the same connection have to wait for |
 //! | `among` | what shards ask each other, beside clients' requests |
 //! | `relay`, `transfer`, ... | one kind of errand each |
+//! | `spread/` | queues that lie on several shards |
 //!
 //! What is promised of a request holds for an errand: its effects on one queue follow what its
 //! connection sent before and precede what it sends later (`holds`); no further step is asked for
@@ -23,11 +24,13 @@
 
 pub mod among;
 mod begin;
+mod begin_spread;
 pub mod holds;
 mod moving;
 mod publish;
 mod relay;
 mod runner;
+pub mod spread;
 mod stage;
 mod tell;
 mod transfer;
@@ -37,11 +40,13 @@ pub use runner::{Begun, Runner};
 
 use crate::limits::{ERRAND_BUFFER_BYTES_MAX, ERRAND_BUFFERS_MAX, ERRANDS_MAX};
 use crate::path::origin::Origin;
+use ringway_protocol::reply::PUT_RUN_BYTES;
 use ringway_protocol::{Frame, Kind};
 use std::collections::VecDeque;
 
 use moving::Move;
 use publish::Publish;
+use spread::{Cursor, Gather, Make, Remove, SpreadPut, SpreadTake};
 use tell::Tell;
 use transfer::Transfer;
 
@@ -72,6 +77,8 @@ pub(super) struct Call {
     pub origin: Origin,
     /// The kind of request, and so of the reply.
     pub kind: Kind,
+    /// Bytes that the connection was promised, and whether to a take that may wait.
+    pub promise: (u32, bool),
     /// Questions that have no answer yet.
     pub open: u32,
     /// Bytes that the task keeps from one step to the next.
@@ -88,6 +95,11 @@ enum Task {
     Publish(Publish),
     Move(Move),
     Tell(Tell),
+    SpreadPut(SpreadPut),
+    SpreadTake(SpreadTake),
+    Gather(Gather),
+    Make(Make),
+    Remove(Remove),
 }
 
 impl Errand {
@@ -100,6 +112,11 @@ impl Errand {
             Task::Publish(publish) => publish.heard(runner, call, answer),
             Task::Move(moving) => moving.heard(runner, call, answer),
             Task::Tell(tell) => tell.heard(runner, call),
+            Task::SpreadPut(put) => put.heard(runner, call, answer),
+            Task::SpreadTake(take) => take.heard(runner, call, answer),
+            Task::Gather(gather) => gather.heard(runner, call, answer),
+            Task::Make(make) => make.heard(runner, call, answer),
+            Task::Remove(remove) => remove.heard(runner, call, answer),
         }
     }
 
@@ -109,9 +126,7 @@ impl Errand {
         match task {
             Task::Transfer(transfer) => transfer.settle(runner, call),
             Task::Move(moving) => moving.settle(runner, call),
-            Task::Relay | Task::Publish(_) | Task::Tell(_) => {
-                unreachable!("these wait for no commit")
-            }
+            _ => unreachable!("the others wait for no commit"),
         }
     }
 }
@@ -134,6 +149,8 @@ pub(super) struct Answer<'a> {
     pub shard: usize,
     /// Which of the errand's questions, as the task numbered them.
     pub part: u32,
+    /// The queue of a lease that it delivers, or 0.
+    pub queue: u64,
     /// The reply.
     pub frame: Frame<'a>,
 }
@@ -161,9 +178,11 @@ pub struct Errands {
     mail: Vec<u8>,
     /// Connections that need not wait for an errand any more, with its name.
     let_go: VecDeque<(u64, u64)>,
-    /// Room that is reused: entries being read, a question to this shard.
+    /// Room that is reused: entries being read, a question to this shard, receipts being read.
     reading: Vec<u8>,
     question: Vec<u8>,
+    cursors: Vec<Cursor>,
+    runs: Vec<[u8; PUT_RUN_BYTES]>,
     spare: Vec<Vec<u8>>,
 }
 
@@ -200,7 +219,7 @@ impl Errands {
         let generation = &mut self.slots[slot as usize].generation;
         *generation = (*generation + 1) & GENERATION_MASK;
         let peer = ERRAND | u64::from(*generation) << 32 | u64::from(slot);
-        Call { peer, origin, kind, open: 0, kept: Vec::new(), holds: false }
+        Call { peer, origin, kind, promise: (0, false), open: 0, kept: Vec::new(), holds: false }
     }
 
     /// Takes an errand out of its slot, if a peer still names it.
@@ -243,6 +262,12 @@ impl Errands {
             call.kept = self.spare.pop().unwrap_or_default();
         }
         call.kept.extend_from_slice(bytes);
+    }
+
+    /// Memory for what a task keeps, byte by byte.
+    fn keep_all(&mut self, call: &mut Call, bytes: impl Iterator<Item = u8>) {
+        self.keep(call, &[]);
+        call.kept.extend(bytes);
     }
 }
 

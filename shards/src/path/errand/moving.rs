@@ -20,7 +20,10 @@ use ringway_protocol::{Frame, Header, Kind, QueueId, Records, Reply, Request, re
 /// What is moved, and how far it has come. The call keeps the request's filter, then the records.
 #[derive(Debug)]
 pub(super) struct Move {
+    /// The queue, or the part of it whose messages are moved now.
     from: QueueId,
+    /// Other parts, for when this one has nothing.
+    others: Vec<QueueId>,
     to: Option<QueueId>,
     redrive: bool,
     batch: Option<Batch>,
@@ -37,13 +40,26 @@ impl Move {
     pub fn begin<S>(
         runner: &mut Runner<'_, S>,
         call: &mut Call,
-        wanted: &request::Move<'_>,
+        (wanted, mut others): (&request::Move<'_>, Vec<QueueId>),
         body: &[u8],
     ) -> (Self, Step) {
-        let request::Move { from, to, redrive, .. } = *wanted;
+        let request::Move { to, redrive, .. } = *wanted;
+        others.reverse();
+        let from = others.pop().expect("a queue has a part at least");
         runner.errands.keep(call, body);
-        runner.ask(call, (from.shard(), TAKE), GIVE, |out| out.extend_from_slice(body));
-        (Self { from, to, redrive, batch: None, more: false }, Step::Wait)
+        let task = Self { from, others, to, redrive, batch: None, more: false };
+        let step = task.ask(runner, call);
+        (task, step)
+    }
+
+    fn ask<S>(&self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
+        let body = std::mem::take(&mut call.kept);
+        runner.ask(call, (self.from.shard(), TAKE), GIVE, |out| {
+            out.extend_from_slice(&self.from.0.to_le_bytes());
+            out.extend_from_slice(&body[8..]);
+        });
+        call.kept = body;
+        Step::Wait
     }
 
     pub fn heard<S>(
@@ -82,6 +98,12 @@ impl Move {
         answer: Answer<'_>,
     ) -> Step {
         let (delivery, more) = given(answer.frame).expect("shards speak one protocol");
+        if delivery.count() == 0
+            && let Some(other) = self.others.pop()
+        {
+            self.from = other;
+            return self.ask(runner, call);
+        }
         self.batch = Some(Batch::new(&delivery, filter(&call.kept)));
         self.more = more;
         call.kept.clear();
@@ -107,8 +129,14 @@ impl Move {
         self.finish(runner, call)
     }
 
-    fn put<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call, to: QueueId) -> Step {
-        let batch = self.batch.as_ref().expect("messages were taken before");
+    fn put<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call, mut to: QueueId) -> Step {
+        let batch = self.batch.as_mut().expect("messages were taken before");
+        if let Some(spread) = runner.performer.spreads.get(to).cloned() {
+            // One part after the other: each stores all that it gets, or none.
+            let turn = runner.performer.spreads.turn();
+            let default = spread.on(runner.here()).unwrap_or(turn % spread.parts.len());
+            to = spread.parts[batch.narrow(&call.kept, |record| spread.of(record, default))];
+        }
         let mut bytes = Vec::new();
         let count = batch.write(&call.kept, self.redrive, &mut bytes);
         match Records::parse(&bytes, count) {
@@ -150,7 +178,7 @@ impl Move {
             runner.give_back(self.from, batch.lease);
         }
         let more = self.more && moved > 0;
-        runner.reply(call, |out, ids| reply::moved(out, ids, Moved { moved, refused, more }));
+        runner.reply(call, 0, |out, ids| reply::moved(out, ids, Moved { moved, refused, more }));
         Step::Done
     }
 }

@@ -3,31 +3,64 @@
 
 use super::among::{SCATTER, Scattered, scatter};
 use super::runner::Runner;
+use super::spread::{SplitPut, Spread};
 use super::{Answer, Call, Step};
 use ringway_protocol::reply::{self, Published};
+use ringway_protocol::request::Put;
 use ringway_protocol::{Level, QueueId, Records};
+use std::rc::Rc;
 
 /// What the shards have answered so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Publish {
     matched: u32,
     stored: u32,
     refused: u32,
+    /// For each spread queue whose parts get some of the messages each.
+    split: Vec<Split>,
 }
 
+/// The parts of one queue that have not answered, and whether any refused.
+#[derive(Clone, Copy, Debug)]
+struct Split {
+    open: u32,
+    refused: bool,
+}
+
+/// A spread queue among those that a name reaches, whose parts get some of the messages each.
+pub(super) struct Cut {
+    /// The queue.
+    pub queue: QueueId,
+    /// Its parts.
+    pub spread: Rc<Spread>,
+    /// The part for messages that belong to none.
+    pub default: usize,
+}
+
+/// The question to a shard about all of its queues; those to parts have the place of their queue in
+/// `split` in their upper half.
+const WHOLE: u32 = 0;
+
 impl Publish {
-    /// `queues` come shard by shard.
+    /// `queues` come shard by shard; the batch is cut for the parts of those in `split`.
     pub fn begin<S>(
         runner: &mut Runner<'_, S>,
         call: &mut Call,
-        queues: &[QueueId],
+        (queues, split): (&[QueueId], &[Cut]),
         records: Records<'_>,
     ) -> (Self, Step) {
         for queues in queues.chunk_by(|one, next| one.shard() == next.shard()) {
             let shard = queues[0].shard();
-            runner.ask(call, (shard, 0), SCATTER, |out| scatter(out, queues, records));
+            runner.ask(call, (shard, WHOLE), SCATTER, |out| scatter(out, queues, records));
         }
-        let publish = Self { matched: queues.len() as u32, stored: 0, refused: 0 };
+        let matched = (queues.len() + split.len()) as u32;
+        let mut publish = Self { matched, stored: 0, refused: 0, split: Vec::new() };
+        for (place, Cut { queue, spread, default }) in split.iter().enumerate() {
+            let before = call.open;
+            let put = Put::new(*queue, records);
+            SplitPut::ask(runner, call, (&put, spread, *default), (place as u32 + 1) << 16);
+            publish.split.push(Split { open: call.open - before, refused: false });
+        }
         let step = publish.go_on(runner, call);
         (publish, step)
     }
@@ -38,11 +71,21 @@ impl Publish {
         call: &Call,
         answer: Answer<'_>,
     ) -> Step {
-        let scattered = Scattered::decode(answer.frame.body).expect("shards speak one protocol");
-        let Scattered { stored, refused, missing } = scattered;
-        self.matched -= missing;
-        self.stored += stored;
-        self.refused += refused;
+        if answer.part == WHOLE {
+            let scattered = Scattered::decode(answer.frame.body);
+            let scattered = scattered.expect("shards speak one protocol");
+            self.matched -= scattered.missing;
+            self.stored += scattered.stored;
+            self.refused += scattered.refused;
+        } else {
+            let split = &mut self.split[(answer.part >> 16) as usize - 1];
+            split.open -= 1;
+            split.refused |= answer.frame.header.code != 0;
+            if split.open == 0 {
+                self.stored += u32::from(!split.refused);
+                self.refused += u32::from(split.refused);
+            }
+        }
         self.go_on(runner, call)
     }
 
@@ -50,9 +93,9 @@ impl Publish {
         if call.open > 0 {
             return Step::Wait;
         }
-        let Self { matched, stored, refused } = *self;
+        let Self { matched, stored, refused, .. } = *self;
         let published = Published { matched, stored, refused, level: Level::Memory };
-        runner.reply(call, |out, ids| reply::published(out, ids, published));
+        runner.reply(call, 0, |out, ids| reply::published(out, ids, published));
         Step::Done
     }
 }

@@ -12,7 +12,7 @@ use crate::path::perform::{Asker, Performed, Performer};
 use crate::world::Outgoing;
 use ringway_protocol::frame::{self, REPLY};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId};
+use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, Rejection, reply};
 
 /// Where errands reach.
 pub struct Runner<'a, S> {
@@ -48,6 +48,7 @@ impl<S> Runner<'_, S> {
         held: Option<Held>,
         first: impl FnOnce(&mut Self, &mut Call) -> (Task, Step),
     ) -> Begun {
+        let held = held.filter(|_| usize::from(origin.shard) == self.here());
         let mut call = self.errands.open(origin, kind);
         call.holds = held.is_some();
         let peer = call.peer;
@@ -89,16 +90,35 @@ impl<S> Runner<'_, S> {
         count
     }
 
+    /// Ends an errand that only waits for messages, because its connection is gone; returns what
+    /// it had promised, `None` if it goes on.
+    pub fn cancel(&mut self, peer: u64) -> Option<(u32, bool)> {
+        match self.errands.take(peer) {
+            Some(Errand { call, task: Task::SpreadTake(take) }) if take.can_end() => {
+                take.call_off(self, &call);
+                let promise = call.promise;
+                self.errands.close(call);
+                Some(promise)
+            }
+            Some(errand) => {
+                self.errands.put_back(errand);
+                None
+            }
+            None => None,
+        }
+    }
+
     fn hear(&mut self, shard: usize, entry: &Entry<'_>) {
         let Some(mut errand) = self.errands.take(entry.peer) else {
             // It has ended without this answer: what was delivered goes back.
             return self.return_delivery(entry);
         };
         errand.call.open -= 1;
-        let answer = Answer { shard, part: entry.frame.header.request, frame: entry.frame };
+        let (part, queue, frame) = (entry.frame.header.request, entry.queue, entry.frame);
+        let answer = Answer { shard, part, queue, frame };
         let step = if entry.frame.header.kind == Kind::Goodbye as u8 | REPLY {
             // What was asked broke the protocol, so the request did: the connection ends.
-            self.reply(&errand.call, |out, _| out.extend_from_slice(entry.frame_bytes));
+            self.reply(&errand.call, 0, |out, _| out.extend_from_slice(entry.frame_bytes));
             Step::Done
         } else {
             errand.heard(self, answer)
@@ -146,15 +166,24 @@ impl<S> Runner<'_, S> {
         kind: u8,
         body: impl FnOnce(&mut Vec<u8>),
     ) {
-        call.open += 1;
         let header = Header { length: 0, kind, flags: 0, code: 0, stream: 0, request: part };
+        self.ask_frame(call, (shard, part), |out| frame::write(out, header, body));
+    }
+
+    /// Asks a shard; `write` appends one frame whose request is `part`.
+    pub(super) fn ask_frame(
+        &mut self,
+        call: &mut Call,
+        (shard, part): (usize, u32),
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        call.open += 1;
         if shard != self.here() {
-            let write = |out: &mut Vec<u8>| frame::write(out, header, body);
             return self.handoffs.ask_for(shard, call.peer, self.performer.stats(), write);
         }
         let mut question = std::mem::take(&mut self.errands.question);
-        frame::write(&mut question, header, body);
-        let header = Header { length: (question.len() - HEADER_BYTES) as u32, ..header };
+        write(&mut question);
+        let header = Header::decode(question.first_chunk().expect("a frame has a header"));
         let origin = Origin { shard: shard as u8, peer: call.peer, stream: 0, request: part };
         let asker = Asker { origin, wait_bytes: FRAME_BYTES_MAX, may_pin: false };
         let frame = Frame { header, body: &question[HEADER_BYTES..] };
@@ -190,16 +219,22 @@ impl<S> Runner<'_, S> {
         }
     }
 
-    /// Writes an errand's reply, which `write` appends as one frame.
-    pub(super) fn reply(&mut self, call: &Call, write: impl FnOnce(&mut Vec<u8>, (u32, u32))) {
+    /// Writes an errand's reply, which `write` appends as one frame; `queue` is that of a lease
+    /// which must go back if nobody is there any more, else 0.
+    pub(super) fn reply(
+        &mut self,
+        call: &Call,
+        queue: u64,
+        write: impl FnOnce(&mut Vec<u8>, (u32, u32)),
+    ) {
         let Origin { shard, peer, stream, request } = call.origin;
-        let shard = shard as usize;
+        let (shard, (released, waits)) = (shard as usize, call.promise);
         if shard == self.here() {
-            entry_prefix(&mut self.errands.home, peer, 0, 0, false);
+            entry_prefix(&mut self.errands.home, peer, queue, released, waits);
             write(&mut self.errands.home, (stream, request));
         } else {
             let mut batch = self.handoffs.begin_replies(shard);
-            entry_prefix(&mut batch, peer, 0, 0, false);
+            entry_prefix(&mut batch, peer, queue, released, waits);
             write(&mut batch, (stream, request));
             self.handoffs.end_replies(shard, batch, self.performer.journal.appended());
         }
@@ -207,12 +242,23 @@ impl<S> Runner<'_, S> {
 
     /// Replies with an answer as it came: its code and its body.
     pub(super) fn pass_on(&mut self, call: &Call, answer: Frame<'_>) {
+        self.deliver(call, 0, answer);
+    }
+
+    /// Replies with an answer as it came, which may deliver a lease of a queue.
+    pub(super) fn deliver(&mut self, call: &Call, queue: u64, answer: Frame<'_>) {
         let mut header = answer.header;
         header.kind = call.kind as u8 | REPLY;
         (header.stream, header.request) = (call.origin.stream, call.origin.request);
-        self.reply(call, |out, _| {
+        self.reply(call, queue, |out, _| {
             out.extend_from_slice(&header.encode());
             out.extend_from_slice(answer.body);
         });
+    }
+
+    /// Replies with a refusal.
+    pub(super) fn refuse(&mut self, call: &Call, why: Rejection) {
+        self.performer.stats().refused.add(1);
+        self.reply(call, 0, |out, ids| reply::refused(out, call.kind, ids, why));
     }
 }

@@ -43,6 +43,19 @@ impl<W: World> Shard<W> {
         }
     }
 
+    /// Errands that only take end with their connection.
+    pub(crate) fn end_idle_errands(&mut self, slot: u32) {
+        let Self { connections, errands, performer, handoffs, .. } = self;
+        let Some(connection) = connections.at(slot) else { return };
+        let mut runner = Runner { errands, performer, handoffs };
+        let ended = connection.holds.take_idle().filter_map(|errand| runner.cancel(errand));
+        for (promised, waits) in ended {
+            connection.elsewhere -= 1;
+            let counted = if waits { &mut connection.promised } else { &mut connection.expected };
+            *counted -= promised as usize;
+        }
+    }
+
     /// Connections whose next request waited for an errand try it again.
     fn let_go(&mut self) {
         for _ in 0..self.errands.let_go.len() {

@@ -41,7 +41,7 @@ impl Tell {
         if call.open > 0 {
             return Step::Wait;
         }
-        runner.reply(call, |out, ids| reply::number(out, call.kind, ids, self.outcome));
+        runner.reply(call, 0, |out, ids| reply::number(out, call.kind, ids, self.outcome));
         Step::Done
     }
 }

@@ -107,11 +107,11 @@ fn an_acknowledgement_waits_for_the_commit_of_the_put_on_its_own_shard() {
     pair.performer.journal.commit();
     let committed = pair.performer.journal.committed();
     assert!(pair.errands.have_work(committed) && pair.runner().go_on() == 1);
-    assert_eq!(pair.asked(), [(errand, Kind::Ack as u8, 1)]);
+    assert_eq!(pair.asked(), [(errand, Kind::Ack as u8, u32::MAX)]);
     assert_eq!(pair.errands.let_go, [(ORIGIN.peer, errand)], "later requests may follow it");
     let mut settled = Vec::new();
     let counts = Settlement { settled: 1, ..Settlement::default() };
-    reply::settled(&mut settled, Kind::Ack, (0, 1), counts, &[]);
+    reply::settled(&mut settled, Kind::Ack, (0, u32::MAX), counts, &[]);
     pair.answer(errand, 0, &settled);
     assert!(pair.errands.is_empty());
     let reply = pair.reply();

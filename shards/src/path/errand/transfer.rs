@@ -3,13 +3,16 @@
 //! comes too late, the result may be there twice, and the counts of the reply say so.
 
 use super::runner::Runner;
+use super::spread::{SplitPut, Spread};
 use super::{Answer, Call, Step};
-use ringway_protocol::reply::Settlement;
-use ringway_protocol::{Code, Header, Kind, Reply, frame};
+use ringway_protocol::reply::{self, Settlement};
+use ringway_protocol::request::Put;
+use ringway_protocol::{Code, Frame, Header, Kind, QueueId, Reply, frame};
+use std::rc::Rc;
 
 /// What is put and what is acknowledged. The call keeps the body of the acknowledgement, then the
-/// body of the put's reply.
-#[derive(Clone, Copy, Debug)]
+/// body of the put's reply, or what a put to several parts keeps.
+#[derive(Debug)]
 pub(super) struct Transfer {
     /// Where the acknowledgement goes.
     shard: usize,
@@ -17,51 +20,82 @@ pub(super) struct Transfer {
     settle_bytes: usize,
     /// Messages that it names.
     named: u32,
+    split: Option<SplitPut>,
+    /// The first part that refused.
+    refusal: Option<(Header, Box<[u8]>)>,
 }
 
-/// The questions, in their order.
-const PUT: u32 = 0;
-const ACK: u32 = 1;
+/// Where the put goes.
+pub(super) enum Target<'a> {
+    /// To one queue, or to one part.
+    Whole(QueueId),
+    /// To several parts of a spread queue.
+    Split(&'a Put<'a>, Rc<Spread>, usize),
+}
+
+/// The question after those of the put, which are numbered by part.
+const ACK: u32 = u32::MAX;
 
 impl Transfer {
+    /// `settle` and `put` are bodies whose first field, the queue, is replaced.
     pub fn begin<S>(
         runner: &mut Runner<'_, S>,
         call: &mut Call,
-        (from, named): (usize, u32),
-        (settle, put): (&[u8], &[u8]),
-        to: usize,
+        (from, named, settle): (QueueId, u32, &[u8]),
+        (to, put): (Target<'_>, &[u8]),
     ) -> (Self, Step) {
-        runner.errands.keep(call, settle);
-        runner.ask(call, (to, PUT), Kind::Put as u8, |out| out.extend_from_slice(put));
-        (Self { shard: from, settle_bytes: settle.len(), named }, Step::Wait)
+        runner.errands.keep(call, &from.0.to_le_bytes());
+        runner.errands.keep(call, &settle[8..]);
+        let split = match to {
+            Target::Whole(to) => {
+                runner.ask(call, (to.shard(), 0), Kind::Put as u8, |out| {
+                    out.extend_from_slice(&to.0.to_le_bytes());
+                    out.extend_from_slice(&put[8..]);
+                });
+                None
+            }
+            Target::Split(put, spread, default) => {
+                Some(SplitPut::begin(runner, call, (put, &spread, default)))
+            }
+        };
+        let (shard, settle_bytes) = (from.shard(), settle.len());
+        (Self { shard, settle_bytes, named, split, refusal: None }, Step::Wait)
     }
 
     pub fn heard<S>(
-        &self,
+        &mut self,
         runner: &mut Runner<'_, S>,
         call: &mut Call,
         answer: Answer<'_>,
     ) -> Step {
-        let refused = answer.frame.header.code != 0;
-        match answer.part {
-            PUT if refused => {
-                runner.pass_on(call, answer.frame);
+        if answer.part == ACK {
+            let settlement = match Reply::decode(answer.frame) {
+                Ok(Reply::Settled(settlement, _)) => settlement,
+                // The queue is gone with its leases: the acknowledgement came too late.
+                _ => Settlement { stale: self.named, ..Settlement::default() },
+            };
+            self.finish(runner, call, settlement);
+            return Step::Done;
+        }
+        if answer.frame.header.code != 0 {
+            let refusal = || (answer.frame.header, answer.frame.body.into());
+            self.refusal.get_or_insert_with(refusal);
+        } else if let Some(split) = &self.split {
+            split.heard(runner, call, answer);
+        } else {
+            runner.errands.keep(call, answer.frame.body);
+        }
+        match &self.refusal {
+            _ if call.open > 0 => Step::Wait,
+            Some((header, sentence)) => {
+                runner.pass_on(call, Frame { header: *header, body: sentence });
                 Step::Done
             }
-            PUT => {
-                runner.errands.keep(call, answer.frame.body);
-                // Another shard has committed what it answers.
-                if answer.shard == runner.here() { Step::Commit } else { self.settle(runner, call) }
+            // Another shard has committed what it answers.
+            None if self.split.is_none() && answer.shard != runner.here() => {
+                self.settle(runner, call)
             }
-            _ => {
-                let settlement = match Reply::decode(answer.frame) {
-                    Ok(Reply::Settled(settlement, _)) => settlement,
-                    // The queue is gone with its leases: the acknowledgement came too late.
-                    _ => Settlement { stale: self.named, ..Settlement::default() },
-                };
-                self.finish(runner, call, settlement);
-                Step::Done
-            }
+            None => Step::Commit,
         }
     }
 
@@ -78,9 +112,16 @@ impl Transfer {
 
     /// Replies with what was settled, then what the put was answered.
     fn finish<S>(&self, runner: &mut Runner<'_, S>, call: &Call, settlement: Settlement) {
+        if let Some(split) = &self.split {
+            return split.with_receipt(runner, call, |runner, receipt| {
+                runner.reply(call, 0, |out, ids| {
+                    reply::transferred(out, ids, settlement, receipt);
+                });
+            });
+        }
         let Settlement { settled, stale, unknown } = settlement;
         let receipt = &call.kept[self.settle_bytes..];
-        runner.reply(call, |out, (stream, request)| {
+        runner.reply(call, 0, |out, (stream, request)| {
             frame::write(out, Header::reply(Kind::Transfer, Code::Ok, stream, request), |out| {
                 for number in [settled, stale, unknown, 0] {
                     out.extend_from_slice(&number.to_le_bytes());

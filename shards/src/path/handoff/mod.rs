@@ -167,15 +167,26 @@ impl<S> Handoffs<S> {
         link.is_some_and(|link| link.replies.len() < HANDOFF_BATCH_BYTES)
     }
 
-    /// Adds a request to the next batch. The caller has seen [`Handoffs::has_room`].
-    pub fn ask(&mut self, shard: usize, peer: u64, frame: Frame<'_>, stats: &ShardStats) {
+    /// Adds a request to the next batch; there it is about `part` of its queue, if that is given.
+    /// The caller has seen [`Handoffs::has_room`].
+    pub fn ask(
+        &mut self,
+        shard: usize,
+        peer: u64,
+        (frame, part): (Frame<'_>, Option<QueueId>),
+        stats: &ShardStats,
+    ) {
         if self.link(shard).requests.len() >= HANDOFF_BATCH_BYTES {
             self.link(shard).push_requests(stats);
         }
         let batch = self.requests(shard);
         entry_prefix(batch, peer, 0, 0, false);
         batch.extend_from_slice(&frame.header.encode());
+        let start = batch.len();
         batch.extend_from_slice(frame.body);
+        if let Some(part) = part {
+            batch[start..start + 8].copy_from_slice(&part.0.to_le_bytes());
+        }
     }
 
     /// Adds a request of an errand, which `write` appends as one frame. A step that an errand has

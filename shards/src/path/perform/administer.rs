@@ -2,6 +2,7 @@
 //! removed.
 
 use super::{Asker, Performed, Performer, unsupported};
+use crate::path::errand::spread::spread_over;
 use crate::world::Outgoing;
 use ringway_protocol::pattern::Pattern;
 use ringway_protocol::reply::{self, GROUP_COLUMNS, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
@@ -110,12 +111,40 @@ impl Performer {
         name: &str,
         options: Option<QueueOptions>,
     ) -> Result<(QueueId, bool), Rejection> {
+        if let Some(options) = &options
+            && spread_over(options, self.stats.len()) > 1
+        {
+            let sentence = "a spread queue is declared over a connection";
+            return Err(Rejection::new(Code::Unsupported, sentence));
+        }
+        self.declare_part(name, options, 0)
+    }
+
+    /// Makes a part of a spread queue on this shard, or finds it; the first is a queue like any
+    /// other.
+    pub fn declare_part(
+        &mut self,
+        name: &str,
+        options: Option<QueueOptions>,
+        _number: u8,
+    ) -> Result<(QueueId, bool), Rejection> {
         if let Some(options) = &options {
             unsupported::options(options)?;
         }
         let declared = self.store.declare(name, options)?;
         self.changed_queues();
         Ok(declared)
+    }
+
+    /// The name of a queue of this shard.
+    pub fn name_of(&self, queue: QueueId) -> Result<String, Rejection> {
+        let mut name = None;
+        self.store.list(queue.slot() as u32, 1, "", &mut |entry| {
+            if entry.queue == queue {
+                name = Some(entry.name.to_owned());
+            }
+        });
+        name.ok_or(Rejection::new(Code::NoSuchQueue, "no queue of this shard has that id"))
     }
 
     /// Removes a queue of this shard; returns how many messages it held. Its bindings are others'

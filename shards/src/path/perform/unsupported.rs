@@ -24,8 +24,8 @@ pub(super) fn options(options: &QueueOptions) -> Result<(), Rejection> {
     if options.full_policy == FullPolicy::Hold {
         return Err(unsupported("the policy 'hold' is not supported yet"));
     }
-    if options.backoff_ms > 0 || options.keeps() || options.idle_ms > 0 || options.spread > 1 {
-        return Err(unsupported("backoff, keep, idle and spread are not supported yet"));
+    if options.backoff_ms > 0 || options.keeps() || options.idle_ms > 0 {
+        return Err(unsupported("backoff, keep and idle are not supported yet"));
     }
     Ok(())
 }

@@ -21,6 +21,9 @@ use super::{Admission, Stored};
 use crate::path::origin::Origin;
 use crate::world::Now;
 
+const PAUSED: Rejection =
+    Rejection::new(Code::Paused, "puts to the queue are paused: resume it, or try again later");
+
 /// What becomes of one record of a batch.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
@@ -62,6 +65,7 @@ pub(super) struct Desk {
     /// Where each part begins once it is stored.
     firsts: [u64; LOGS],
     digests: Vec<Option<Digest>>,
+    ids: Vec<Digest>,
     seen: HashMap<Digest, usize>,
     sequences: Vec<u64>,
     answer: Vec<Stretch>,
@@ -96,6 +100,9 @@ impl Store {
         stored: &mut Stored,
     ) -> Result<(), Rejection> {
         let queue = self.catalog.get_mut(put.queue)?;
+        if queue.pause.puts {
+            return Err(PAUSED);
+        }
         if let Some(producer) = put.producer
             && queue.repeat(producer, put.records.count(), now, &mut desk.answer)?
         {
@@ -104,6 +111,12 @@ impl Store {
             return Ok(());
         }
         queue.decide(put.records, now, desk);
+        if queue.quotas != 0 {
+            let new = desk.fates.iter().filter(|fate| matches!(fate, Fate::Band(_))).count();
+            let bytes = put.records.as_bytes().len();
+            self.check_quotas(put.queue, new as u64, bytes as u64)?;
+        }
+        let queue = self.catalog.get_mut(put.queue)?;
         queue.gather(put.records, now, desk);
         self.store_parts(put, now, desk)?;
         self.answer_parts(put, now, desk, stored)
@@ -138,6 +151,8 @@ impl Store {
             self.follow_up(id, band, part, now);
         }
         self.watch_lifetimes(id.slot() as u32, now);
+        self.watch_kept(id.slot() as u32, now);
+        self.stir(id, now.ns);
         let queue = self.catalog.get_mut(id)?;
         queue.check();
         if queue.groups.wait() {
@@ -251,11 +266,12 @@ impl Queue {
             desk.fates.resize(records.count() as usize, Fate::Band(0));
             return;
         }
+        if dedup && tags.meets(Tags::DEDUPLICATION) {
+            self.digest(records, desk);
+        }
         for (index, record) in records.iter().enumerate() {
             let traits = record.traits();
-            let id = traits.deduplication.filter(|_| dedup);
-            let digest = id.map(|id| self.memory().window.digest(id));
-            desk.digests.push(digest);
+            let digest = desk.digests.get(index).copied().flatten();
             let later = traits.delay_ms > 0 || traits.at_ms > now.wall_ms;
             let mut fate = Fate::Band(if later { SCHEDULED } else { traits.priority.into() });
             if let Some(digest) = digest {
@@ -269,6 +285,16 @@ impl Queue {
             }
             desk.fates.push(fate);
         }
+    }
+
+    /// Hashes the deduplication ids of a batch, and brings what is known of them into the cache.
+    fn digest(&mut self, records: Records<'_>, desk: &mut Desk) {
+        let window = &self.memory().window;
+        let id = |record: Record<'_>| record.traits().deduplication.map(|id| window.digest(id));
+        desk.digests.extend(records.iter().map(id));
+        desk.ids.clear();
+        desk.ids.extend(desk.digests.iter().flatten());
+        window.fetch(&desk.ids);
     }
 
     /// Gathers the records of each log.

@@ -30,9 +30,11 @@ pub(super) struct Bands {
 }
 
 impl Bands {
-    /// An empty queue's logs, for its first group.
-    pub fn new() -> Self {
-        Self { first: Log::new(0, Lines::new(0, true)), more: None }
+    /// An empty queue's logs, for its first group. They may keep what is done.
+    pub fn new(keeps: bool) -> Self {
+        let mut first = Log::new(0, Lines::new(0, true));
+        first.kept = keeps.then(Box::default);
+        Self { first, more: None }
     }
 
     /// Whether there is no log but the first.
@@ -80,7 +82,7 @@ impl Bands {
         if band == 0 {
             return &mut self.first;
         }
-        let first = &self.first.lines;
+        let (first, keeps) = (&self.first.lines, self.first.kept.is_some());
         let place = &mut self.more.get_or_insert_default()[band - 1];
         place.get_or_insert_with(|| {
             let sequence = (band as u64) << BAND_SHIFT;
@@ -95,7 +97,9 @@ impl Bands {
                     }
                 }
             }
-            Log::new(sequence, lines)
+            let mut log = Log::new(sequence, lines);
+            log.kept = (keeps && band != SCHEDULED).then(Box::default);
+            log
         })
     }
 

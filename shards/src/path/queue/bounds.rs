@@ -14,6 +14,7 @@ use ringway_protocol::{Code, FullPolicy, Records, Rejection, Tags};
 
 use super::bands::{LOGS, SCHEDULED};
 use super::catalog::Queue;
+use super::keys::NO_KEY;
 use super::piece::walk;
 use super::segments::Segments;
 use super::{Admission, Store, Stored};
@@ -38,7 +39,7 @@ impl Store {
         now: Now,
         stored: &mut Stored,
     ) -> Result<Admission, Rejection> {
-        let (records, found) = (put.records, self.catalog.get_mut(put.queue)?);
+        let (records, found) = (&put.records, self.catalog.get_mut(put.queue)?);
         if records.tags().meets(Tags::QUEUEING) || put.producer.is_some() || found.is_careful() {
             return self.put_carefully(put, origin, now, stored);
         }
@@ -46,12 +47,15 @@ impl Store {
         let first_sequence = found.bands.first.next_sequence();
         let fits = found.bands.live() + count <= found.options.messages_max;
         let (log, segments) = (&mut found.bands.first, &mut self.segments);
-        if !fits || !log.append(segments, records.as_bytes(), records.count(), now.ms()) {
+        if !fits
+            || !log.append_batch(segments, records, now.ms())
+                && !found.append_to_new(segments, records, now)
+        {
             let before = found.bands.live();
-            let sizes = make_room(found, segments, &[Some(records)]);
+            let sizes = make_room(found, segments, &[Some(*records)]);
             self.messages = self.messages + found.bands.live() - before;
             match sizes {
-                Ok(sizes) => found.append(segments, (0, sizes[0]), records, now),
+                Ok(sizes) => found.append(segments, (0, sizes[0]), *records, now),
                 Err(why) => {
                     found.counters.refused += count;
                     return Err(why);
@@ -60,6 +64,7 @@ impl Store {
         }
         found.counters.puts += count;
         found.puts.add(now.ns, records.count());
+        found.used_ns = now.ns;
         self.messages += count;
         found.check();
         if found.groups.wait() {
@@ -71,6 +76,24 @@ impl Store {
 }
 
 impl Queue {
+    /// Appends a batch to a new tail, if the bounds have plenty of room for one.
+    #[inline]
+    fn append_to_new(&mut self, segments: &mut Segments, records: &Records<'_>, now: Now) -> bool {
+        let (held, bytes) = (self.bands.held_bytes(), records.as_bytes().len() as u64);
+        let size = size_for((held / 4).max(2 * bytes), self.options.bytes_max);
+        let capacity = SEGMENT_BYTES[size] as u64;
+        if bytes > capacity || held + capacity > self.options.bytes_max {
+            return false;
+        }
+        let log = &mut self.bands.first;
+        if log.tail_room(segments) as u64 > capacity / 8 {
+            // What is left of the tail is worth the cutting of a batch.
+            return false;
+        }
+        log.open_tail(segments, size, self.id.slot() as u32);
+        log.append_batch(segments, records, now.ms())
+    }
+
     /// Appends records to one of the logs, in segments of a size where they need new ones.
     pub(super) fn append(
         &mut self,
@@ -81,6 +104,9 @@ impl Queue {
     ) {
         let slot = self.id.slot() as u32;
         let log = self.bands.make(band);
+        if log.append_batch(segments, &records, now.ms()) {
+            return;
+        }
         let (mut bytes, mut left) = (records.as_bytes(), records.count());
         loop {
             let room = log.tail_room(segments);
@@ -159,6 +185,7 @@ pub(super) fn make_room(
         };
         let held = queue.bands.held_bytes();
         queue.bands.iter_mut().for_each(|log| log.reap(segments));
+        queue.give_kept_up(segments, missing);
         while drops
             && queue.bands.held_bytes() + missing > held
             && queue.drop_stretch(segments, u32::MAX)
@@ -252,16 +279,42 @@ impl Queue {
         }
     }
 
+    /// Drops the oldest message of a band that no group has seen; says whether there was one.
+    fn drop_unseen(&mut self, segments: &mut Segments, band: usize) -> bool {
+        let log = self.bands.at_mut(band);
+        let Some((slot, sequence)) = log.oldest_unseen(segments) else { return false };
+        for group in 0..self.groups.places() {
+            if self.groups.get(group).is_some() && log.lines.at(group).start <= sequence {
+                let group = self.groups.at_mut(group);
+                group.counters.dropped += 1;
+                group.untold_drops = group.untold_drops.saturating_add(1);
+            }
+        }
+        if let Some(keys) = self.keys.as_deref_mut() {
+            let key = segments[slot].key_of(sequence);
+            if key != NO_KEY {
+                keys.let_go(key);
+            }
+        }
+        log.remove(segments, slot, sequence);
+        true
+    }
+
     /// Drops the oldest ready messages that lie together in one segment, for the group that is
-    /// furthest behind, in the least urgent band; says whether there were any.
+    /// furthest behind, in the least urgent band; says whether there were any. Where another
+    /// group has the first of them in flight, it is the oldest that no group has seen.
     fn drop_stretch(&mut self, segments: &mut Segments, messages_max: u32) -> bool {
         let bands = if self.bands.is_single() { 1 } else { SCHEDULED };
         for band in 0..bands {
             let Some(log) = self.bands.get(band) else { continue };
             let first = |group: usize| log.lines.at(group).first_ready(log.next_sequence());
             let behind = self.groups.iter().filter_map(|(group, _)| Some((first(group)?, group)));
-            let Some((_, group)) = behind.min() else { continue };
-            let dropped = self.drop_piece(segments, (band, group), messages_max);
+            let Some((sequence, group)) = behind.min() else { continue };
+            if log.is_in_flight(segments, sequence) {
+                // Its group would lose it, and nothing would be freed.
+                return self.drop_unseen(segments, band);
+            }
+            let dropped = self.drop_piece(segments, (band, group), messages_max, false);
             let dropped = dropped.expect("a group with a first message has a piece");
             let group = self.groups.at_mut(group);
             group.counters.dropped += u64::from(dropped);

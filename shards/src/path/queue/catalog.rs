@@ -1,4 +1,4 @@
-//! The queues of a shard by name and by id: declare, open, list, delete.
+//! The queues of a shard by name and by id: declare, open, list, rename, delete.
 //!
 //! An id is a slot and how many queues the slot has held, so an id outlives its queue without ever
 //! naming another one.
@@ -9,80 +9,14 @@ use ringway_protocol::name::DEAD_LETTER_SUFFIX;
 use ringway_protocol::reply::ListEntry;
 use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection};
 
-use super::bands::Bands;
-use super::dedup::{Producers, ProducersConfig, Window};
-use super::groups::Groups;
-use super::keys::Keys;
-use super::rate::Meter;
-use super::stat::Counters;
-use crate::limits::{PRODUCER_BATCHES_MAX, PRODUCERS_MAX};
-use crate::world::TimerId;
+use super::Store;
+pub(super) use super::state::Queue;
 
 /// Slots that one call of a listing looks at, at most.
 const LISTED_PER_CALL_MAX: usize = 4096;
 
 pub(super) const NO_SUCH_QUEUE: Rejection =
     Rejection::new(Code::NoSuchQueue, "no queue of this shard has that name or id");
-
-/// One queue. Invariant: see [`Queue::check`].
-#[derive(Debug)]
-pub(super) struct Queue {
-    pub id: QueueId,
-    pub name: QueueName,
-    pub options: QueueOptions,
-    pub bands: Bands,
-    pub groups: Groups,
-    /// Its keys, once a message had one.
-    pub keys: Option<Box<Keys>>,
-    /// What it remembers of earlier puts, once it had to.
-    memory: Option<Box<Memory>>,
-    seed: u64,
-    /// Whether a message with a time to live of its own was ever put.
-    pub mortal: bool,
-    /// Armed while the queue has a time to live and holds something.
-    pub lifetimes: Option<TimerId>,
-    /// Messages put, a second.
-    pub puts: Meter,
-    /// Messages acknowledged, a second.
-    pub acks: Meter,
-    pub counters: Counters,
-    /// Its dead-letter queue, once one was needed; it may have been deleted since.
-    pub dead_letters: Option<QueueId>,
-    /// Whether it is among the queues that wait for sends to end.
-    pub lingering: bool,
-}
-
-/// What a queue remembers of earlier puts.
-#[derive(Debug)]
-pub(super) struct Memory {
-    pub window: Window,
-    pub producers: Producers,
-}
-
-impl Queue {
-    /// What it remembers of earlier puts.
-    pub fn memory(&mut self) -> &mut Memory {
-        let Self { options, seed, .. } = self;
-        self.memory.get_or_insert_with(|| {
-            let window_ms = u64::from(options.dedup_ms);
-            Box::new(Memory {
-                window: Window::new(*seed, window_ms, options.dedup_messages()),
-                producers: Producers::new(ProducersConfig {
-                    window_ms,
-                    batches_max: PRODUCER_BATCHES_MAX,
-                    silence_ms: window_ms,
-                    producers_max: PRODUCERS_MAX,
-                }),
-            })
-        })
-    }
-
-    /// Whether a put needs more than the short way although its messages are plain.
-    #[inline]
-    pub fn is_careful(&self) -> bool {
-        self.options.ttl_ms > 0 && self.lifetimes.is_none()
-    }
-}
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -118,6 +52,29 @@ impl Catalog {
         self.slots.iter().filter_map(|slot| slot.queue.as_deref())
     }
 
+    /// The shard that this is the catalog of.
+    pub fn shard(&self) -> u8 {
+        self.shard
+    }
+
+    /// Every queue.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Queue> {
+        self.slots.iter_mut().filter_map(|slot| slot.queue.as_deref_mut())
+    }
+
+    /// Gives a queue another name that it can have and that nobody has.
+    pub fn rename(&mut self, slot: u32, name: QueueName) {
+        let queue = self.slots[slot as usize].queue.as_deref_mut().expect("a queue is renamed");
+        let before = std::mem::replace(&mut queue.name, name.clone());
+        self.names.remove(&before);
+        self.names.insert(name, slot);
+    }
+
+    /// The slot of the queue of a name.
+    pub fn named(&self, name: &QueueName) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
     /// Makes a queue, or finds it with the same options. `None` means the defaults, and fits any
     /// queue.
     pub fn declare(
@@ -151,23 +108,8 @@ impl Catalog {
         let place = &mut self.slots[slot as usize];
         place.incarnation += 1;
         let id = QueueId::new(place.incarnation, self.shard, slot);
-        place.queue = Some(Box::new(Queue {
-            id,
-            name: name.clone(),
-            options,
-            bands: Bands::new(),
-            groups: Groups::new(),
-            keys: None,
-            memory: None,
-            seed: self.seed,
-            mortal: false,
-            lifetimes: None,
-            puts: Meter::new(),
-            acks: Meter::new(),
-            counters: Counters::default(),
-            dead_letters: None,
-            lingering: false,
-        }));
+        let queue = Queue::new(id, name.clone(), options, self.seed);
+        place.queue = Some(Box::new(queue));
         self.names.insert(name, slot);
         Ok(id)
     }
@@ -238,7 +180,7 @@ impl Catalog {
 }
 
 /// Refuses options that a queue of this name cannot keep.
-fn fit(name: &QueueName, options: QueueOptions) -> Result<QueueOptions, Rejection> {
+pub(super) fn fit(name: &QueueName, options: QueueOptions) -> Result<QueueOptions, Rejection> {
     options.check()?;
     if options.deliveries_max == 0 {
         return Ok(options);
@@ -262,4 +204,43 @@ fn fit(name: &QueueName, options: QueueOptions) -> Result<QueueOptions, Rejectio
 fn without_dead_letters(name: &QueueName, defaults: QueueOptions) -> QueueOptions {
     let unlimited = QueueOptions { deliveries_max: 0, ..defaults };
     if fit(name, defaults).is_ok() { defaults } else { unlimited }
+}
+
+impl Store {
+    /// Makes a queue, or finds it with the same options; the second value says whether it was made.
+    /// Without options it gets the defaults, and an existing queue fits whatever its options are.
+    pub fn declare(
+        &mut self,
+        name: &str,
+        options: Option<QueueOptions>,
+    ) -> Result<(QueueId, bool), Rejection> {
+        let (id, made) = self.catalog.declare(name, options)?;
+        if made {
+            let queue = self.catalog.get_mut(id)?;
+            queue.used_ns = self.uses.clock_ns;
+            if let Some(ledger) = &mut self.uses.ledger {
+                ledger.place(queue);
+            }
+            self.watch_use(id.slot() as u32);
+        }
+        Ok((id, made))
+    }
+
+    /// The id of a queue.
+    pub fn open(&self, name: &str) -> Result<QueueId, Rejection> {
+        self.catalog.open(name)
+    }
+
+    /// Visits up to `limit` queues whose names start with `prefix`, from a slot on. Returns the
+    /// slot to go on from, `None` after the last. Looks at a bounded number of slots a call, so a
+    /// page may be short.
+    pub fn list(
+        &self,
+        from_slot: u32,
+        limit: u32,
+        prefix: &str,
+        visit: &mut dyn FnMut(ListEntry<'_>),
+    ) -> Option<u32> {
+        self.catalog.list(from_slot, limit, prefix, visit)
+    }
 }

@@ -39,9 +39,42 @@ impl Basket {
         (self.count, self.redelivered, self.bytes, self.sifted) = (0, 0, 0, 0);
     }
 
+    /// What was gathered elsewhere.
+    pub fn fill_with(&mut self, pieces: Vec<Piece>) {
+        self.clear();
+        pieces.into_iter().for_each(|piece| self.add(piece));
+    }
+
     /// Gathers from one log of a queue where nothing has to be looked at.
     #[inline]
     fn fill(&mut self, log: &mut Log, group: usize, segments: &mut Segments, limits: (u32, u32)) {
+        // Fresh messages, in registers until the end: this is every take's way.
+        let (mut count, mut bytes) = (self.count, self.bytes);
+        let (messages_max, bytes_max) = limits;
+        while count < messages_max && self.pieces.len() < RUNS_PER_TAKE_MAX {
+            let left = (messages_max - count, bytes_max.saturating_sub(bytes));
+            let Some(piece) = log.next_fresh(segments, group, left, count == 0) else { break };
+            (count, bytes) = (count + piece.count, bytes + piece.bytes);
+            let piece = Piece { deliveries: 1, ..piece };
+            if !self.pieces.last_mut().is_some_and(|last| last.join(&piece)) {
+                self.pieces.push(piece);
+            }
+        }
+        (self.count, self.bytes) = (count, bytes);
+        if self.wants_more(limits) && log.ready(group) > 0 {
+            self.fill_with_any(log, group, segments, limits);
+        }
+    }
+
+    /// Gathers whatever comes next, given back or fresh.
+    #[cold]
+    fn fill_with_any(
+        &mut self,
+        log: &mut Log,
+        group: usize,
+        segments: &mut Segments,
+        limits: (u32, u32),
+    ) {
         while self.wants_more(limits) {
             let piece = log.next_piece(segments, group, self.left(limits), self.count == 0);
             let Some(piece) = piece else { break };

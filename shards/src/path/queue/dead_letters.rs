@@ -103,7 +103,7 @@ impl Store {
     }
 
     fn declare_dead_letters(&mut self, slot: u32, name: &str) -> Result<QueueId, Rejection> {
-        let declared = self.catalog.declare(name, None);
+        let declared = self.declare(name, None);
         let queue = self.catalog.at_mut(slot);
         match declared {
             Ok((id, _)) => {

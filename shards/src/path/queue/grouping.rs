@@ -8,7 +8,10 @@ use super::Store;
 use super::bands::{SCHEDULED, band_of};
 use super::catalog::Queue;
 use super::groups::Group;
+use super::keys::NO_KEY;
 use super::log::Log;
+use super::mortality::lifetime_ms;
+use super::segment::Revival;
 use super::segments::Segments;
 use crate::world::Now;
 
@@ -41,9 +44,16 @@ impl Store {
         }
         let index = queue.groups.add(name);
         queue.groups.at_mut(index).set_flags(flags);
+        let before = queue.bands.live();
         queue.join(&mut self.segments, index, start, now);
+        let (revived, group) = (queue.bands.live() - before, queue.groups.id(index));
         queue.check();
-        Ok((queue.groups.id(index), true))
+        if revived > 0 {
+            self.messages += revived;
+            self.watch_lifetimes(id.slot() as u32, now);
+            self.stir(id, now.ns);
+        }
+        Ok((group, true))
     }
 
     /// Visits the groups of a queue: number, flags, name, and figures in the order of
@@ -95,6 +105,7 @@ impl Store {
         queue.groups.remove(index);
         queue.linger(&mut self.lingering);
         queue.check();
+        self.stir(id, self.uses.clock_ns);
         Ok(group)
     }
 }
@@ -110,11 +121,21 @@ impl Group {
 }
 
 impl Queue {
-    /// Gives a group its lines.
+    /// Gives a group its lines, and back what is kept of what they lead to.
     fn join(&mut self, segments: &mut Segments, group: usize, start: Start, now: Now) {
-        for (band, log) in self.bands.numbered_mut() {
+        let Self { bands, keys, options, .. } = self;
+        for (band, log) in bands.numbered_mut() {
             if band != SCHEDULED {
                 let first = position(log, segments, band, start, now);
+                log.revive(segments, first, |put_ms, record| {
+                    let traits = record.traits();
+                    let ttl_ms = lifetime_ms(options.ttl_ms, traits.ttl_ms);
+                    if ttl_ms.is_some_and(|ttl_ms| now.ms() >= put_ms + ttl_ms) {
+                        return Revival::Erased;
+                    }
+                    let hold = |key| keys.get_or_insert_with(Default::default).hold(key);
+                    Revival::Back(traits.key.map_or(NO_KEY, hold))
+                });
                 log.join(segments, group, first);
             }
         }

@@ -204,24 +204,29 @@ impl Queue {
         let blocked = self.drain_blocked(segments, group);
         self.groups.at_mut(group).counters.purged += blocked;
         for band in self.bands.urgent_first() {
-            while let Some(count) = self.drop_piece(segments, (band, group), u32::MAX) {
+            while let Some(count) = self.drop_piece(segments, (band, group), u32::MAX, true) {
                 self.groups.at_mut(group).counters.purged += u64::from(count);
             }
         }
     }
 
     /// Ends a group's oldest ready messages that lie together in one segment of a band; says how
-    /// many they were.
+    /// many they were. They may be `kept` for groups to come.
     pub fn drop_piece(
         &mut self,
         segments: &mut Segments,
         (band, group): (usize, usize),
         messages_max: u32,
+        kept: bool,
     ) -> Option<u32> {
         let log = self.bands.at_mut(band);
         let claimed = log.lines.at(group).returned() > 0;
         let piece = log.next_piece(segments, group, (messages_max, u32::MAX), true)?;
-        self.settle(segments, group, &piece, claimed);
+        if kept {
+            self.settle(segments, group, &piece, claimed);
+        } else {
+            self.drop_for(segments, group, &piece, claimed);
+        }
         Some(piece.count)
     }
 }

@@ -1,13 +1,14 @@
 //! The memory that a log holds: dead segments go back, pinned ones wait, sparse ones are compacted.
 //!
-//! Held bytes stay within 1.5 times the live ones, and three segments more: the one under the
-//! cursor, the tail, and one that is being settled. Only segments behind the cursor are compacted,
-//! a few a call, and none that a send refers to.
+//! The dead bytes stay within half of those of use (needed by a group, or kept), or within three
+//! segments where that is more: the one under the cursor, the tail, and one that is being settled.
+//! Any segment is compacted but the tail, a few a call, and none that a send refers to.
 
 use std::collections::VecDeque;
 
 use ringway_protocol::QueueId;
 
+use super::bands::Bands;
 use super::catalog::Queue;
 use super::log::Log;
 use super::segment::{NIL, Place};
@@ -52,8 +53,17 @@ impl List {
 }
 
 impl Log {
-    /// Gives a dead segment behind the cursor back, or lets it wait for the sends that refer to it.
+    /// Gives a segment back that is of no use, or lets it wait for the sends that refer to it.
+    /// Cursors that are in it move on: what they had before them was holes.
     pub fn retire(&mut self, segments: &mut Segments, slot: u32) {
+        let after = segments[slot].after;
+        let first = if after == NIL { self.next_sequence } else { segments[after].first_sequence };
+        self.lines.for_each_mut(|line| {
+            if line.segment == slot {
+                line.holes -= first - line.sequence;
+                (line.segment, line.offset, line.sequence) = (after, 0, first);
+            }
+        });
         if segments[slot].place == Place::Sparse {
             self.sparse.unlink(segments, slot);
         }
@@ -87,13 +97,14 @@ impl Log {
     /// Whether dead segments are kept only because a send refers to them, or did a moment ago.
     #[inline]
     pub fn lingers(&self) -> bool {
-        self.limbo.first != NIL || self.live == 0 && self.tail != NIL
+        self.limbo.first != NIL || self.live == 0 && self.tail != NIL && self.kept.is_none()
     }
 
-    /// Whether more bytes are held than the live ones justify.
+    /// Whether more bytes are held than those of use justify.
     #[inline]
     pub fn is_wasteful(&self) -> bool {
-        2 * self.held_bytes > 3 * self.live_bytes + 6 * self.last_capacity
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.amount.bytes);
+        wastes(self.held_bytes, self.live_bytes + kept, self.last_capacity)
     }
 
     /// Compacts some sparse segments.
@@ -101,25 +112,34 @@ impl Log {
     pub fn shrink(&mut self, segments: &mut Segments) {
         self.reap(segments);
         for _ in 0..COMPACTIONS_PER_CALL_MAX {
-            let slot = self.sparse.first;
-            if slot == NIL || !self.is_wasteful() {
+            if !self.is_wasteful() || !self.compact_one(segments) {
                 break;
             }
-            self.sparse.unlink(segments, slot);
-            if segments[slot].is_pinned() {
-                self.sparse.append(segments, slot, Place::Sparse);
-            } else {
-                segments[slot].place = Place::Passed;
-                self.held_bytes -= segments[slot].compact();
-            }
         }
+    }
+
+    /// Compacts a sparse segment, if there is one and no send refers to it; else it comes last.
+    /// Says whether there was one.
+    fn compact_one(&mut self, segments: &mut Segments) -> bool {
+        let slot = self.sparse.first;
+        if slot == NIL {
+            return false;
+        }
+        self.sparse.unlink(segments, slot);
+        if segments[slot].is_pinned() {
+            self.sparse.append(segments, slot, Place::Sparse);
+        } else {
+            segments[slot].place = Place::Open;
+            self.held_bytes -= segments[slot].compact();
+        }
+        true
     }
 
     /// Drops what is left of a queue without leases or ready messages: segments that only sends
     /// refer to.
     pub fn close(&mut self, segments: &mut Segments) {
         assert!(
-            self.live == 0 && self.sparse.first == NIL,
+            self.live == 0 && self.kept.is_none() && self.sparse.first == NIL,
             "a queue is emptied before it is closed"
         );
         debug_assert!(self.head == self.tail, "only a tail outlives its messages");
@@ -132,6 +152,30 @@ impl Log {
             segments.abandon(self.tail);
         }
         self.held_bytes = 0;
+    }
+}
+
+/// Whether bytes held are too many for those of use, segments being so large.
+#[inline]
+fn wastes(held: u64, of_use: u64, segment: u64) -> bool {
+    2 * (held - of_use) > of_use.max(6 * segment)
+}
+
+impl Bands {
+    /// Compacts some sparse segments of a queue whose logs are small each, and wasteful together.
+    pub fn shrink(&mut self, segments: &mut Segments) {
+        let of_use = self.live_bytes() + self.kept().bytes;
+        let segment = self.iter().map(|log| log.last_capacity).max().unwrap_or(0);
+        let mut left = COMPACTIONS_PER_CALL_MAX;
+        while left > 0 && wastes(self.held_bytes(), of_use, segment) {
+            let before = left;
+            for log in self.iter_mut() {
+                left -= usize::from(left > 0 && log.compact_one(segments));
+            }
+            if left == before {
+                break;
+            }
+        }
     }
 }
 

@@ -10,10 +10,32 @@ impl Queue {
     /// leased or given back.
     #[inline]
     pub fn settle(&mut self, segments: &mut Segments, group: usize, piece: &Piece, claimed: bool) {
+        self.finish(segments, group, piece, claimed);
+        self.trim_kept(segments);
+    }
+
+    /// The same, for messages that are not to be kept.
+    pub fn drop_for(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        piece: &Piece,
+        claimed: bool,
+    ) {
+        self.finish(segments, group, piece, claimed);
+        self.bands.of_mut(piece.sequence).erase(segments, piece);
+        self.trim_kept(segments);
+    }
+
+    #[inline]
+    fn finish(&mut self, segments: &mut Segments, group: usize, piece: &Piece, claimed: bool) {
         if self.keys.is_some() {
             self.let_go(segments, group, piece, claimed);
         }
         self.bands.of_mut(piece.sequence).settle(segments, piece);
+        if !self.bands.is_single() {
+            self.bands.shrink(segments);
+        }
     }
 
     /// Frees the keys of messages that a group is done with.

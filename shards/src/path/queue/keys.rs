@@ -221,6 +221,36 @@ impl KeyStates {
         Some(piece)
     }
 
+    /// Forgets the messages set aside that `drops` names; says how many. Visits every key.
+    pub fn drop_where(&mut self, drops: impl Fn(u64) -> bool) -> u32 {
+        let before = self.count;
+        for state in &mut self.states {
+            let mut at = state.first;
+            (state.first, state.last) = (NIL, NIL);
+            while at != NIL {
+                let blocked = &mut self.blocked[at as usize];
+                let next = std::mem::replace(&mut blocked.next, NIL);
+                if drops(blocked.piece.sequence) {
+                    blocked.next = self.free.replace(at).unwrap_or(NIL);
+                    self.count -= 1;
+                } else {
+                    match std::mem::replace(&mut state.last, at) {
+                        NIL => state.first = at,
+                        last => self.blocked[last as usize].next = at,
+                    }
+                }
+                at = next;
+            }
+        }
+        before - self.count
+    }
+
+    /// The first message set aside of a key: what comes next.
+    pub fn first_blocked(&self, slot: u32) -> Option<u64> {
+        let first = self.states.get(slot as usize)?.first;
+        (first != NIL).then(|| self.blocked[first as usize].piece.sequence)
+    }
+
     /// Takes every message that is set aside out, in no particular order. Visits every key.
     pub fn drain(&mut self, mut visit: impl FnMut(Piece)) {
         for state in &mut self.states {
@@ -274,6 +304,22 @@ mod tests {
         assert_eq!(states.release(3).map(|piece| piece.sequence), None);
         assert!(states.claim(3));
         assert_eq!(states.count, 0);
+    }
+
+    #[test]
+    fn what_is_set_aside_can_be_dropped_from_the_middle() {
+        let mut states = KeyStates::default();
+        for (slot, sequence) in [(3, 5), (1, 6), (3, 7), (3, 8), (1, 9)] {
+            states.claim(slot);
+            states.set_aside(slot, piece(sequence));
+        }
+        assert_eq!(states.drop_where(|sequence| [5, 8, 6, 9].contains(&sequence)), 4);
+        assert_eq!((states.first_blocked(3), states.first_blocked(1)), (Some(7), None));
+        states.set_aside(3, piece(10));
+        let next: Vec<_> = (0..2).map(|_| states.release(3).unwrap().sequence).collect();
+        assert_eq!(next, [7, 10]);
+        assert_eq!((states.release(3), states.release(1)), (None, None));
+        assert!(states.claim(1) && states.claim(3) && states.count == 0);
     }
 
     #[test]

@@ -61,6 +61,15 @@ impl Lease {
         }
     }
 
+    /// Whether a message is settled.
+    pub fn is_settled(&self, index: u32) -> bool {
+        let bits = match self.messages <= 64 {
+            true => std::slice::from_ref(&self.settled),
+            false => &self.settled_many,
+        };
+        bits[index as usize / 64] >> (index % 64) & 1 == 1
+    }
+
     /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it
     /// settled.
     pub fn claim(&mut self, first: u32, count: u32, mut visit: impl FnMut(u32, u32, bool)) {
@@ -179,6 +188,11 @@ impl Leases {
             next: NIL,
         });
         (self.slots.len() - 1) as u32
+    }
+
+    /// The leases that live, from a slot on, and the free slots between them.
+    pub fn iter_from(&self, slot: u32) -> impl Iterator<Item = (u32, &Lease)> {
+        (slot..).zip(self.slots.iter().skip(slot as usize))
     }
 
     /// What an id names for a queue.

@@ -98,6 +98,12 @@ impl Line {
         returned.or(fresh.then_some(self.sequence))
     }
 
+    /// Whether a message is among those given back.
+    pub fn has_returned(&self, sequence: u64) -> bool {
+        let piece = self.returned.range(..=sequence).next_back();
+        piece.is_some_and(|(at, piece)| sequence - at < u64::from(piece.count))
+    }
+
     /// Takes one message out of those given back.
     pub fn remove_returned(&mut self, segments: &Segments, sequence: u64) -> Option<Piece> {
         let (at, piece) = self.returned.range(..=sequence).next_back()?;
@@ -166,6 +172,26 @@ impl Lines {
         if group == 0 { &mut self.first } else { &mut self.more[group - 1] }
     }
 
+    /// Visits the active lines. With one group, which is usual, this is one comparison.
+    #[inline]
+    pub fn for_each_mut(&mut self, mut visit: impl FnMut(&mut Line)) {
+        if self.first.active {
+            visit(&mut self.first);
+        }
+        for line in &mut self.more {
+            if line.active {
+                visit(line);
+            }
+        }
+    }
+
+    /// Whether every active line is in a segment.
+    #[inline]
+    pub fn are_all_in(&self, segment: u32) -> bool {
+        (!self.first.active || self.first.segment == segment)
+            && self.more.iter().all(|line| !line.active || line.segment == segment)
+    }
+
     /// The active lines.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &Line> {
@@ -199,23 +225,64 @@ impl Log {
         if line.returned_messages > 0 {
             return line.next_returned(segments, limits, one);
         }
-        if line.holes > 0 {
+        self.next_ahead(segments, group, limits, one)
+    }
+
+    /// The same of those before the cursor.
+    #[inline]
+    pub fn next_ahead(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        limits: (u32, u32),
+        one: bool,
+    ) -> Option<Piece> {
+        let line = self.lines.at_mut(group);
+        if line.holes > 0 || line.segment != NIL && segments[line.segment].is_compacted() {
             return self.next_among_holes(segments, group, limits, one);
         }
-        if line.segment == NIL {
+        self.next_unseen(segments, group, limits, one)
+    }
+
+    /// The same where nothing was given back, is gone or has moved: every take's way. `None` also
+    /// where that is not so.
+    #[inline(always)]
+    pub fn next_fresh(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        (messages_max, bytes_max): (u32, u32),
+        one: bool,
+    ) -> Option<Piece> {
+        if self.lines.at(group).returned_messages > 0 {
+            return None;
+        }
+        self.next_unseen(segments, group, (messages_max, bytes_max), one)
+    }
+
+    /// The same whatever was given back.
+    #[inline(always)]
+    fn next_unseen(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        (messages_max, bytes_max): (u32, u32),
+        one: bool,
+    ) -> Option<Piece> {
+        let line = self.lines.at_mut(group);
+        if line.holes > 0 || line.segment == NIL {
             return None;
         }
         let segment = &segments[line.segment];
         if segment.is_compacted() {
-            return self.next_among_holes(segments, group, limits, one);
+            return None;
         }
         let messages = (segment.end() - line.sequence) as u32;
         let bytes = segment.len() - line.offset;
-        let (messages_max, bytes_max) = limits;
         let (count, bytes) = if messages <= messages_max && bytes <= bytes_max {
             (messages, bytes)
         } else {
-            match segment.within((line.sequence, line.offset), limits) {
+            match segment.within((line.sequence, line.offset), (messages_max, bytes_max)) {
                 (0, _) if one && messages_max > 0 => (1, segment.span(line.offset, 1)),
                 some => some,
             }
@@ -239,6 +306,26 @@ impl Log {
         (messages_max, bytes_max): (u32, u32),
         one: bool,
     ) -> Option<Piece> {
+        self.step_over_holes(segments, group)?;
+        let line = self.lines.at_mut(group);
+        let segment = &segments[line.segment];
+        let (index, end) = (segment.index(line.sequence), segment.messages);
+        let live = segment.done.alike(index, end, false);
+        let records = &segment.bytes()[segment.locate(line.offset)..];
+        let (count, bytes) = match walk(records, messages_max.min(live), bytes_max as usize) {
+            (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
+            (0, _) => return None,
+            some => some,
+        };
+        let piece = line.step(count, bytes);
+        if index + count == end {
+            self.advance(segments, group);
+        }
+        Some(piece)
+    }
+
+    /// Moves a group's cursor to its next message; `None` if it has none before it.
+    pub(super) fn step_over_holes(&mut self, segments: &mut Segments, group: usize) -> Option<()> {
         loop {
             let line = self.lines.at_mut(group);
             if line.segment == NIL {
@@ -249,29 +336,16 @@ impl Log {
             let gone = segment.done.alike(from, end, true);
             line.holes -= u64::from(gone);
             line.sequence += u64::from(gone);
-            let index = from + gone;
-            if index == end {
-                line.offset = segment.len();
-                let here = line.segment;
-                self.advance(segments, group);
-                if self.lines.at(group).segment == here {
-                    return None;
-                }
-                continue;
+            if from + gone < end {
+                line.offset = segment.offset_of(line.sequence);
+                return Some(());
             }
-            line.offset = segment.offset_of(line.sequence);
-            let live = segment.done.alike(index, end, false);
-            let records = &segment.bytes()[segment.locate(line.offset)..];
-            let (count, bytes) = match walk(records, messages_max.min(live), bytes_max as usize) {
-                (0, _) if one && messages_max > 0 => walk(records, 1, usize::MAX),
-                (0, _) => return None,
-                some => some,
-            };
-            let piece = line.step(count, bytes);
-            if index + count == end {
-                self.advance(segments, group);
+            line.offset = segment.len();
+            let here = line.segment;
+            self.advance(segments, group);
+            if self.lines.at(group).segment == here {
+                return None;
             }
-            return Some(piece);
         }
     }
 }

@@ -5,16 +5,18 @@
 //!   [##.#..] [..###.]   [###...|fresh] [fresh] [fresh|room]
 //! ```
 //! Each group has a [`Line`](super::line::Line) on the log: a cursor that moves over the segments.
-//! A segment is passed when no cursor is in it or before it any more.
 //!
 //! Held bytes are the capacity of every segment that the log keeps, those in limbo included: a slow
 //! reader's sends are paid for by the queue that they read from. Records of a lease or of a piece
 //! given back cost memory of their own that is not counted.
 
+use ringway_protocol::Records;
+
 use super::held::List;
+use super::keep::Kept;
 use super::line::Lines;
 use super::piece::Piece;
-use super::segment::{NIL, Place};
+use super::segment::{NIL, Place, Segment};
 use super::segments::Segments;
 use crate::limits::SEGMENT_BYTES;
 
@@ -35,6 +37,8 @@ pub(super) struct Log {
     pub live: u64,
     pub live_bytes: u64,
     pub held_bytes: u64,
+    /// What is done and kept for groups to come, if anything is.
+    pub kept: Option<Box<Kept>>,
     /// Capacity of the segment that was opened last.
     pub(super) last_capacity: u64,
 }
@@ -53,6 +57,7 @@ impl Log {
             live: 0,
             live_bytes: 0,
             held_bytes: 0,
+            kept: None,
             last_capacity: 0,
         }
     }
@@ -88,6 +93,24 @@ impl Log {
         true
     }
 
+    /// Appends a whole batch to the tail, or nothing.
+    #[inline]
+    pub fn append_batch(
+        &mut self,
+        segments: &mut Segments,
+        records: &Records<'_>,
+        now_ms: u64,
+    ) -> bool {
+        let groups = self.lines.active;
+        if self.tail == NIL || !segments[self.tail].append_batch(records, groups, now_ms) {
+            return false;
+        }
+        self.next_sequence += u64::from(records.count());
+        self.live += u64::from(records.count());
+        self.live_bytes += records.as_bytes().len() as u64;
+        true
+    }
+
     /// Bytes that the tail still has room for.
     #[inline]
     pub fn tail_room(&self, segments: &Segments) -> usize {
@@ -101,7 +124,9 @@ impl Log {
     #[inline]
     pub fn open_tail(&mut self, segments: &mut Segments, size: usize, queue: u32) {
         let slot = segments.open(size, queue, self.next_sequence);
-        segments[slot].ahead = u32::from(self.lines.active);
+        if self.kept.is_some() {
+            segments[slot].begin_keeping();
+        }
         self.last_capacity = SEGMENT_BYTES[size] as u64;
         self.held_bytes += self.last_capacity;
         let before = std::mem::replace(&mut self.last, slot);
@@ -110,9 +135,11 @@ impl Log {
             NIL => self.head = slot,
             before => segments[before].after = slot,
         }
-        for line in self.lines.iter_mut().filter(|line| line.segment == NIL) {
-            (line.segment, line.offset) = (slot, 0);
-        }
+        self.lines.for_each_mut(|line| {
+            if line.segment == NIL {
+                (line.segment, line.offset) = (slot, 0);
+            }
+        });
         let full = std::mem::replace(&mut self.tail, slot);
         self.leave_tail(segments, full);
         if self.limbo.first != NIL {
@@ -123,14 +150,11 @@ impl Log {
     /// A segment, if there was one, is the tail no more: cursors at its end move on.
     #[inline]
     fn leave_tail(&mut self, segments: &mut Segments, full: u32) {
-        if full != NIL && segments[full].live == 0 {
-            return self.retire_unseen(segments, full);
+        if full != NIL {
+            self.look_at(segments, full);
         }
         for group in 0..self.lines.len() {
             self.advance(segments, group);
-        }
-        if full != NIL && segments[full].ahead == 0 && segments[full].place == Place::Fresh {
-            self.pass(segments, full);
         }
     }
 
@@ -148,10 +172,7 @@ impl Log {
     #[cold]
     fn settle_shared(&mut self, segments: &mut Segments, piece: &Piece) {
         let segment = &mut segments[piece.segment];
-        if !segment.done.is_shared() {
-            let (first, lines) = (segment.first_sequence, &self.lines);
-            segment.done.share(segment.messages, |index| lines.needing(first + u64::from(index)));
-        }
+        self.count_groups(segment);
         let from = (piece.sequence, piece.offset);
         let (count, bytes) = segment.finish(from, piece.count, piece.bytes);
         if count > 0 {
@@ -159,37 +180,63 @@ impl Log {
         }
     }
 
+    /// Counts for each message of a segment the groups that need it, from now on.
+    #[inline]
+    pub(super) fn count_groups(&self, segment: &mut Segment) {
+        if !segment.done.is_shared() {
+            let (first, lines) = (segment.first_sequence, &self.lines);
+            segment.done.share(segment.messages, |index| lines.needing(first + u64::from(index)));
+        }
+    }
+
     /// Messages of a segment are gone, as the segment knows by now.
     #[inline]
     pub(super) fn gone(&mut self, segments: &mut Segments, slot: u32, count: u32, bytes: u32) {
-        let segment = &segments[slot];
         self.live -= u64::from(count);
         self.live_bytes -= u64::from(bytes);
-        if segment.live == 0 {
-            match segment.place {
-                Place::Fresh if slot == self.tail => self.release_dead_tail(segments),
-                Place::Fresh => self.retire_unseen(segments, slot),
-                Place::Passed | Place::Sparse => self.retire(segments, slot),
-                _ => unreachable!("a live message is in a live segment"),
-            }
-        } else if segment.place == Place::Passed && segment.is_sparse() {
-            self.sparse.append(segments, slot, Place::Sparse);
+        if let Some(kept) = &mut self.kept {
+            kept.add(count, bytes);
         }
+        self.look_at(segments, slot);
         if self.is_wasteful() {
             self.shrink(segments);
         }
     }
 
-    /// Removes one message that no cursor has reached: a hole for every line before it.
-    pub fn remove_unseen(&mut self, segments: &mut Segments, slot: u32, sequence: u64) {
-        for line in self.lines.iter_mut().filter(|line| line.start <= sequence) {
-            debug_assert!(line.sequence <= sequence, "no cursor has reached it");
+    /// Some of a segment went, or it is the tail no more: it may be of no use, or worth compacting.
+    #[inline]
+    pub(super) fn look_at(&mut self, segments: &mut Segments, slot: u32) {
+        let segment = &segments[slot];
+        if segment.live + segment.kept == 0 {
+            match slot == self.tail {
+                true => self.release_dead_tail(segments),
+                false => self.retire(segments, slot),
+            }
+        } else if slot != self.tail {
+            if segment.live == 0
+                && let Some(kept) = &mut self.kept
+            {
+                kept.note_done(segment.first_sequence, slot);
+            }
+            if segment.place == Place::Open && segment.is_sparse() {
+                self.sparse.append(segments, slot, Place::Sparse);
+            }
+        }
+    }
+
+    /// Removes one message that is in no lease and was not given back: a hole for every line whose
+    /// cursor has not reached it. It is not kept.
+    pub fn remove(&mut self, segments: &mut Segments, slot: u32, sequence: u64) {
+        for line in self.lines.iter_mut().filter(|line| line.sequence <= sequence) {
             line.holes += 1;
         }
         let segment = &mut segments[slot];
-        let bytes = segment.span(segment.offset_of(sequence), 1);
+        let offset = segment.offset_of(sequence);
+        let bytes = segment.span(offset, 1);
         segment.settle(sequence, 1, bytes);
         self.gone(segments, slot, 1, bytes);
+        let piece = Piece { sequence, segment: slot, offset, bytes, count: 1, deliveries: 0 };
+        self.erase(segments, &piece);
     }
 
     /// Gives the tail back if every message in it is gone, nobody reads it, and no group has
@@ -197,16 +244,20 @@ impl Log {
     #[inline]
     pub fn release_dead_tail(&mut self, segments: &mut Segments) {
         let tail = self.tail;
-        if tail == NIL || segments[tail].live > 0 || segments[tail].is_pinned() {
+        if tail == NIL || segments[tail].live + segments[tail].kept > 0 {
             return;
         }
-        if self.lines.iter().any(|line| line.segment != tail) {
+        if segments[tail].is_pinned() {
             return;
         }
-        for line in self.lines.iter_mut() {
+        if !self.lines.are_all_in(tail) {
+            return;
+        }
+        let next = self.next_sequence;
+        self.lines.for_each_mut(|line| {
             (line.segment, line.offset) = (NIL, 0);
-            (line.sequence, line.holes) = (self.next_sequence, 0);
-        }
+            (line.sequence, line.holes) = (next, 0);
+        });
         self.held_bytes -= segments[tail].capacity();
         self.unlink(segments, tail);
         segments.give_back(tail);
@@ -242,40 +293,6 @@ impl Log {
             let first = segments[after].first_sequence;
             line.holes -= first - line.sequence;
             (line.segment, line.offset, line.sequence) = (after, 0, first);
-            self.leave(segments, slot);
         }
-    }
-
-    /// One cursor less is in a segment or before it.
-    #[inline]
-    pub(super) fn leave(&mut self, segments: &mut Segments, slot: u32) {
-        let segment = &mut segments[slot];
-        segment.ahead -= 1;
-        if segment.ahead == 0 && slot != self.tail {
-            self.pass(segments, slot);
-        }
-    }
-
-    /// No cursor is in a segment or before it any more.
-    #[inline]
-    fn pass(&mut self, segments: &mut Segments, slot: u32) {
-        segments[slot].place = Place::Passed;
-        if segments[slot].live == 0 {
-            self.retire(segments, slot);
-        } else if segments[slot].is_sparse() {
-            self.sparse.append(segments, slot, Place::Sparse);
-        }
-    }
-
-    /// Gives a segment back that some cursors have not passed, but of which all is gone.
-    #[cold]
-    fn retire_unseen(&mut self, segments: &mut Segments, slot: u32) {
-        let after = segments[slot].after;
-        let first = if after == NIL { self.next_sequence } else { segments[after].first_sequence };
-        for line in self.lines.iter_mut().filter(|line| line.segment == slot) {
-            line.holes -= first - line.sequence;
-            (line.segment, line.offset, line.sequence) = (after, 0, first);
-        }
-        self.retire(segments, slot);
     }
 }

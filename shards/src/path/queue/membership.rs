@@ -4,7 +4,7 @@ use super::line::Line;
 use super::log::Log;
 use super::piece::Piece;
 use super::schedule::Spot;
-use super::segment::{NIL, Place};
+use super::segment::NIL;
 use super::segments::Segments;
 
 impl Log {
@@ -51,15 +51,6 @@ impl Log {
             let from = segment.index(start.max(segment.first_sequence));
             live += u64::from(segment.live_from(from));
             segment.done.join(from);
-            segment.ahead += 1;
-            match segment.place {
-                Place::Sparse => {
-                    self.sparse.unlink(segments, slot);
-                    segments[slot].place = Place::Fresh;
-                }
-                Place::Passed => segment.place = Place::Fresh,
-                _ => {}
-            }
         }
         if line.segment != NIL {
             let segment = &segments[line.segment];
@@ -120,13 +111,44 @@ impl Log {
 
     /// When the message that is first in line for a group was put, in milliseconds of the monotonic
     /// clock.
-    pub fn first_put_ms(&self, segments: &Segments, group: usize) -> Option<u64> {
-        let line = self.lines.at(group);
-        if let Some(piece) = line.returned_from(0).next() {
+    pub fn first_put_ms(&mut self, segments: &mut Segments, group: usize) -> Option<u64> {
+        if let Some(piece) = self.lines.at(group).returned_from(0).next() {
             return Some(segments[piece.segment].put_at_ms(piece.sequence));
         }
-        let sequence = line.first_ready(self.next_sequence())?;
-        Some(segments[line.segment].put_at_ms(sequence))
+        self.step_over_holes(segments, group)?;
+        let line = self.lines.at(group);
+        Some(segments[line.segment].put_at_ms(line.sequence))
+    }
+
+    /// Whether a group that has passed a message still needs it: it is leased, or set aside.
+    pub fn is_in_flight(&self, segments: &Segments, sequence: u64) -> bool {
+        if self.lines.active == 1 {
+            return false;
+        }
+        let Some(slot) = self.find(segments, sequence) else { return false };
+        let segment = &segments[slot];
+        let needing = match segment.done.is_shared() {
+            true => segment.done.left(segment.index(sequence)),
+            false => self.lines.needing(sequence),
+        };
+        let waiting = |line: &&Line| {
+            line.start <= sequence && (line.sequence <= sequence || line.has_returned(sequence))
+        };
+        usize::from(needing) > self.lines.iter().filter(waiting).count()
+    }
+
+    /// The segment and the sequence of the oldest message that no cursor has reached.
+    pub fn oldest_unseen(&self, segments: &Segments) -> Option<(u32, u64)> {
+        let seen = self.lines.iter().map(|line| line.sequence).max()?;
+        for slot in self.slots_from(segments, self.find(segments, seen)?) {
+            let segment = &segments[slot];
+            let from = segment.index(seen.max(segment.first_sequence));
+            let index = from + segment.done.alike(from, segment.messages, true);
+            if index < segment.messages {
+                return Some((slot, segment.first_sequence + u64::from(index)));
+            }
+        }
+        None
     }
 
     /// When the oldest message was put that some group needs, in milliseconds of the monotonic
@@ -160,12 +182,8 @@ impl Log {
     pub fn part(&mut self, segments: &mut Segments, group: usize) {
         let line = self.lines.at_mut(group);
         line.active = false;
-        let slot = std::mem::replace(&mut line.segment, NIL);
+        line.segment = NIL;
         self.lines.active -= 1;
-        let slots: Vec<u32> = self.slots_from(segments, slot).collect();
-        for slot in slots {
-            self.leave(segments, slot);
-        }
         self.release_dead_tail(segments);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `catalog` | queues by name and by id |
+//! | `catalog`, `state` | queues by name and by id, and what each consists of |
 //! | `segment`, `segments` | memory for records, and its reuse |
 //! | `bands` | the logs of a queue |
 //! | `log`, `line` | where messages lie, and which are ready for a group |
@@ -25,6 +25,11 @@
 //! | `dead_letters` | messages delivered too often |
 //! | `waits` | takes that wait for messages |
 //! | `stat` | what a queue counts |
+//! | `alter`, `idle` | a queue gets other options, another name, is paused, or goes |
+//! | `browse`, `remove` | messages are shown, or removed one by one |
+//! | `moving`, `sieve` | messages are moved to another queue |
+//! | `keep` | what is done and kept for groups to come |
+//! | `quota` | what all queues of a prefix may hold |
 //!
 //! A message's way through it: `put` appends its record to the tail segment of its queue's log, and
 //! there it stays. `take` moves the log's cursor over it and writes its place into a lease. `ack`
@@ -36,9 +41,11 @@
 #![allow(dead_code, reason = "some parts wait for the requests that use them")]
 
 mod admit;
+mod alter;
 mod backoff;
 mod bands;
 mod bounds;
+mod browse;
 mod calendar;
 mod catalog;
 mod collect;
@@ -47,6 +54,8 @@ mod dedup;
 mod grouping;
 mod groups;
 mod held;
+mod idle;
+mod keep;
 mod keyed;
 mod keys;
 mod lease;
@@ -54,26 +63,32 @@ mod line;
 mod log;
 mod membership;
 mod mortality;
+mod moving;
 mod piece;
+mod quota;
 mod rate;
+mod remove;
 mod schedule;
 mod segment;
 mod segments;
 mod settle;
+mod sieve;
 mod stat;
+mod state;
 mod stored;
 mod take;
 mod waits;
 
 use std::collections::VecDeque;
 
-use ringway_protocol::reply::{ListEntry, QUEUE_COLUMNS, Run};
+use ringway_protocol::reply::Run;
 use ringway_protocol::request::Take;
 use ringway_protocol::{LeaseId, QueueId, QueueOptions, Rejection};
 
 use self::admit::Desk;
 use self::catalog::{Catalog, NO_SUCH_QUEUE};
 use self::collect::Basket;
+use self::idle::Uses;
 use self::lease::Leases;
 use self::log::Log;
 use self::piece::Piece;
@@ -89,6 +104,8 @@ use crate::world::{Now, PinnedSlice, Wheel};
 /// Queues that keep dead segments for sends: how many one call looks at.
 const LINGERING_PER_CALL_MAX: usize = 8;
 
+pub use self::moving::{named_queue, rewrite};
+pub use self::quota::{Quota, Quotas};
 pub use self::stored::{Admission, Stored};
 
 /// What a store is made with.
@@ -174,6 +191,10 @@ enum Timer {
     Wait(u32),
     /// The time until the queue in this slot is looked at for messages that have expired.
     Lifetimes(u32),
+    /// The same for what it has kept too long.
+    Kept(u32),
+    /// The time until it goes if nobody uses it.
+    Idle(u32),
 }
 
 /// The queues of one shard.
@@ -190,6 +211,7 @@ pub struct Store {
     offers: VecDeque<(QueueId, u16)>,
     /// Queues that keep dead segments until sends end, in turn.
     lingering: VecDeque<QueueId>,
+    uses: Uses,
     schedule: Schedule,
     messages: u64,
     desk: Box<Desk>,
@@ -215,6 +237,7 @@ impl Store {
             wheel: Wheel::new(),
             offers: VecDeque::new(),
             lingering: VecDeque::new(),
+            uses: Uses::default(),
             schedule: Schedule::new(),
             messages: 0,
             desk: Box::default(),
@@ -224,55 +247,6 @@ impl Store {
             record: Vec::new(),
             letter: Vec::new(),
         }
-    }
-
-    /// Makes a queue, or finds it with the same options; the second value says whether it was made.
-    /// Without options it gets the defaults, and an existing queue fits whatever its options are.
-    pub fn declare(
-        &mut self,
-        name: &str,
-        options: Option<QueueOptions>,
-    ) -> Result<(QueueId, bool), Rejection> {
-        self.catalog.declare(name, options)
-    }
-
-    /// The id of a queue.
-    pub fn open(&self, name: &str) -> Result<QueueId, Rejection> {
-        self.catalog.open(name)
-    }
-
-    /// Visits up to `limit` queues whose names start with `prefix`, from a slot on. Returns the
-    /// slot to go on from, `None` after the last. Looks at a bounded number of slots a call, so a
-    /// page may be short.
-    pub fn list(
-        &self,
-        from_slot: u32,
-        limit: u32,
-        prefix: &str,
-        visit: &mut dyn FnMut(ListEntry<'_>),
-    ) -> Option<u32> {
-        self.catalog.list(from_slot, limit, prefix, visit)
-    }
-
-    /// The figures of a queue in the order of [`QUEUE_COLUMNS`].
-    pub fn stat(&self, id: QueueId, now: Now) -> Result<[u64; QUEUE_COLUMNS.len()], Rejection> {
-        self.catalog.get(id).map(|queue| queue.figures(&self.segments, now))
-    }
-
-    /// How many queues there are.
-    pub fn queues(&self) -> usize {
-        self.catalog.len()
-    }
-
-    /// Messages held in all queues: what would be lost if the store went.
-    pub fn messages(&self) -> u64 {
-        self.messages
-    }
-
-    /// Messages ready and leased in all groups of all queues: visits each of them, for tests.
-    pub fn ready_and_leased(&self) -> (u64, u64) {
-        let sums = self.catalog.iter().map(|queue| (queue.ready(), queue.leased()));
-        sums.fold((0, 0), |(ready, leased), (more, also)| (ready + more, leased + also))
     }
 
     /// Drops every ready message of a queue, of every group, and says how many messages went.
@@ -289,6 +263,7 @@ impl Store {
         self.messages -= purged;
         queue.linger(&mut self.lingering);
         queue.check();
+        self.stir(id, self.uses.clock_ns);
         Ok(purged)
     }
 
@@ -297,8 +272,10 @@ impl Store {
     /// Visits each of its segments, leases and waiting takes.
     pub fn delete(&mut self, id: QueueId) -> Result<u64, Rejection> {
         let messages = self.catalog.get(id)?.bands.live();
-        self.purge(id)?;
         let slot = id.slot() as u32;
+        self.forget_use(slot);
+        self.catalog.at_mut(slot).bands.keep(&mut self.segments, false);
+        self.purge(id)?;
         let queue = self.catalog.at_mut(slot);
         let before = queue.bands.live();
         queue.bands.drop_scheduled(&mut self.segments);
@@ -332,6 +309,7 @@ impl Store {
     /// Ends leases and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call, and gives
     /// memory back whose sends have ended. For once a turn.
     pub fn expire(&mut self, now: Now) {
+        self.tell_time(now);
         if !self.lingering.is_empty() {
             self.give_memory_back();
         }
@@ -341,6 +319,8 @@ impl Store {
             match timer {
                 Timer::Wait(slot) => self.time_out(slot),
                 Timer::Lifetimes(slot) => self.look_at_lifetimes(slot, now),
+                Timer::Kept(slot) => self.look_at_kept(slot, now),
+                Timer::Idle(slot) => self.look_at_use(slot, now),
                 Timer::Lease(slot) => {
                     let lease = &mut self.leases[slot];
                     lease.timer = None;
@@ -350,6 +330,7 @@ impl Store {
                     queue.groups.at_mut(group).counters.expired_leases += 1;
                     let id = queue.id;
                     queue.check();
+                    self.stir(id, now.ns);
                     self.offer(id, group);
                 }
             }

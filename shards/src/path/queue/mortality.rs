@@ -146,14 +146,13 @@ impl Store {
         if let Some(keys) = queue.keys.as_deref_mut().filter(|_| key != super::keys::NO_KEY) {
             keys.let_go(key);
         }
-        queue.bands.of_mut(piece.sequence).remove_unseen(
-            &mut self.segments,
-            piece.segment,
-            piece.sequence,
-        );
+        let log = queue.bands.of_mut(piece.sequence);
+        log.remove(&mut self.segments, piece.segment, piece.sequence);
         self.messages -= 1;
         queue.linger(&mut self.lingering);
         queue.check();
+        let id = queue.id;
+        self.stir(id, self.uses.clock_ns);
         true
     }
 
@@ -188,9 +187,11 @@ impl Store {
         }
         let queue = self.catalog.at_mut(slot);
         let before = queue.bands.live();
-        queue.settle(&mut self.segments, group, &piece, claimed);
+        queue.drop_for(&mut self.segments, group, &piece, claimed);
         self.messages -= before - queue.bands.live();
         queue.linger(&mut self.lingering);
+        let id = queue.id;
+        self.stir(id, now.ns);
     }
 
     /// Sees to it that a queue with a time to live is looked at while it holds something.
@@ -234,9 +235,12 @@ impl Store {
         for band in 0..SCHEDULED {
             loop {
                 let queue = self.catalog.at_mut(slot);
-                let Some(log) = queue.bands.get(band) else { break };
+                if queue.bands.get(band).is_none() {
+                    break;
+                }
+                let log = queue.bands.at_mut(band);
                 let claimed = log.lines.at(group).returned() > 0;
-                let Some(put_ms) = log.first_put_ms(&self.segments, group) else { break };
+                let Some(put_ms) = log.first_put_ms(&mut self.segments, group) else { break };
                 if *left == 0 || now.ms() < put_ms + queue.options.ttl_ms {
                     oldest = Some(oldest.map_or(put_ms, |other: u64| other.min(put_ms)));
                     break;

@@ -202,6 +202,8 @@ impl Store {
         let id = queue.id;
         self.record = copy;
         self.watch_lifetimes(slot, now);
+        self.watch_kept(slot, now);
+        self.stir(id, now.ns);
         self.catalog.at_mut(slot).check();
         self.offer_all(id);
     }

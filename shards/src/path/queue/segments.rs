@@ -3,11 +3,11 @@
 //! A segment is recycled when all of its messages are gone, unless a send still refers to it.
 //!
 //! ```text
-//!   open -> Fresh -> Passed <-> Sparse      Fresh: the cursor is in it or before it
-//!             |         |         |         Passed: all its messages were taken or dropped
-//!             +---------+---------+         Sparse: passed, and mostly dead: to be compacted
-//!                       v                   Limbo: all dead, but a send refers to it
-//!           Limbo -> free or given back
+//!   open -> Open <-> Sparse       Open: in the order of its log
+//!             |        |          Sparse: the same, and a third of it dead: to be compacted
+//!             +--------+          Limbo: all dead, but a send refers to it
+//!                 v
+//!       Limbo -> free or given back
 //! ```
 
 use super::segment::{NIL, Place, Segment};

@@ -45,7 +45,11 @@ impl Store {
             queue.acks.add(now.ns, settlement.settled);
         }
         queue.check();
-        if let Some(group) = group.filter(|_| queue.keys.is_some()) {
+        let keyed = queue.keys.is_some();
+        if settlement.settled > 0 {
+            self.stir(settle.queue, now.ns);
+        }
+        if let Some(group) = group.filter(|_| keyed) {
             self.offer(settle.queue, group);
         }
         Ok(settlement)
@@ -64,6 +68,7 @@ impl Store {
         if let Some(group) = group {
             queue.groups.at_mut(group).counters.nacks += u64::from(settlement.settled);
             queue.check();
+            self.stir(settle.queue, now.ns);
             self.offer(settle.queue, group);
         }
         Ok(settlement)
@@ -260,7 +265,7 @@ fn find(lease: &Lease, segments: &Segments, claimed: &[(u32, u32)], found: &mut 
                 (piece.offset, piece.bytes)
             } else {
                 let offset = segment.seek(known, sequence);
-                (offset, segment.span(offset, here))
+                (offset, segment.span_from((sequence, offset), here))
             };
             found.push(Piece { sequence, offset, bytes, count: here, ..*piece });
             known = (sequence + u64::from(here), offset + bytes);

@@ -1,7 +1,9 @@
 //! What a queue counts, and the row of figures that a stat answers.
 
 use ringway_protocol::reply::{GROUP_COLUMNS, QUEUE_COLUMNS};
+use ringway_protocol::{QueueId, Rejection};
 
+use super::Store;
 use super::bands::SCHEDULED;
 use super::catalog::Queue;
 use super::groups::Group;
@@ -19,6 +21,10 @@ pub(super) struct Counters {
     pub refused: u64,
     /// Repeats of messages that were stored before.
     pub duplicates: u64,
+    /// Removed before they were due.
+    pub removed: u64,
+    /// Moved to another queue.
+    pub moved_out: u64,
 }
 
 impl Queue {
@@ -61,17 +67,17 @@ impl Queue {
             self.groups.len() as u64,
             0,
             self.sum(|group| group.counters.expired),
-            self.sum(|group| group.counters.removed),
+            self.sum(|group| group.counters.removed) + self.counters.removed,
             self.counters.duplicates,
             0,
             0,
-            0,
+            self.bands.kept().messages,
             self.sum(|group| group.counters.dead_letters_refused),
-            0,
+            self.counters.moved_out,
             self.oldest_age_ms(segments, now),
             self.puts.per_second(now.ns),
             self.acks.per_second(now.ns),
-            0,
+            u64::from(self.pause.puts) + 2 * u64::from(self.pause.takes),
             self.bands.live(),
         ]
     }
@@ -128,5 +134,28 @@ impl Queue {
             let held = self.bands.ready(index) + group.leased + u64::from(group.keys.count);
             assert!(held + scheduled <= self.bands.live(), "a group holds live messages");
         }
+    }
+}
+
+impl Store {
+    /// The figures of a queue in the order of [`QUEUE_COLUMNS`].
+    pub fn stat(&self, id: QueueId, now: Now) -> Result<[u64; QUEUE_COLUMNS.len()], Rejection> {
+        self.catalog.get(id).map(|queue| queue.figures(&self.segments, now))
+    }
+
+    /// How many queues there are.
+    pub fn queues(&self) -> usize {
+        self.catalog.len()
+    }
+
+    /// Messages held in all queues: what would be lost if the store went.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Messages ready and leased in all groups of all queues: visits each of them, for tests.
+    pub fn ready_and_leased(&self) -> (u64, u64) {
+        let sums = self.catalog.iter().map(|queue| (queue.ready(), queue.leased()));
+        sums.fold((0, 0), |(ready, leased), (more, also)| (ready + more, leased + also))
     }
 }

@@ -15,7 +15,8 @@ use crate::limits::{RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
 use crate::world::Now;
 
 /// Bytes of records that fit a delivery with the most runs.
-const RECORD_BYTES_MAX: usize = FRAME_BYTES_MAX - DELIVERY_BYTES - RUNS_PER_TAKE_MAX * RUN_BYTES;
+pub(super) const RECORD_BYTES_MAX: usize =
+    FRAME_BYTES_MAX - DELIVERY_BYTES - RUNS_PER_TAKE_MAX * RUN_BYTES;
 const NS_PER_MS: u64 = 1_000_000;
 
 /// When something ends that lasts some milliseconds from now.
@@ -32,6 +33,7 @@ impl Store {
         taken.clear();
         let queue = self.catalog.get_mut(take.queue)?;
         let group = check(take, queue)?;
+        queue.used_ns = now.ns;
         let waits = &queue.groups.at(group).waits;
         let spare = queue.offered(group).saturating_sub(waits.wanted);
         if spare == 0 {
@@ -51,11 +53,8 @@ impl Store {
         now: Now,
         taken: &mut Taken,
     ) -> Result<(), Rejection> {
+        self.check_leases(take)?;
         let queue = self.catalog.get_mut(take.queue)?;
-        if !take.acknowledged && self.leases.is_full() {
-            let sentence = "the shard has as many leases as it may have";
-            return Err(Rejection::new(Code::ResourceExhausted, sentence));
-        }
         let bytes_max = match take.bytes_max as usize {
             0 => TAKE_BYTES_DEFAULT,
             bytes_max => bytes_max.min(RECORD_BYTES_MAX),
@@ -65,11 +64,33 @@ impl Store {
         if !self.basket.expired.is_empty() {
             self.end_culled(take.queue.slot() as u32, group, now);
         }
-        let Basket { count, redelivered, .. } = self.basket;
-        if count == 0 {
+        if self.basket.count == 0 {
             // The keys of all that is ready are busy, or it has expired.
             return Ok(());
         }
+        self.hand_out(take, group, now, taken)
+    }
+
+    /// Refuses a take for which there is no lease.
+    #[inline]
+    pub(super) fn check_leases(&self, take: &Take) -> Result<(), Rejection> {
+        if !take.acknowledged && self.leases.is_full() {
+            let sentence = "the shard has as many leases as it may have";
+            return Err(Rejection::new(Code::ResourceExhausted, sentence));
+        }
+        Ok(())
+    }
+
+    /// Delivers what the basket holds.
+    #[inline]
+    pub(super) fn hand_out(
+        &mut self,
+        take: &Take,
+        group: usize,
+        now: Now,
+        taken: &mut Taken,
+    ) -> Result<(), Rejection> {
+        let Basket { count, redelivered, .. } = self.basket;
         let queue = self.catalog.get_mut(take.queue)?;
         pin(&self.segments, &self.basket.pieces, taken);
         taken.count = count;
@@ -98,6 +119,7 @@ impl Store {
             self.leases[lease.slot()].timer = Some(timer);
         }
         queue.check();
+        self.stir(take.queue, now.ns);
         Ok(())
     }
 }
@@ -122,7 +144,7 @@ impl Queue {
     /// Messages that a group may be given now.
     #[inline]
     pub fn offered(&self, group: usize) -> u64 {
-        if self.groups.at(group).paused { 0 } else { self.bands.ready(group) }
+        if self.pause.takes || self.groups.at(group).paused { 0 } else { self.bands.ready(group) }
     }
 }
 

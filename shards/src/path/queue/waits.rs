@@ -293,8 +293,10 @@ impl Store {
         let (timer, group) = (wait.timer.take(), usize::from(wait.group));
         let queue = self.catalog.at_mut(wait.take.queue.slot() as u32);
         queue.groups.at_mut(group).waits.unlink(&mut self.waits.slots, slot);
+        let id = queue.id;
         if let Some(timer) = timer {
             self.wheel.disarm(timer);
         }
+        self.stir(id, self.uses.clock_ns);
     }
 }

@@ -68,7 +68,10 @@ impl Model {
         let mut terms = Terms::of(&asks, 0);
         let who = words.asker();
         let wanted = self.wanted(number, &group);
-        let ready = self.at(number).choose(&group, u64::MAX, u64::MAX, None).len() as u64;
+        let ready = match wanted {
+            0 => u64::MAX,
+            _ => self.at(number).choose(&group, u64::MAX, u64::MAX, None).len() as u64,
+        };
         let ready = match real {
             // To know how many of those that wait a busy key blocks, the store would have to look.
             Some(Outcome::Delivery(real)) if wanted > 0 => {
@@ -81,7 +84,8 @@ impl Model {
         };
         let may = self.may_take(number, &group, who);
         terms.messages_max = terms.messages_max.min(ready.saturating_sub(wanted));
-        if !may || terms.messages_max == 0 {
+        let nothing = self.at(number).choose(&group, 1, u64::MAX, None).is_empty();
+        if !may || terms.messages_max == 0 || nothing {
             terms.messages_max = 0;
         } else if !acknowledged && self.leases_alive() >= self.limits.leases_max {
             return Err("ResourceExhausted");
@@ -202,11 +206,11 @@ impl Queue {
         let (mut closed, mut skipped) = ([false; SCHEDULED], Vec::new());
         while (picked.len() as u64) < messages_max {
             let firsts = (0..SCHEDULED).filter(|band| !closed[*band]).filter_map(|band| {
-                let mut shares = holder.shares.keys().filter(|s| band_of(**s) == band);
-                shares.find(|s| {
-                    !picked.contains(*s)
+                let shares = holder.shares.range((band as u64) << 60..((band + 1) as u64) << 60);
+                shares.map(|(sequence, _)| sequence).find(|s| {
+                    self.is_ready(holder, **s, &picked)
+                        && !picked.contains(*s)
                         && !skipped.contains(*s)
-                        && self.is_ready(holder, **s, &picked)
                 })
             });
             let firsts: Vec<u64> = firsts.copied().collect();
@@ -219,12 +223,14 @@ impl Queue {
             let length = self.messages[&next].bytes;
             let left = bytes_max.saturating_sub(bytes);
             let full = length > left && !picked.is_empty();
-            let passed = follow.is_some_and(|follow| follow.get(picked.len()) != Some(&next));
-            if passed && self.could_be_held_back(holder, next, closed) {
+            let wanted = follow.and_then(|follow| follow.get(picked.len()));
+            let passed = follow.is_some() && wanted != Some(&next);
+            let steps_over = !full || wanted.is_some_and(|s| band_of(*s) == band_of(next));
+            if passed && steps_over && self.could_be_held_back(holder, next, closed) {
                 skipped.push(next);
                 continue;
             }
-            if full || passed && self.could_stop(holder, next, &picked, left) {
+            if full || passed && self.could_stop((group, holder), next, &picked, left) {
                 closed[band_of(next)] = true;
                 continue;
             }
@@ -237,7 +243,8 @@ impl Queue {
     /// Messages that wait for a group, whether or not their keys are busy.
     fn waiting(&self, group: &str) -> u64 {
         let waits = |share: &&Share| share.lease.is_none() && share.back_ns.is_none();
-        self.group(group).shares.values().filter(waits).count() as u64
+        let unnoticed = self.unnoticed.get(group).copied().unwrap_or(0);
+        self.group(group).shares.values().filter(waits).count() as u64 + unnoticed
     }
 
     /// Whether another message of its key in another band may come first: one that was delivered
@@ -253,16 +260,25 @@ impl Queue {
             })
     }
 
-    /// Whether a take may leave a band although this message of it would fit: a message before it
-    /// that its key holds back does not fit.
-    fn could_stop(&self, holder: &Group, next: u64, picked: &[u64], left: u64) -> bool {
-        let waits = holder.shares.range(..next).filter(|(sequence, share)| {
-            band_of(**sequence) == band_of(next)
-                && share.lease.is_none()
+    /// Whether a take may leave a band although this message of it would fit: one before it does
+    /// not, which its key holds back, or which has expired unnoticed.
+    fn could_stop(
+        &self,
+        (name, holder): (&str, &Group),
+        next: u64,
+        picked: &[u64],
+        left: u64,
+    ) -> bool {
+        let before = |sequence: &u64| *sequence < next && band_of(*sequence) == band_of(next);
+        let waits = holder.shares.iter().filter(|(sequence, share)| {
+            share.lease.is_none()
                 && !picked.contains(*sequence)
                 && self.is_blocked(holder, **sequence, picked)
         });
-        !picked.is_empty() && waits.into_iter().any(|(s, _)| self.messages[s].bytes > left)
+        let waits = waits.map(|(sequence, _)| (*sequence, self.messages[sequence].bytes));
+        let overdue = self.overdue.iter().filter(|(of, ..)| of == name);
+        let mut all = waits.chain(overdue.map(|(_, sequence, bytes)| (*sequence, *bytes)));
+        !picked.is_empty() && all.any(|(sequence, bytes)| before(&sequence) && bytes > left)
     }
 
     /// Of the first messages of some bands the one whose band is furthest behind its share.

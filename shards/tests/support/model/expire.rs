@@ -1,8 +1,9 @@
 //! Time: leases, waits, delays and lives that are over, and what is due.
 
-use super::queue::{Due, SCHEDULED, band_of};
+use super::queue::{Due, Group, SCHEDULED, band_of};
 use super::{Asks, Model};
 use crate::support::outcome::Outcome;
+use crate::support::words::Words;
 
 /// Something that happens at a moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,12 +34,14 @@ impl Model {
                     };
                     events.push((at, Event::Due(*number, *sequence)));
                 }
-                let waits = queue.groups.values().any(|group| {
+                let waits = |group: &Group| {
                     group.shares.get(sequence).is_some_and(|share| {
                         share.lease.is_none() && !(share.dies_again && share.back_ns.is_some())
                     })
-                });
-                if let Some(at) = message.expires_ns.filter(|_| waits) {
+                };
+                if let Some(at) = message.expires_ns
+                    && queue.groups.values().any(waits)
+                {
                     events.push((at, Event::Expires(*number, *sequence)));
                 }
             }
@@ -67,11 +70,26 @@ impl Model {
         events
     }
 
-    /// Lets happen what is past its moment, in order.
+    /// How many scheduled messages a step of the wall clock makes due, or nearly.
+    pub fn due_by_step(&self, words: &Words<'_>) -> usize {
+        let mut after = self.clock;
+        after.run(words);
+        let messages = self.queues.values().flat_map(|queue| queue.messages.values());
+        let by_wall = messages.filter_map(|message| match message.due {
+            Some(Due::WallMs(ms)) => Some(ms),
+            _ => None,
+        });
+        by_wall.filter(|ms| *ms <= after.wall_ms + 5).count()
+    }
+
+    /// Lets happen what is past its moment: by what it is, then in order.
     pub fn expire(&mut self) {
-        while let Some((at, event)) = self.events().into_iter().next()
-            && at <= self.clock.ns
-        {
+        loop {
+            let past = self.events().into_iter().filter(|(at, _)| *at <= self.clock.ns);
+            let Some((_, at, event)) = past.map(|(at, event)| (self.rank(&event), at, event)).min()
+            else {
+                return;
+            };
             let used = self.queues_in_use();
             self.happen(event);
             self.admit_held();
@@ -80,6 +98,18 @@ impl Model {
                     queue.used_ns = queue.used_ns.max(at);
                 }
             }
+        }
+    }
+
+    /// What the store looks at first when several moments are past.
+    fn rank(&self, event: &Event) -> u8 {
+        match event {
+            Event::Due(number, sequence) => match self.at(*number).messages[sequence].due {
+                Some(Due::WallMs(_)) => 0,
+                _ => 1,
+            },
+            Event::Expires(..) => 2,
+            _ => 3,
         }
     }
 
@@ -139,7 +169,7 @@ impl Model {
     /// Whether a queue holds anything, or somebody waits at it.
     pub(super) fn is_used(&self, number: usize) -> bool {
         let queue = self.at(number);
-        !queue.live().is_empty()
+        queue.messages.keys().any(|sequence| queue.is_live(*sequence))
             || !queue.held.is_empty()
             || queue.groups.values().any(|group| !group.turn.is_empty())
             || self.leases.iter().any(|lease| lease.alive && lease.queue == number)

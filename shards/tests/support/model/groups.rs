@@ -66,6 +66,8 @@ impl Model {
         self.dissolve(number, name, "NoSuchGroup");
         let queue = self.at_mut(number);
         let group = queue.groups.remove(name).expect("the group was looked up before");
+        queue.overdue.retain(|(of, ..)| of != name);
+        queue.unnoticed.remove(name);
         group.shares.keys().for_each(|sequence| queue.forget_if_done(*sequence));
         Ok(Outcome::said("deleted"))
     }

@@ -51,14 +51,14 @@ impl Model {
     /// A figure of a queue; none if the model does not know it.
     pub fn figure(&self, number: usize, column: &str) -> Option<u64> {
         let queue = self.at(number);
-        let live = queue.live();
+        let live = || queue.live();
         Some(match column {
             "held_bytes" | "kept_messages" | "puts_per_second" | "acks_per_second" => return None,
             "held_put_bytes" | "oldest_age_ms" => return None,
-            "live_bytes" => live.iter().map(|sequence| queue.messages[sequence].bytes).sum(),
-            "messages" => live.len() as u64,
+            "live_bytes" => live().iter().map(|sequence| queue.messages[sequence].bytes).sum(),
+            "messages" => live().len() as u64,
             "scheduled" => {
-                live.iter().filter(|sequence| band_of(**sequence) == SCHEDULED).count() as u64
+                live().iter().filter(|sequence| band_of(**sequence) == SCHEDULED).count() as u64
             }
             "groups" => queue.groups.len() as u64,
             "held_puts" => queue.held.len() as u64,

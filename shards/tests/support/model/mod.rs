@@ -20,6 +20,7 @@ mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub use self::expire::Event;
 pub use self::queue::Queue;
 pub use self::settle::text as settlement_text;
 use super::clock::Clock;
@@ -129,7 +130,10 @@ impl Model {
             return Outcome::Beyond;
         }
         if self.clock.run(&words) {
-            self.expire();
+            // What a step of the wall clock makes due is due at the next tick.
+            if words.verb != "wall" {
+                self.expire();
+            }
             return Outcome::ok();
         }
         let used = self.queues_in_use();
@@ -159,8 +163,8 @@ impl Model {
             "browse" => self.browse(words),
             "remove" => self.remove(words),
             "move" => self.move_messages(words),
-            "purge" => self.purge(words),
-            "delete" => self.delete(words),
+            "purge" => self.purge(words, real),
+            "delete" => self.delete(words, real),
             "pause" => self.pause(words),
             "rename" => self.rename(words),
             "stat" => self.stat(words),
@@ -238,6 +242,20 @@ impl Model {
         let asker = index.map(|index| &self.askers[self.subscriptions[index]]);
         let queue = asker.and_then(|asker| self.queues.get(&asker.queue));
         (index.map(|index| index + 1), queue.map(|queue| queue.name.clone()))
+    }
+
+    /// Notes how much of what has expired the store has noticed; says how much it has not.
+    pub fn notice(&mut self, number: usize, group: &str, really_expired: u64) -> u64 {
+        let queue = self.at_mut(number);
+        let expired = queue.group(group).counts.get("expired");
+        let unnoticed = expired.checked_sub(really_expired).expect("nothing expires too early");
+        let overdue = queue.overdue.iter().filter(|(of, ..)| of == group).count() as u64;
+        assert!(unnoticed <= overdue, "it counts what has expired once");
+        if unnoticed == 0 {
+            queue.overdue.retain(|(of, ..)| of != group);
+        }
+        queue.unnoticed.insert(group.into(), unnoticed);
+        unnoticed
     }
 
     /// Forgets done messages, the oldest first, until no more are kept than really are.

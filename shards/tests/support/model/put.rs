@@ -12,6 +12,8 @@ use crate::support::words::Words;
 const HELD_BYTES_MAX: u64 = 4 << 20;
 /// A hundred years: no delay and no life is longer.
 const CENTURY_MS: u64 = 3_155_760_000_000;
+/// The latest date that a message may ask for.
+const IN_2286_MS: u64 = 10_000_000_000_000;
 /// Ids that a queue remembers if only a time is set.
 const IDS_MAX: u64 = 1_000_000;
 
@@ -33,8 +35,11 @@ impl Model {
         let specs = words.specs(1, &mut self.numbers, crate::support::clock::Clock::START_MS);
         let number = self.there(words.word(0))?;
         let (producer, waits) = (words.producer(), !self.at(number).held.is_empty());
-        // The bound on bytes is not for the model to judge.
-        let tight = self.at(number).options.bytes_max < 1 << 30;
+        // Neither the bound on bytes is for the model to judge, nor what it holds unnoticed.
+        let queue = self.at(number);
+        let held = queue.live().len() as u64 + queue.overdue().0 + specs.len() as u64;
+        let tight = queue.options.bytes_max < 1 << 30
+            || queue.overdue().0 > 0 && held > queue.options.messages_max;
         let full = real.is_some_and(|real| *real == Outcome::refused("QueueFull"));
         if tight && full {
             self.at_mut(number).counts.add("refused", specs.len() as u64);
@@ -87,7 +92,9 @@ impl Model {
             return Err("Paused");
         }
         let times = specs.iter().flat_map(|spec| [spec.delay_ms, spec.ttl_ms]);
-        if times.flatten().any(|ms| ms > CENTURY_MS) {
+        let dates = specs.iter().filter_map(|spec| spec.at_ms);
+        if times.flatten().any(|ms| ms > CENTURY_MS) || dates.into_iter().any(|at| at > IN_2286_MS)
+        {
             return Err("InvalidOption");
         }
         let plans = self.plan(number, specs, producer)?;

@@ -56,6 +56,10 @@ impl Counts {
         *self.0.entry(column).or_default() += count;
     }
 
+    pub fn take_away(&mut self, column: &'static str, count: u64) {
+        *self.0.entry(column).or_default() -= count;
+    }
+
     pub fn get(&self, column: &str) -> u64 {
         self.0.get(column).copied().unwrap_or(0)
     }
@@ -118,6 +122,10 @@ pub struct Queue {
     pub producers: BTreeMap<u64, Producer>,
     /// Puts that wait for room, in order.
     pub held: VecDeque<usize>,
+    /// What has expired and the store need not have noticed yet: group, sequence, bytes.
+    pub overdue: Vec<(String, u64, u64)>,
+    /// How many of them it has not noticed, by group.
+    pub unnoticed: BTreeMap<String, u64>,
     pub pauses_puts: bool,
     pub pauses_takes: bool,
     /// When somebody last did something with it.
@@ -136,6 +144,8 @@ impl Queue {
             ids: Vec::new(),
             producers: BTreeMap::new(),
             held: VecDeque::new(),
+            overdue: Vec::new(),
+            unnoticed: BTreeMap::new(),
             pauses_puts: false,
             pauses_takes: false,
             used_ns: now_ns,
@@ -160,6 +170,17 @@ impl Queue {
 
     pub fn live(&self) -> Vec<u64> {
         self.messages.keys().copied().filter(|sequence| self.is_live(*sequence)).collect()
+    }
+
+    /// Messages that only those who have not noticed their end still hold, and their bytes.
+    pub fn overdue(&self) -> (u64, u64) {
+        let only: BTreeMap<u64, u64> = self
+            .overdue
+            .iter()
+            .filter(|(_, sequence, _)| !self.is_live(*sequence))
+            .map(|(_, sequence, bytes)| (*sequence, *bytes))
+            .collect();
+        (only.len() as u64, only.values().sum())
     }
 
     /// Whether a group holds the message under a lease.

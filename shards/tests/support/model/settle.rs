@@ -14,7 +14,7 @@ pub enum Back {
     /// At once: its lease ran out, or its subscription ended.
     Now,
     /// Its consumer gave it back: after the queue's back-off, or so many milliseconds.
-    BackOff,
+    ByQueue,
     After(u64),
     /// Its consumer has no use for it.
     Rejected,
@@ -79,7 +79,7 @@ impl Model {
             let column = if acks { "acks" } else { "nacks" };
             self.at_mut(number).group_mut(&group).counts.add(column, indices.len() as u64);
             let back = match words.get("delay") {
-                None | Some("0") => Back::BackOff,
+                None | Some("0") => Back::ByQueue,
                 Some("dead") => Back::Rejected,
                 Some(delay) => Back::After(duration_ms(delay)),
             };
@@ -164,7 +164,7 @@ impl Model {
         share.deliveries -= u32::from(back == Back::Undelivered);
         let deliveries = share.deliveries;
         let delay_ms = match back {
-            Back::BackOff => back_off(&options, deliveries),
+            Back::ByQueue => back_off(&options, deliveries),
             Back::After(ms) => ms,
             _ => 0,
         };
@@ -188,6 +188,8 @@ impl Model {
         }
         let queue = self.at_mut(number);
         queue.group_mut(group).counts.add("expired", 1);
+        let bytes = queue.messages[&sequence].bytes;
+        queue.overdue.push((group.into(), sequence, bytes));
         queue.done(group, sequence);
         // What has expired is not kept for replay.
         if !queue.is_live(sequence) {

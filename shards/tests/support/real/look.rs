@@ -63,10 +63,15 @@ impl Real {
         None
     }
 
-    /// When there is something to do next.
+    /// When there is something to do next, since the start of the case.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.store.next_deadline().map(|ns| ns.saturating_sub(self.start_ns))
+    }
+
+    /// The same as text.
     pub(super) fn next(&self) -> Outcome {
-        Outcome::said(match self.store.next_deadline() {
-            Some(ns) => format!("{} ms", (ns - self.start_ns) / NS_PER_MS),
+        Outcome::said(match self.next_deadline() {
+            Some(ns) => format!("{} ms", ns / NS_PER_MS),
             None => "never".into(),
         })
     }

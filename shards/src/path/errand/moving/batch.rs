@@ -73,6 +73,21 @@ impl Batch {
         found
     }
 
+    /// Of those that are being put, leaves the ones that have the same place as the first, which is
+    /// returned; the others are moved later.
+    pub fn narrow(&mut self, records: &[u8], place: impl Fn(&Record<'_>) -> usize) -> usize {
+        let mut found = None;
+        for (record, standing) in each(records).zip(&mut self.standings) {
+            if *standing == Standing::Put {
+                let place = place(&record);
+                if *found.get_or_insert(place) != place {
+                    *standing = Standing::Taken;
+                }
+            }
+        }
+        found.unwrap_or(0)
+    }
+
     /// Those that are being put have become this.
     pub fn settle(&mut self, outcome: Standing) {
         self.change(Standing::Put, outcome);

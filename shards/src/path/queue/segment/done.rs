@@ -4,6 +4,9 @@
 //! several, each message counts the groups that are not done with it yet. The counts of a segment
 //! exist from the first settlement with several groups on: before it, every group needs every
 //! message that is not gone and not before the group's start.
+//!
+//! In a queue that keeps what is done, a message that is gone comes back for a group that is made
+//! later, unless it is *erased* as well. Elsewhere what is gone is erased, and not noted twice.
 
 /// The bits and counts of one segment. Missing bits are zero; counts are there for all messages or
 /// for none.
@@ -11,6 +14,9 @@
 pub struct Done {
     gone: Vec<u64>,
     left: Vec<u16>,
+    /// Whether messages are kept that are gone, and which of them are not.
+    keeps: bool,
+    erased: Vec<u64>,
 }
 
 impl Done {
@@ -19,6 +25,52 @@ impl Done {
     pub fn clear(&mut self) {
         self.gone.clear();
         self.left.clear();
+        self.keeps = false;
+        self.erased.clear();
+    }
+
+    /// Keeps what goes from now on; what has gone is erased.
+    pub fn begin_keeping(&mut self) {
+        self.keeps = true;
+        self.erased.clone_from(&self.gone);
+    }
+
+    /// Erases what is kept, and keeps nothing from now on.
+    pub fn stop_keeping(&mut self) {
+        self.keeps = false;
+        self.erased = Vec::new();
+    }
+
+    /// Whether messages are kept that are gone.
+    #[inline]
+    pub fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Whether a message is gone and not kept.
+    #[inline]
+    pub fn is_erased(&self, index: u32) -> bool {
+        bit(if self.keeps { &self.erased } else { &self.gone }, index)
+    }
+
+    /// Whether a message is gone and kept.
+    pub fn is_kept(&self, index: u32) -> bool {
+        self.keeps && self.is_gone(index) && !bit(&self.erased, index)
+    }
+
+    /// Keeps a message no longer that is gone.
+    pub fn erase(&mut self, index: u32) {
+        debug_assert!(self.is_kept(index));
+        set(&mut self.erased, index, 1);
+    }
+
+    /// Brings a message back that is kept: nobody needs it yet.
+    pub fn revive(&mut self, index: u32) {
+        debug_assert!(self.is_kept(index));
+        self.gone[index as usize / 64] &= !(1 << (index % 64));
+        if let Some(left) = self.left.get_mut(index as usize) {
+            *left = 0;
+        }
     }
 
     /// Whether the groups of each message are counted.
@@ -29,8 +81,7 @@ impl Done {
 
     #[inline]
     pub fn is_gone(&self, index: u32) -> bool {
-        let word = self.gone.get(index as usize / 64).copied().unwrap_or(0);
-        word >> (index % 64) & 1 == 1
+        bit(&self.gone, index)
     }
 
     /// How many messages from an index on are gone, if `gone`, or not gone, up to `end`.
@@ -51,17 +102,7 @@ impl Done {
     /// Marks messages gone. They must not have been.
     #[inline]
     pub fn mark(&mut self, first: u32, count: u32) {
-        let (first, end) = (first as usize, (first + count) as usize);
-        let words = end.div_ceil(64);
-        if self.gone.len() < words {
-            self.gone.resize(words, 0);
-        }
-        for word in first / 64..words {
-            let from = first.max(word * 64) % 64;
-            let mask = ones(end.min((word + 1) * 64) - word * 64) & !ones(from);
-            debug_assert_eq!(self.gone[word] & mask, 0, "a message goes once");
-            self.gone[word] |= mask;
-        }
+        set(&mut self.gone, first, count);
     }
 
     /// Begins to count: `needed_by` says how many groups need the message of an index.
@@ -120,6 +161,27 @@ impl Done {
     }
 }
 
+#[inline]
+fn bit(bits: &[u64], index: u32) -> bool {
+    bits.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+}
+
+/// Sets bits that must not have been set.
+#[inline]
+fn set(bits: &mut Vec<u64>, first: u32, count: u32) {
+    let (first, end) = (first as usize, (first + count) as usize);
+    let words = end.div_ceil(64);
+    if bits.len() < words {
+        bits.resize(words, 0);
+    }
+    for (word, bits) in bits.iter_mut().enumerate().take(words).skip(first / 64) {
+        let from = first.max(word * 64) % 64;
+        let mask = ones(end.min((word + 1) * 64) - word * 64) & !ones(from);
+        debug_assert_eq!(*bits & mask, 0, "a message goes once");
+        *bits |= mask;
+    }
+}
+
 /// The lowest `count` bits, up to 64.
 #[inline]
 fn ones(count: usize) -> u64 {
@@ -156,6 +218,25 @@ mod tests {
         assert_eq!(finish(4, 1), [(4, 1)]);
         assert_eq!(finish(2, 1), [(2, 1)]);
         assert_eq!(finish(5, 1), [(5, 1)]);
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_what_is_erased_does_not() {
+        let mut done = Done::default();
+        done.mark(0, 1);
+        done.begin_keeping();
+        done.mark(2, 3);
+        done.erase(3);
+        let kept: Vec<u32> = (0..6).filter(|index| done.is_kept(*index)).collect();
+        let erased: Vec<u32> = (0..6).filter(|index| done.is_erased(*index)).collect();
+        assert_eq!((kept, erased), (vec![2, 4], vec![0, 3]));
+        done.share(6, |_| 2);
+        done.revive(4);
+        done.join(0);
+        assert_eq!((4..6).map(|index| done.left(index)).collect::<Vec<_>>(), [1, 3]);
+        assert!(!done.is_gone(4) && done.is_gone(2));
+        done.stop_keeping();
+        assert!(done.is_erased(2) && !done.is_kept(2));
     }
 
     #[test]

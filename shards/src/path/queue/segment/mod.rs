@@ -4,13 +4,21 @@
 //! where records were put; when a segment is compacted its records move, and `locate` says where
 //! to. Runs that were together stay so.
 
+mod compaction;
 mod done;
+mod find;
+mod marks;
+mod replay;
 mod stamps;
 
+use self::compaction::Moved;
 use self::done::Done;
+use self::marks::Marks;
+pub(super) use self::replay::{Amount, Revival};
 use self::stamps::Stamps;
 use super::keys::NO_KEY;
-use super::piece::walk;
+use ringway_protocol::Records;
+
 use crate::world::{PinnedSlice, SegmentMemory};
 
 /// Stands for "no segment" in a link.
@@ -20,37 +28,18 @@ pub(super) const NIL: u32 = u32::MAX;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
     Free,
-    Fresh,
-    Passed,
+    /// In the order of its log.
+    Open,
+    /// In the order of its log as well, and among those that are worth compacting.
     Sparse,
+    /// All of it is gone, but a send refers to it.
     Limbo,
     /// Without memory: entries of a calendar still refer to it.
     Ghost,
 }
 
-/// Messages that stayed together when their segment was compacted.
-#[derive(Clone, Copy, Debug)]
-struct Moved {
-    /// Index of the first in the segment.
-    first: u32,
-    count: u32,
-    /// Where it began when it was put, and where it begins now.
-    was_at: u32,
-    is_at: u32,
-}
-
-/// Messages between two marks, at least.
-const MARK_MESSAGES: u32 = 32;
-
-/// How many messages end at a byte: a take jumps from mark to mark instead of reading every
-/// record's length.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    messages: u32,
-    bytes: u32,
-}
-
-/// One segment. Invariant: live <= messages, and live counts the messages that are not marked gone.
+/// One segment. Invariant: live counts the messages that are not gone, kept those that are gone and
+/// not erased; live + kept <= messages.
 #[derive(Debug)]
 pub(super) struct Segment {
     memory: Option<SegmentMemory>,
@@ -58,22 +47,20 @@ pub(super) struct Segment {
     pub messages: u32,
     pub live: u32,
     pub live_bytes: u32,
+    pub kept: u32,
+    pub kept_bytes: u32,
     pub place: Place,
     /// The slot of its queue.
     pub queue: u32,
     /// Entries of calendars that refer to it: its slot is not used again before they are over.
     pub timers: u32,
-    /// Groups whose cursor is in it or before it.
-    pub ahead: u32,
     /// Neighbours in its log, in the order of the messages.
     pub before: u32,
     pub after: u32,
     /// Neighbours in the list of the segment's place: sparse, limbo or free.
     pub previous: u32,
     pub next: u32,
-    /// In ascending order; the last one's messages, or 0.
-    marks: Vec<Mark>,
-    marked: u32,
+    marks: Marks,
     pub(super) done: Done,
     /// Room that is reused: stretches that a settlement finished.
     finished: Vec<(u32, u32)>,
@@ -93,16 +80,16 @@ impl Segment {
             messages: 0,
             live: 0,
             live_bytes: 0,
+            kept: 0,
+            kept_bytes: 0,
             place: Place::Free,
             queue: NIL,
             timers: 0,
-            ahead: 0,
             before: NIL,
             after: NIL,
             previous: NIL,
             next: NIL,
-            marks: Vec::new(),
-            marked: 0,
+            marks: Marks::default(),
             done: Done::default(),
             finished: Vec::new(),
             stamps: Stamps::default(),
@@ -123,8 +110,7 @@ impl Segment {
         debug_assert!(self.place == Place::Free && self.messages == 0);
         self.queue = queue;
         self.first_sequence = first_sequence;
-        self.place = Place::Fresh;
-        self.ahead = 0;
+        self.place = Place::Open;
         (self.before, self.after) = (NIL, NIL);
         (self.previous, self.next) = (NIL, NIL);
     }
@@ -132,10 +118,10 @@ impl Segment {
     /// Forgets the messages, all of which are gone. Panics if a send refers to one.
     #[inline]
     pub fn close(&mut self) {
-        assert!(self.live == 0 && self.place != Place::Free, "a segment in use, all dead");
+        assert!(self.live + self.kept == 0 && self.place != Place::Free, "in use, and all dead");
         self.memory.as_mut().expect("a segment in use has memory").clear();
         self.place = Place::Free;
-        (self.messages, self.marked) = (0, 0);
+        self.messages = 0;
         self.marks.clear();
         self.done.clear();
         self.stamps.clear();
@@ -145,7 +131,7 @@ impl Segment {
     /// Gives the memory to the allocator, which has it after the last send that refers to it. Says
     /// whether the slot can be used again: not while calendars refer to it.
     pub fn strip(&mut self) -> bool {
-        assert!(self.live == 0, "a segment that is given up is all dead");
+        assert!(self.live + self.kept == 0, "a segment that is given up is all dead");
         let timers = self.timers;
         let place = if timers > 0 { Place::Ghost } else { Place::Free };
         *self = Self { place, timers, ..Self::bare() };
@@ -213,75 +199,21 @@ impl Segment {
         self.done.extend(self.messages, groups);
         self.live += count;
         self.live_bytes += records.len() as u32;
-        if self.messages - self.marked >= MARK_MESSAGES {
-            self.marked = self.messages;
-            self.marks.push(Mark { messages: self.messages, bytes: self.len() });
-        }
+        self.marks.note(self.messages, self.len());
         true
     }
 
-    /// How many messages from a fresh one on are within both limits, and their bytes.
+    /// The same for a whole batch, whose milestones are known.
     #[inline]
-    pub fn within(
-        &self,
-        (sequence, offset): (u64, u32),
-        (messages_max, bytes_max): (u32, u32),
-    ) -> (u32, u32) {
-        let (mut count, mut bytes) = (0, 0);
-        if messages_max >= MARK_MESSAGES {
-            let index = (sequence - self.first_sequence) as u32;
-            let reach = |mark: &Mark| {
-                mark.messages.saturating_sub(index) <= messages_max
-                    && mark.bytes.saturating_sub(offset) <= bytes_max
-            };
-            let after = self.marks.partition_point(reach);
-            if let Some(mark) = self.marks[..after].last().filter(|mark| mark.messages > index) {
-                (count, bytes) = (mark.messages - index, mark.bytes - offset);
-            }
+    pub fn append_batch(&mut self, records: &Records<'_>, groups: u16, now_ms: u64) -> bool {
+        let (messages, bytes) = (self.messages, self.len());
+        if self.memory().capacity() - (bytes as usize) < records.as_bytes().len() {
+            return false;
         }
-        let rest = &self.bytes()[(offset + bytes) as usize..];
-        let more = walk(rest, messages_max - count, (bytes_max - bytes) as usize);
-        (count + more.0, bytes + more.1)
-    }
-
-    /// Where the records now lie that were put at `offset`.
-    #[inline]
-    pub fn locate(&self, offset: u32) -> usize {
-        if self.moved.is_empty() {
-            return offset as usize;
+        for (more, length) in records.milestones().inside(records.count()) {
+            self.marks.add(messages + more, bytes + length);
         }
-        let after = self.moved.partition_point(|moved| moved.was_at <= offset);
-        let moved = self.moved[after - 1];
-        (moved.is_at + (offset - moved.was_at)) as usize
-    }
-
-    /// Live records that were put at `offset`, from the first on.
-    #[inline]
-    pub fn records(&self, offset: u32, bytes: u32) -> &[u8] {
-        let start = self.locate(offset);
-        &self.bytes()[start..start + bytes as usize]
-    }
-
-    /// The offset of a live message, walking from one before it, which may be gone.
-    pub fn seek(&self, (sequence, offset): (u64, u32), to: u64) -> u32 {
-        let target = (to - self.first_sequence) as u32;
-        let (mut index, mut was_at) = ((sequence - self.first_sequence) as u32, offset);
-        if !self.moved.is_empty() {
-            let after = self.moved.partition_point(|moved| moved.first <= target);
-            let moved = self.moved[after - 1];
-            if moved.first > index {
-                (index, was_at) = (moved.first, moved.was_at);
-            }
-        }
-        was_at + self.span(was_at, target - index)
-    }
-
-    /// The bytes of live messages that follow each other.
-    pub fn span(&self, offset: u32, count: u32) -> u32 {
-        if count == 0 {
-            return 0;
-        }
-        walk(&self.bytes()[self.locate(offset)..], count, usize::MAX).1
+        self.append(records.as_bytes(), records.count(), groups, now_ms)
     }
 
     /// A slice of live records that keeps their memory as it is.
@@ -299,6 +231,10 @@ impl Segment {
         assert!(count <= self.live && bytes <= self.live_bytes, "no message goes twice");
         self.live -= count;
         self.live_bytes -= bytes;
+        if self.done.keeps() {
+            self.kept += count;
+            self.kept_bytes += bytes;
+        }
     }
 
     /// One of several groups is done with live messages that lie together: those that no other
@@ -312,7 +248,7 @@ impl Segment {
         for (index, here) in stretches.drain(..) {
             let at = self.first_sequence + u64::from(index);
             let offset = self.seek(known, at);
-            let length = if here == count { bytes } else { self.span(offset, here) };
+            let length = if here == count { bytes } else { self.span_from((at, offset), here) };
             known = (at, offset);
             self.settle(at, here, length);
             (gone, gone_bytes) = (gone + here, gone_bytes + length);
@@ -369,61 +305,5 @@ impl Segment {
     /// The first message that was put at this time or later.
     pub fn first_since(&self, at_ms: u64) -> Option<u64> {
         self.stamps.since(at_ms).map(|index| self.first_sequence + u64::from(index))
-    }
-
-    /// The offset at which a live message was put; of a message that is gone only if the segment
-    /// is not compacted.
-    pub fn offset_of(&self, sequence: u64) -> u32 {
-        let index = self.index(sequence);
-        if self.is_compacted() {
-            let after = self.moved.partition_point(|moved| moved.first <= index);
-            let moved = self.moved[after - 1];
-            return moved.was_at + self.span(moved.was_at, index - moved.first);
-        }
-        let after = self.marks.partition_point(|mark| mark.messages <= index);
-        let (from, offset) =
-            self.marks[..after].last().map_or((0, 0), |mark| (mark.messages, mark.bytes));
-        offset + self.span(offset, index - from)
-    }
-
-    /// Whether a third or more of a passed segment's memory is dead.
-    #[inline]
-    pub fn is_sparse(&self) -> bool {
-        3 * u64::from(self.live_bytes) < 2 * self.capacity()
-    }
-
-    /// Moves the live messages into memory of exactly their size, and says how much smaller it is.
-    pub fn compact(&mut self) -> u64 {
-        assert!(!self.is_pinned() && self.live > 0, "only live segments that nobody reads");
-        let from = self.memory.take().expect("a segment in use has memory");
-        let mut to = SegmentMemory::new(self.live_bytes as usize);
-        let whole = Moved { first: 0, count: self.messages, was_at: 0, is_at: 0 };
-        let before = std::mem::take(&mut self.moved);
-        let before = if before.is_empty() { vec![whole] } else { before };
-        for stretch in before {
-            let (mut at, mut joins) = (stretch.is_at as usize, false);
-            for index in stretch.first..stretch.first + stretch.count {
-                let length = ringway_protocol::record::record_bytes(&from.as_slice()[at..]);
-                let record = &from.as_slice()[at..at + length];
-                if self.done.is_gone(index) {
-                    joins = false;
-                } else {
-                    let is_at = to.append(record).expect("live bytes were counted") as u32;
-                    match self.moved.last_mut().filter(|_| joins) {
-                        Some(last) => last.count += 1,
-                        None => {
-                            let was_at = stretch.was_at + (at - stretch.is_at as usize) as u32;
-                            self.moved.push(Moved { first: index, count: 1, was_at, is_at });
-                        }
-                    }
-                    joins = true;
-                }
-                at += length;
-            }
-        }
-        assert!(to.len() == self.live_bytes as usize, "every live byte moved");
-        let saved = (from.capacity() - to.capacity()) as u64;
-        self.memory = Some(to);
-        saved
     }
 }

@@ -1,0 +1,120 @@
+//! A frame about a queue that is spread: to one of its parts where that is enough, else begun as an
+//! errand.
+
+use super::{Dispatcher, Promise, stall};
+use crate::path::connection::{Connection, Stall};
+use crate::path::decode::Flow;
+use crate::path::errand::holds::transfer_queues;
+use crate::path::errand::spread::Placing;
+use ringway_protocol::request::Take;
+use ringway_protocol::{Frame, Kind, LeaseId, QueueId, Request};
+
+impl<S> Dispatcher<'_, S> {
+    /// Serves a frame about a spread queue; `None` if it is about none, or has no meaning.
+    pub(super) fn dispatch_spread(
+        &mut self,
+        connection: &mut Connection<S>,
+        peer: u64,
+        frame: Frame<'_>,
+    ) -> Option<Flow> {
+        let here = self.performer.shard;
+        let kind = Kind::from_number(frame.header.kind)?;
+        let number = |at: usize| {
+            let bytes = frame.body.get(at..)?.first_chunk()?;
+            Some(u64::from_le_bytes(*bytes))
+        };
+        if kind == Kind::Transfer {
+            let (from, to) = transfer_queues(frame.body);
+            let is_spread = |queue: QueueId| self.performer.spreads.get(queue).is_some();
+            let any = from.is_some_and(is_spread) || to.is_some_and(is_spread);
+            return any.then(|| self.begin(connection, peer, frame));
+        }
+        if !is_about_one(kind) {
+            return None;
+        }
+        let spread = self.performer.spreads.get(QueueId(number(0)?))?;
+        Some(match kind {
+            Kind::Put => {
+                let Ok(Request::Put(put)) = Request::decode(frame) else { return None };
+                match self.performer.spreads.place(&put, here)? {
+                    Ok(Placing::Whole(part)) => self.serve_part(connection, peer, part, frame),
+                    Ok(Placing::Split(_)) => self.begin(connection, peer, frame),
+                    Err(why) => self.refuse(connection, peer, frame, why),
+                }
+            }
+            Kind::Take => {
+                let own = spread.on(here).map(|own| spread.parts[own]);
+                let Ok(Request::Take(take)) = Request::decode(frame) else { return None };
+                self.take_spread(connection, peer, (take, own), frame)
+            }
+            // A lease knows its shard.
+            Kind::Ack | Kind::Nack | Kind::Extend => {
+                let queue = spread.parts[0];
+                let part = self.performer.spreads.leased(queue, LeaseId(number(8)?));
+                self.serve_part(connection, peer, part, frame)
+            }
+            _ => self.begin(connection, peer, frame),
+        })
+    }
+
+    /// Serves a frame as one about a part, here or on its shard.
+    fn serve_part(
+        &mut self,
+        connection: &mut Connection<S>,
+        peer: u64,
+        part: QueueId,
+        frame: Frame<'_>,
+    ) -> Flow {
+        if part.shard() != self.performer.shard {
+            return self.forward(connection, peer, (part.shard(), Some(part)), frame);
+        }
+        let asker = self.asker(connection, peer, frame.header);
+        let outbox = &mut connection.outbox;
+        let performed = self.performer.perform_on(part, asker, frame, outbox);
+        Self::performed(connection, performed)
+    }
+
+    /// Takes from the own part; if it has nothing, the others are asked.
+    fn take_spread(
+        &mut self,
+        connection: &mut Connection<S>,
+        peer: u64,
+        (take, own): (Take, Option<QueueId>),
+        frame: Frame<'_>,
+    ) -> Flow {
+        if let Some(queue) = own {
+            let asker = self.asker(connection, peer, frame.header);
+            let own = Take { queue, ..take };
+            match self.performer.take_ready(asker, &own, &mut connection.outbox) {
+                Ok(Some(performed)) => return Self::performed(connection, performed),
+                Ok(None) => {}
+                Err(why) => return self.refuse(connection, peer, frame, why),
+            }
+        }
+        let promise = Promise::of(&take);
+        match promise.is_due(connection) {
+            Ok(true) => {}
+            Ok(false) => return stall(connection, Stall::InFlight),
+            Err(why) => return self.refuse(connection, peer, frame, why),
+        }
+        let before = connection.elsewhere;
+        let flow = self.begin(connection, peer, frame);
+        if connection.elsewhere > before {
+            promise.make(connection);
+        }
+        flow
+    }
+}
+
+/// Whether a request of this kind is about the one queue whose id its body starts with.
+fn is_about_one(kind: Kind) -> bool {
+    match kind {
+        Kind::Put | Kind::Take | Kind::Ack | Kind::Nack | Kind::Extend | Kind::Stat => true,
+        Kind::Purge | Kind::Delete | Kind::Alter | Kind::Rename | Kind::Pause => true,
+        Kind::Credit | Kind::Subscribe | Kind::Unsubscribe => true,
+        Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove => true,
+        Kind::Greet | Kind::Goodbye | Kind::Ping | Kind::Echo => false,
+        Kind::Declare | Kind::Open | Kind::List | Kind::Bindings => false,
+        Kind::Transfer | Kind::Move | Kind::Bind | Kind::Unbind | Kind::Publish => false,
+    }
+}

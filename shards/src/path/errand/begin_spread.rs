@@ -1,0 +1,150 @@
+//! How requests about spread queues become errands.
+
+use super::Task;
+use super::holds::Held;
+use super::runner::{Begun, Runner};
+use super::spread::{Gather, Make, Placing, Remove, Spread, SpreadPut, SpreadTake, spread_over};
+use crate::path::origin::Origin;
+use crate::path::perform::promised_bytes;
+use ringway_protocol::limits::PUT_STRETCHES_MAX;
+use ringway_protocol::request::{Put, Take};
+use ringway_protocol::{Code, Frame, Kind, QueueId, QueueOptions, Rejection, Request};
+use std::rc::Rc;
+
+const NO_SUCH_QUEUE: Rejection =
+    Rejection::new(Code::NoSuchQueue, "the queue was deleted, or is not spread any more");
+
+/// Refuses a batch of more messages than a receipt can name one by one.
+pub(super) fn check_stretches(messages: u32) -> Result<(), Rejection> {
+    if messages > PUT_STRETCHES_MAX {
+        let sentence = "a batch for several parts has up to 4,096 messages";
+        return Err(Rejection::new(Code::TooLarge, sentence));
+    }
+    Ok(())
+}
+
+impl<S> Runner<'_, S> {
+    pub(super) fn spread(&self, queue: QueueId) -> Result<Rc<Spread>, Rejection> {
+        self.performer.spreads.get(queue).cloned().ok_or(NO_SUCH_QUEUE)
+    }
+
+    /// The messages of a batch go to several parts.
+    pub(super) fn put_to_parts(
+        &mut self,
+        origin: Origin,
+        put: &Put<'_>,
+    ) -> Result<Begun, Rejection> {
+        self.check_puts()?;
+        let spread = self.spread(put.queue)?;
+        let here = self.here();
+        let default = match self.performer.spreads.place(put, here).transpose()? {
+            Some(Placing::Split(default)) => default,
+            Some(Placing::Whole(part)) => spread.on(part.shard()).unwrap_or(0),
+            None => 0,
+        };
+        check_stretches(put.records.count())?;
+        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard())) {
+            return Ok(Begun::Full(shard));
+        }
+        Ok(self.start((origin, Kind::Put), None, |runner, call| {
+            let (task, step) = SpreadPut::begin(runner, call, (put, &spread, default));
+            (Task::SpreadPut(task), step)
+        }))
+    }
+
+    /// The own part has nothing: the others are asked.
+    pub(super) fn take_from_parts(
+        &mut self,
+        origin: Origin,
+        take: Take,
+    ) -> Result<Begun, Rejection> {
+        let spread = self.spread(take.queue)?;
+        let own = spread.on(self.here());
+        let first = self.performer.spreads.turn() % spread.parts.len();
+        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard())) {
+            return Ok(Begun::Full(shard));
+        }
+        Ok(self.start((origin, Kind::Take), Some(Held::Nothing), |runner, call| {
+            call.promise = (promised_bytes(&take) as u32, take.wait_ms > 0);
+            let parts = (&spread.parts[..], own, first);
+            let (task, step) = SpreadTake::begin(runner, call, take, parts);
+            (Task::SpreadTake(task), step)
+        }))
+    }
+
+    /// Asks all parts, on the home shard; other shards pass the request on to it.
+    pub(super) fn gather(
+        &mut self,
+        origin: Origin,
+        queue: QueueId,
+        (request, frame): (Request<'_>, Frame<'_>),
+    ) -> Result<Begun, Rejection> {
+        let kind = request.kind();
+        if queue.shard() != self.here() {
+            return Ok(self.relay(origin, queue.shard(), kind, frame));
+        }
+        let spread = self.spread(queue)?;
+        let refused = match kind {
+            Kind::Rename => Some((Code::OtherShard, "the name of a spread queue places its parts")),
+            Kind::Browse => Some((Code::Unsupported, "browse the parts of a spread queue")),
+            Kind::Credit | Kind::Subscribe | Kind::Unsubscribe => {
+                Some((Code::Unsupported, "a spread queue does not push: use takes"))
+            }
+            _ => None,
+        };
+        if let Some((code, sentence)) = refused {
+            return Err(Rejection::new(code, sentence));
+        }
+        Ok(self.start((origin, kind), Some(Held::Everything), |runner, call| match request {
+            Request::Delete { .. } => {
+                let (task, step) = Remove::begin(runner, call, (queue, &spread.parts));
+                (Task::Remove(task), step)
+            }
+            Request::Remove { sequences, .. } => {
+                let (task, step) = Gather::begin_removal(runner, call, &spread.parts, sequences);
+                (Task::Gather(task), step)
+            }
+            _ => {
+                let (task, step) = Gather::begin(runner, call, &spread.parts, frame);
+                (Task::Gather(task), step)
+            }
+        }))
+    }
+
+    /// A queue that is to be spread is declared.
+    pub(super) fn declare_spread(
+        &mut self,
+        origin: Origin,
+        name: &str,
+        options: QueueOptions,
+    ) -> Result<Begun, Rejection> {
+        let mut make = Make::declare(self, name, options)?;
+        Ok(self.start((origin, Kind::Declare), None, |runner, call| {
+            let step = make.begin(runner, call);
+            (Task::Make(make), step)
+        }))
+    }
+
+    /// A spread queue, or one that is to be spread, gets other options.
+    pub(super) fn alter_spread(
+        &mut self,
+        origin: Origin,
+        queue: QueueId,
+        (options, frame): (QueueOptions, Frame<'_>),
+    ) -> Result<Begun, Rejection> {
+        if queue.shard() != self.here() {
+            return Ok(self.relay(origin, queue.shard(), Kind::Alter, frame));
+        }
+        let parts = self.performer.spreads.get(queue).map_or(1, |spread| spread.parts.len());
+        if spread_over(&options, self.handoffs.shards()) < parts {
+            let sentence = "a queue is not spread over fewer shards than it is";
+            return Err(Rejection::new(Code::InvalidOption, sentence));
+        }
+        let name = self.performer.name_of(queue)?;
+        let mut make = Make::alter(self, (queue, &name), options)?;
+        Ok(self.start((origin, Kind::Alter), Some(Held::Everything), |runner, call| {
+            let step = make.begin(runner, call);
+            (Task::Make(make), step)
+        }))
+    }
+}
