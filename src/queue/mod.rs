@@ -47,6 +47,9 @@ Examples:
 Each command has its own examples: ringway queue put --help
 Exit codes: 0 done; 1 it failed, or not all of it could be done; 2 wrong usage.";
 
+/// Where the help lists the flags of all commands.
+const EVERYWHERE: &str = "With every command";
+
 /// The arguments of `ringway queue`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -57,7 +60,8 @@ pub struct QueueArguments {
         global = true,
         value_name = "HOST:PORT",
         env = "RINGWAY_ADDRESS",
-        default_value = "127.0.0.1:7311"
+        default_value = "127.0.0.1:7311",
+        help_heading = EVERYWHERE
     )]
     address: String,
 
@@ -69,12 +73,13 @@ pub struct QueueArguments {
         env = "RINGWAY_TOKEN",
         default_value = "",
         hide_default_value = true,
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = EVERYWHERE
     )]
     token: String,
 
     /// Print one JSON document
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
 
     #[command(subcommand)]

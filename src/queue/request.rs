@@ -28,7 +28,7 @@ const REPLY_EXAMPLES: &str = "\
 Examples:
   ringway queue reply prices 12.50                      answers the next request so
   ringway queue reply prices --exec ./price.sh --count 100
-  ringway queue reply thumbnails --exec 'convert - -resize 100 -' --wait 1h
+  ringway queue reply thumbnails --raw --exec 'convert - -resize 100 -' --wait 1h
 
 With --exec the request is the command's stdin and its stdout is the answer. A command that fails \
 answers nothing: its request goes back to be tried again.";
