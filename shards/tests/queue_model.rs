@@ -178,7 +178,8 @@ fn administer() -> impl Strategy<Value = String> {
     ];
     let sequences = prop::collection::vec(sequence, 1..6).prop_map(|all| all.join(" "));
     let limit = maybe((1_u32..6).prop_map(|limit| format!("limit={limit}")));
-    let what = prop_oneof![2 => Just("none"), 1 => Just("puts"), 1 => Just("takes"), 1 => Just("both")];
+    let what =
+        prop_oneof![2 => Just("none"), 1 => Just("puts"), 1 => Just("takes"), 1 => Just("both")];
     let keep = prop_oneof![
         (0_u32..40).prop_map(|most| format!("keep_messages={most}")),
         (0_u32..4_000).prop_map(|ms| format!("keep={ms}")),

@@ -6,7 +6,6 @@ use super::{json, served};
 use crate::command::{Finished, Server, ringway};
 
 #[test]
-#[ignore = "the server does not push"]
 fn what_is_pushed_is_printed_and_acknowledged() {
     let server = served();
     server.queue(&["put", "jobs", "a", "b", "c"]).well();
@@ -19,7 +18,6 @@ fn what_is_pushed_is_printed_and_acknowledged() {
 }
 
 #[test]
-#[ignore = "the server does not push"]
 fn ctrl_c_ends_a_subscription_well() {
     let server = served();
     let mut command = ringway();
