@@ -6,7 +6,6 @@
 //! Everything they see goes to the checker.
 
 pub mod glutton;
-pub mod payload;
 pub mod peer;
 pub mod queues;
 pub mod sweeper;

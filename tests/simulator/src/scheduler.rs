@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use crate::canary::Canary;
 use crate::chance::Chance;
-use crate::checker::Checker;
+use crate::checker::{Checker, Event};
 use crate::client::Outside;
 use crate::client::glutton::Glutton;
-use crate::client::queues::QueuePlan;
+use crate::client::queues::{HOUR_MS, QueuePlan};
 use crate::client::sweeper::Sweeper;
 use crate::client::vandal::Vandal;
 use crate::client::worker::Worker;
@@ -30,6 +30,9 @@ const QUIET_ROUNDS: u32 = 3;
 const ANSWERED_NS: u64 = 500_000_000;
 /// Nanoseconds within which everything ends: connections linger for a second at most.
 const ENDED_NS: u64 = 3_000_000_000;
+
+/// Smallest steps of the wall clock, in milliseconds.
+const SLEW_MS: u64 = 40;
 
 /// Bytes of a pipe or a buffer that count as wide.
 const WIDE_BYTES: usize = 64 << 10;
@@ -115,6 +118,7 @@ impl Scheduler {
 
     /// Lets the world run wild for so many steps.
     pub fn run(&mut self, steps: u64) {
+        self.set_wall(0);
         for _ in 0..steps {
             self.pass_time();
             let shard = self.chance.below(self.sleep.len());
@@ -129,6 +133,8 @@ impl Scheduler {
     /// From now on nothing goes wrong and nobody asks for anything new.
     pub fn calm(&mut self) {
         self.network.borrow_mut().calm();
+        // Whatever time of day somebody waits for has come.
+        self.set_wall(HOUR_MS as i64);
         self.with_outside(|outside, this| {
             this.workers.iter_mut().for_each(|worker| worker.calm(outside));
             this.glutton.iter_mut().for_each(Glutton::calm);
@@ -257,12 +263,26 @@ impl Scheduler {
             self.network.borrow_mut().count("stalls");
         }
         self.network.borrow_mut().advance(by_ns);
+        if self.chance.happens(faults.clock_step) {
+            let little = self.chance.between(0, 2 * SLEW_MS) as i64 - SLEW_MS as i64;
+            let hour = HOUR_MS as i64;
+            let ahead_ms = self.chance.pick(&[-hour, 0, hour]) + little;
+            self.set_wall(ahead_ms);
+            self.network.borrow_mut().count("steps of the wall clock");
+        }
         if self.chance.happens(faults.starved_shard) {
             let shard = self.chance.below(self.sleep.len());
             let until_ns = self.chance.magnitude(STARVED_NS_MAX) as u64;
             self.starved_until_ns[shard] = self.network.borrow().now_ns() + until_ns;
             self.network.borrow_mut().count("starved shards");
         }
+    }
+
+    fn set_wall(&mut self, ahead_ms: i64) {
+        let mut network = self.network.borrow_mut();
+        network.set_wall(ahead_ms);
+        let (at_ns, wall_ms) = (network.now_ns(), network.wall_ms());
+        self.checker.record(Event::Clock { at_ns, wall_ms });
     }
 
     /// A shard gets its turn, goes to sleep, or sleeps on.
