@@ -136,9 +136,40 @@ fn command() -> impl Strategy<Value = String> {
         1 => asker().prop_map(|asker| format!("forget {asker}")),
         2 => Just("unpin".to_owned()),
         4 => change_group(),
+        6 => administer(),
         // The store does not mind smaller steps.
         1 => (prop_oneof![Just("+"), Just("-")], 20_u32..5_000)
             .prop_map(|(sign, ms)| format!("wall {sign}{ms}ms")),
+    ]
+}
+
+/// What operators do to queues and messages one by one.
+fn administer() -> impl Strategy<Value = String> {
+    let sequence = prop_oneof![
+        4 => (0_u32..30).prop_map(|count| count.to_string()),
+        1 => (0_u32..6).prop_map(|count| format!("7/{count}")),
+        2 => (0_u32..8).prop_map(|count| format!("s/{count}")),
+    ];
+    let sequences = prop::collection::vec(sequence, 1..6).prop_map(|all| all.join(" "));
+    let limit = maybe((1_u32..6).prop_map(|limit| format!("limit={limit}")));
+    let what = prop_oneof![2 => Just("none"), 1 => Just("puts"), 1 => Just("takes"), 1 => Just("both")];
+    let keep = prop_oneof![
+        (0_u32..40).prop_map(|most| format!("keep_messages={most}")),
+        (0_u32..4_000).prop_map(|ms| format!("keep={ms}")),
+        (0_u32..60_000).prop_map(|bytes| format!("keep_bytes={bytes}")),
+        Just("keep=0 keep_messages=0 keep_bytes=0".to_owned()),
+        (1_u32..40).prop_map(|most| format!("messages={most}")),
+        (0_u32..4_000).prop_map(|ms| format!("dedup={ms}")),
+    ];
+    prop_oneof![
+        4 => (name(), sequences).prop_map(|(name, all)| format!("remove {name} {all}")),
+        3 => (name(), name(), limit, group()).prop_map(|(from, to, limit, group)| {
+            let to = if from == to { "origin" } else { to };
+            format!("move {from} to {to} {limit} group={group}")
+        }),
+        2 => (name(), keep).prop_map(|(name, keep)| format!("alter {name} {keep}")),
+        2 => (name(), what).prop_map(|(name, what)| format!("pause {name} {what}")),
+        1 => (name(), name()).prop_map(|(name, other)| format!("rename {name} {other}")),
     ]
 }
 

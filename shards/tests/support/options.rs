@@ -97,6 +97,33 @@ impl Options {
         self.keep_ms + self.keep_messages + self.keep_bytes > 0
     }
 
+    /// As a case names them.
+    pub fn off_the_wire(options: &QueueOptions) -> Self {
+        Self {
+            messages_max: options.messages_max,
+            bytes_max: options.bytes_max,
+            lease_ms: options.lease_ms.into(),
+            wait_max_ms: options.wait_max_ms.into(),
+            deliveries_max: options.deliveries_max.into(),
+            policy: match options.full_policy {
+                FullPolicy::Reject => Policy::Reject,
+                FullPolicy::DropOldest => Policy::DropOldest,
+                FullPolicy::Hold => Policy::Hold,
+            },
+            ttl_ms: options.ttl_ms,
+            dead_letter_expired: options.dead_letter_expired,
+            weighted: options.priority == PriorityOrder::Weighted,
+            backoff_ms: options.backoff_ms.into(),
+            backoff_max_ms: options.backoff_max_ms.into(),
+            dedup_ms: options.dedup_ms.into(),
+            dedup_max: options.dedup_max.into(),
+            keep_ms: options.keep_ms,
+            keep_messages: options.keep_messages,
+            keep_bytes: options.keep_bytes,
+            idle_ms: options.idle_ms,
+        }
+    }
+
     /// As the protocol has them.
     pub fn on_the_wire(&self) -> QueueOptions {
         QueueOptions {

@@ -48,6 +48,11 @@ impl Spec {
         Spec { delay_ms: None, at_ms: None, ttl_ms: None, dedup: None, ..self.clone() }
     }
 
+    /// The message as it is moved: it was accepted once, so it is no repeat, and not put off again.
+    pub fn moved(&self) -> Spec {
+        Spec { delay_ms: None, at_ms: None, dedup: None, ..self.clone() }
+    }
+
     /// The message as text: what the server said of a dead letter, other headers, the payload.
     pub fn text(&self, start_ms: u64) -> String {
         text(&self.headers, &self.payload, start_ms)

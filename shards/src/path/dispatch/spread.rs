@@ -1,7 +1,8 @@
 //! A frame about a queue that is spread: to one of its parts where that is enough, else begun as an
 //! errand.
 
-use super::{Dispatcher, Promise, stall};
+use super::promise::Promise;
+use super::{Dispatcher, stall};
 use crate::path::connection::{Connection, Stall};
 use crate::path::decode::Flow;
 use crate::path::errand::holds::transfer_queues;

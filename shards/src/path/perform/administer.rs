@@ -63,6 +63,11 @@ impl Performer {
             | Request::Transfer(_) => unreachable!("a message's way does not lead here"),
             Request::Group(change) => self.change_group(ids, &change, out)?,
             Request::Groups { queue } => self.list_groups(ids, queue, out)?,
+            Request::Subscribe(subscribe) => return self.subscribe(asker, &subscribe, out),
+            Request::Credit(credit) => return self.credit(asker, &credit, out),
+            Request::Unsubscribe { queue, subscription } => {
+                return self.unsubscribe(asker, queue, subscription, out);
+            }
             _ => return Err(unsupported::REQUEST),
         }
         Ok(Performed::Answered)

@@ -16,7 +16,7 @@ impl Performer {
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
         let Transfer { settle, put } = transfer;
-        self.admit(put, asker.origin)?;
+        self.admit(put)?;
         self.verdicts.clear();
         let settlement = self.store.ack(settle, self.now, &mut self.verdicts)?;
         self.stats().acks.add(u64::from(settlement.settled));

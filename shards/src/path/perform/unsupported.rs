@@ -1,7 +1,7 @@
 //! What the wire can say and this server does not do yet. A refusal goes when its feature comes.
 
 use ringway_protocol::request::{BACK_OFF, Settle};
-use ringway_protocol::{Code, FullPolicy, QueueOptions, Rejection};
+use ringway_protocol::{Code, QueueOptions, Rejection};
 
 const fn unsupported(sentence: &'static str) -> Rejection {
     Rejection::new(Code::Unsupported, sentence)
@@ -21,9 +21,6 @@ pub(super) fn delay(settle: &Settle<'_>) -> Result<(), Rejection> {
 
 /// Refuses options that would do nothing.
 pub(super) fn options(options: &QueueOptions) -> Result<(), Rejection> {
-    if options.full_policy == FullPolicy::Hold {
-        return Err(unsupported("the policy 'hold' is not supported yet"));
-    }
     if options.backoff_ms > 0 || options.keeps() || options.idle_ms > 0 {
         return Err(unsupported("backoff, keep and idle are not supported yet"));
     }

@@ -61,12 +61,12 @@ impl Store {
         if queue.name == name {
             return Ok(());
         }
-        fit(&name, queue.options)?;
         let taken = |name: &QueueName| self.catalog.named(name);
         let letters = queue.name.dead_letter().and_then(|letters| taken(&letters));
         if taken(&name).is_some() {
             return Err(Rejection::new(Code::Conflict, "another queue has that name"));
         }
+        fit(&name, queue.options)?;
         let letters_name = name.dead_letter();
         if letters.is_some() && letters_name.as_ref().is_none_or(|name| taken(name).is_some()) {
             let sentence = "the name that its dead-letter queue would get is too long, or taken";

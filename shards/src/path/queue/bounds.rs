@@ -22,15 +22,16 @@ use crate::limits::SEGMENT_BYTES;
 use crate::path::origin::Origin;
 use crate::world::Now;
 
-const FULL: Rejection = Rejection::new(
+pub(super) const FULL: Rejection = Rejection::new(
     Code::QueueFull,
-    "the queue is full: it rejects, or all that it holds is leased",
+    "the queue is full: it rejects, others wait for room, or all that it holds is leased",
 );
 const TOO_LARGE: Rejection =
     Rejection::new(Code::TooLarge, "the batch is larger than the queue could ever hold");
 
 impl Store {
-    /// Appends a batch, all of it or nothing; `stored` says where it went.
+    /// Appends a batch, all of it or nothing; `stored` says where it went. If its queue is full and
+    /// holds such puts, the answer comes later.
     #[inline]
     pub fn put(
         &mut self,
@@ -39,9 +40,37 @@ impl Store {
         now: Now,
         stored: &mut Stored,
     ) -> Result<Admission, Rejection> {
+        match self.store(put, false, now, stored) {
+            Ok(()) => Ok(Admission::Stored),
+            Err(why) => self.hold_or_refuse(put, Some(origin), now, why),
+        }
+    }
+
+    /// The same for one that is not held, whatever its queue does.
+    #[inline]
+    pub fn put_at_once(
+        &mut self,
+        put: &Put<'_>,
+        now: Now,
+        stored: &mut Stored,
+    ) -> Result<(), Rejection> {
+        let outcome = self.store(put, false, now, stored);
+        outcome.or_else(|why| self.hold_or_refuse(put, None, now, why).map(|_| ()))
+    }
+
+    /// Appends a batch, all of it or nothing, of one who is `first` in its queue's line or has none
+    /// before him. A refusal is not counted.
+    #[inline]
+    pub(super) fn store(
+        &mut self,
+        put: &Put<'_>,
+        first: bool,
+        now: Now,
+        stored: &mut Stored,
+    ) -> Result<(), Rejection> {
         let (records, found) = (&put.records, self.catalog.get_mut(put.queue)?);
         if records.tags().meets(Tags::QUEUEING) || put.producer.is_some() || found.is_careful() {
-            return self.put_carefully(put, origin, now, stored);
+            return self.put_carefully(put, first, now, stored);
         }
         let count = u64::from(records.count());
         let first_sequence = found.bands.first.next_sequence();
@@ -54,13 +83,7 @@ impl Store {
             let before = found.bands.live();
             let sizes = make_room(found, segments, &[Some(*records)]);
             self.messages = self.messages + found.bands.live() - before;
-            match sizes {
-                Ok(sizes) => found.append(segments, (0, sizes[0]), *records, now),
-                Err(why) => {
-                    found.counters.refused += count;
-                    return Err(why);
-                }
-            }
+            found.append(segments, (0, sizes?[0]), *records, now);
         }
         found.counters.puts += count;
         found.puts.add(now.ns, records.count());
@@ -71,7 +94,7 @@ impl Store {
             self.offer_all(put.queue);
         }
         stored.set_whole(first_sequence, records.count());
-        Ok(Admission::Stored)
+        Ok(())
     }
 }
 
@@ -152,20 +175,9 @@ pub(super) fn make_room(
     segments: &mut Segments,
     wanted: &Wanted<'_>,
 ) -> Result<[usize; LOGS], Rejection> {
+    queue.could_hold(wanted)?;
     let options = queue.options;
-    let records = || wanted.iter().flatten().copied();
-    let count = records().map(|records| u64::from(records.count())).sum::<u64>();
-    let bytes = records().map(|records| records.as_bytes().len() as u64).sum::<u64>();
-    // Segments are filled by more than half, so a batch up to a quarter of the bound always fits an
-    // empty queue.
-    let least = || -> Option<u64> {
-        records().map(|records| cheapest(records, 0).map(|(cost, _)| cost)).sum()
-    };
-    let large = bytes > options.bytes_max / 4;
-    if count > options.messages_max || large && least().is_none_or(|cost| cost > options.bytes_max)
-    {
-        return Err(TOO_LARGE);
-    }
+    let count = wanted.iter().flatten().map(|records| u64::from(records.count())).sum::<u64>();
     let drops = options.full_policy == FullPolicy::DropOldest;
     let over = (queue.bands.live() + count).saturating_sub(options.messages_max);
     if over > 0 && (!drops || over > queue.droppable()) {
@@ -259,6 +271,22 @@ fn cost(records: Records<'_>, room: usize, size: usize) -> Option<u64> {
 }
 
 impl Queue {
+    /// Refuses records that would not fit if the queue were empty.
+    pub(super) fn could_hold(&self, wanted: &Wanted<'_>) -> Result<(), Rejection> {
+        let options = self.options;
+        let records = || wanted.iter().flatten().copied();
+        let count = records().map(|records| u64::from(records.count())).sum::<u64>();
+        let bytes = records().map(|records| records.as_bytes().len() as u64).sum::<u64>();
+        // Segments are filled by more than half, so a batch up to a quarter of the bound always
+        // fits an empty queue.
+        let large = bytes > options.bytes_max / 4;
+        let least = || -> Option<u64> {
+            records().map(|records| cheapest(records, 0).map(|(cost, _)| cost)).sum()
+        };
+        let too_large = large && least().is_none_or(|cost| cost > options.bytes_max);
+        if count > options.messages_max || too_large { Err(TOO_LARGE) } else { Ok(()) }
+    }
+
     /// Messages that could be dropped to make room: ready in some group, leased in none.
     ///
     /// With several groups this is an upper bound: a message that is ready for one of them may be

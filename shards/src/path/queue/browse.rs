@@ -135,8 +135,7 @@ impl Store {
             if lease.queue != slot || usize::from(lease.group) != group {
                 continue;
             }
-            let ends_ns = lease.timer.map_or(0, |timer| self.wheel.deadline_ns(timer));
-            let due_ms = Some(page.wall_ms(ends_ns / 1_000_000));
+            let due_ms = Some(page.wall_ms(lease.ends_ns / 1_000_000));
             let mut index = 0;
             for piece in lease.pieces() {
                 for sequence in (piece.sequence..).take(piece.count as usize) {

@@ -167,6 +167,11 @@ impl Catalog {
         queue.filter(|queue| queue.id == id).ok_or(NO_SUCH_QUEUE)
     }
 
+    /// The queue in a slot, if there is one.
+    pub fn find(&self, slot: u32) -> Option<&Queue> {
+        self.slots.get(slot as usize)?.queue.as_deref()
+    }
+
     /// The queue in a slot that is known to hold one.
     #[inline]
     pub fn at(&self, slot: u32) -> &Queue {
@@ -224,6 +229,16 @@ impl Store {
             self.watch_use(id.slot() as u32);
         }
         Ok((id, made))
+    }
+
+    /// The options of a queue.
+    pub fn options(&self, id: QueueId) -> Result<&QueueOptions, Rejection> {
+        self.catalog.get(id).map(|queue| &queue.options)
+    }
+
+    /// The name of a queue.
+    pub fn name(&self, id: QueueId) -> Result<&str, Rejection> {
+        self.catalog.get(id).map(|queue| queue.name.as_str())
     }
 
     /// The id of a queue.

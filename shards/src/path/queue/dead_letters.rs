@@ -12,7 +12,6 @@ use ringway_protocol::{Attribute, QueueId, Records, Rejection};
 
 use super::piece::Piece;
 use super::{Store, Stored};
-use crate::path::origin::Origin;
 use crate::world::Now;
 
 /// Why a message became a dead letter.
@@ -97,9 +96,7 @@ impl Store {
         let records = Records::parse(letter, 1).inspect_err(|_| {
             debug_assert!(false, "a dead letter is a valid record");
         })?;
-        let mut stored = Stored::new();
-        let nobody = Origin { shard: 0, peer: 0, stream: 0, request: 0 };
-        self.put(&Put::new(id, records), nobody, now, &mut stored).map(|_| ())
+        self.put_at_once(&Put::new(id, records), now, &mut Stored::new())
     }
 
     fn declare_dead_letters(&mut self, slot: u32, name: &str) -> Result<QueueId, Rejection> {

@@ -8,7 +8,7 @@ use super::catalog::Queue;
 use super::keys::KeyStates;
 use super::segment::NIL;
 use super::segments::Segments;
-use super::waits::WaitList;
+use super::turns::Turns;
 
 /// The name of the group that a queue is made with.
 pub(super) const DEFAULT_GROUP: &str = "default";
@@ -55,7 +55,7 @@ pub(super) struct Group {
     pub leased: u64,
     /// The first of its leases.
     pub leases: u32,
-    pub waits: WaitList,
+    pub waits: Turns,
     pub keys: KeyStates,
     pub counters: Counters,
     /// The band whose turn it is where bands have shares, and what is left of its share.
@@ -73,7 +73,7 @@ impl Group {
             single_active: false,
             leased: 0,
             leases: NIL,
-            waits: WaitList::EMPTY,
+            waits: Turns::EMPTY,
             keys: KeyStates::default(),
             counters: Counters::default(),
             turn: (7, 8),
@@ -150,11 +150,17 @@ impl Groups {
         all.filter_map(|(index, group)| Some((index, group?)))
     }
 
-    /// Whether a take waits in any of them.
+    /// Whether anybody waits in any of them who could be served.
     #[inline]
     pub fn wait(&self) -> bool {
         self.first.as_ref().is_some_and(|group| group.waits.count > 0)
             || self.more.iter().flatten().any(|group| group.waits.count > 0)
+    }
+
+    /// Whether anybody waits for messages of any of them, or is subscribed.
+    pub fn are_attended(&self) -> bool {
+        let mut groups = self.iter();
+        groups.any(|(_, group)| group.waits.takes + group.waits.subscriptions > 0)
     }
 
     /// How many there are.

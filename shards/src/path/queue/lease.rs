@@ -22,7 +22,11 @@ pub(super) struct Lease {
     /// The slot of its queue, and the index of its group.
     pub queue: u32,
     pub group: u16,
+    /// The slot of its subscription, or `NIL`.
+    pub subscription: u32,
     pub timer: Option<TimerId>,
+    /// When it ends.
+    pub ends_ns: u64,
     pub messages: u32,
     pub unsettled: u32,
     first: Piece,
@@ -34,6 +38,8 @@ pub(super) struct Lease {
     /// Neighbours in the list of the group's leases.
     previous: u32,
     next: u32,
+    /// Neighbours in the list of its subscription, if it has one.
+    pub fellows: (u32, u32),
 }
 
 impl Lease {
@@ -159,7 +165,7 @@ impl Leases {
         (lease.messages, lease.unsettled) = (messages, messages);
         (lease.previous, lease.next) = (NIL, next);
         lease.first = pieces[0];
-        lease.settled = 0;
+        (lease.settled, lease.subscription) = (0, NIL);
         if pieces.len() > 1 {
             lease.more = self.spare_pieces.pop().unwrap_or_default();
             lease.more.extend_from_slice(&pieces[1..]);
@@ -177,7 +183,9 @@ impl Leases {
             generation: 0,
             queue: NIL,
             group: 0,
+            subscription: NIL,
             timer: None,
+            ends_ns: 0,
             messages: 0,
             unsettled: 0,
             first: piece,
@@ -186,6 +194,7 @@ impl Leases {
             settled_many: Vec::new(),
             previous: NIL,
             next: NIL,
+            fellows: (NIL, NIL),
         });
         (self.slots.len() - 1) as u32
     }

@@ -194,6 +194,7 @@ impl Log {
     pub(super) fn gone(&mut self, segments: &mut Segments, slot: u32, count: u32, bytes: u32) {
         self.live -= u64::from(count);
         self.live_bytes -= u64::from(bytes);
+        let queue = segments[slot].queue;
         if let Some(kept) = &mut self.kept {
             kept.add(count, bytes);
         }
@@ -201,6 +202,7 @@ impl Log {
         if self.is_wasteful() {
             self.shrink(segments);
         }
+        segments.note_room(queue);
     }
 
     /// Some of a segment went, or it is the tail no more: it may be of no use, or worth compacting.

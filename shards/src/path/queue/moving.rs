@@ -84,7 +84,8 @@ impl Store {
         let (sifted, from) = self.sift(wanted.from, &sieve);
         let stays = sifted.passed;
         let (mut moved, mut round) = (Moved::default(), sifted.pieces);
-        loop {
+        moved.more = sifted.stopped_at.is_some();
+        while !round.is_empty() {
             let mut released = Vec::new();
             for mut piece in round {
                 while piece.count > 0 {
@@ -94,14 +95,12 @@ impl Store {
                 }
             }
             let left = wanted.limit - moved.moved - moved.refused;
+            moved.more |= released.len() > left as usize;
             round = self.sift_released(wanted, group, released, left, now);
-            if round.is_empty() {
-                break;
-            }
         }
         let left_behind = stays + moved.refused > 0 || from.is_some();
-        moved.more = sifted.stopped_at.is_some();
         self.note_progress(wanted, group, sifted.stopped_at.filter(|_| left_behind), now);
+        self.catalog.get(wanted.from)?.check();
         self.stir(wanted.from, now.ns);
         self.offer(wanted.from, group);
         Ok(moved)
@@ -244,7 +243,6 @@ impl Store {
         queue.settle(&mut self.segments, group, &piece, true);
         self.messages -= before - queue.bands.live();
         queue.linger(&mut self.lingering);
-        queue.check();
     }
 
     fn put_moved(&mut self, target: QueueId, record: &[u8], now: Now) -> Result<(), Rejection> {

@@ -151,6 +151,7 @@ impl Store {
         self.claimed.sort_unstable();
         let mut ending = std::mem::take(&mut self.ending);
         find(&self.leases[slot], &self.segments, &self.claimed, &mut ending);
+        self.refund(slot, &ending);
         let lease = &self.leases[slot];
         let (holder, over) = ((lease.queue, usize::from(lease.group)), lease.unsettled == 0);
         if over {
@@ -170,6 +171,7 @@ impl Store {
         let holder = (lease.queue, usize::from(lease.group));
         if lease.unsettled == lease.messages && lease.pieces_len() == 1 {
             let piece = lease.piece(0);
+            self.refund(slot, &[piece]);
             self.close_lease(slot);
             return self.end_piece(holder, piece, end);
         }
@@ -185,6 +187,7 @@ impl Store {
             });
             find(&self.leases[slot], &self.segments, &self.claimed, &mut ending);
         }
+        self.refund(slot, &ending);
         self.close_lease(slot);
         for piece in ending.drain(..) {
             self.end_piece(holder, piece, end);
@@ -194,6 +197,7 @@ impl Store {
 
     #[inline]
     fn close_lease(&mut self, slot: u32) {
+        self.detach(slot);
         let lease = &mut self.leases[slot];
         let (queue, group) = (lease.queue, usize::from(lease.group));
         if let Some(timer) = lease.timer.take() {

@@ -1,10 +1,20 @@
 //! What operators do: purge, delete, pause, rename, remove, move, and a test of fair shares.
 
+use std::collections::BTreeSet;
+
 use super::deliver::Terms;
 use super::queue::{SCHEDULED, band_of};
 use super::{Asks, Model, Result};
 use crate::support::outcome::Outcome;
 use crate::support::words::{Words, sequence_of};
+
+/// The next request for a move goes on where the last one stopped within this time.
+const MOVES_GO_ON_NS: u64 = 10_000_000_000;
+
+/// What makes a message come earlier than others: its band, then its sequence.
+fn urgency(sequence: u64) -> (usize, u64) {
+    (SCHEDULED - band_of(sequence), sequence)
+}
 
 impl Model {
     /// Drops everything that no group has under a lease.
@@ -73,13 +83,30 @@ impl Model {
             return Err("Conflict");
         }
         super::admit::fit(&name, &self.at(number).options)?;
-        self.at_mut(number).name.clone_from(&name);
-        for (known, other) in &mut self.known {
-            if *other == number {
-                known.clone_from(&name);
-            }
+        let before = self.at(number).name.clone();
+        if before == name {
+            return Ok(Outcome::ok());
+        }
+        // Its dead letters go with it.
+        let letters = self.find(&format!("{before}.dead"));
+        let letters_name = format!("{name}.dead");
+        if letters.is_some() && (letters_name.len() > 255 || self.find(&letters_name).is_some()) {
+            return Err("Conflict");
+        }
+        self.give_name(number, &name);
+        if let Some(letters) = letters {
+            self.give_name(letters, &letters_name);
         }
         Ok(Outcome::ok())
+    }
+
+    fn give_name(&mut self, number: usize, name: &str) {
+        name.clone_into(&mut self.at_mut(number).name);
+        for (known, other) in &mut self.known {
+            if *other == number {
+                name.clone_into(known);
+            }
+        }
     }
 
     /// `remove QUEUE SEQUENCE...`
@@ -105,50 +132,98 @@ impl Model {
     }
 
     /// `move QUEUE to TARGET|origin [limit=N] [group=NAME] [redrive] [filter=HEADER:VALUE]`
-    pub(super) fn move_messages(&mut self, words: &Words<'_>) -> Result<Outcome> {
+    pub(super) fn move_messages(
+        &mut self,
+        words: &Words<'_>,
+        real: Option<&Outcome>,
+    ) -> Result<Outcome> {
         let (number, group) = self.place(words)?;
         let limit = words.number("limit", 1024) as usize;
-        let filter = words.get("filter").map(|f| f.split_once(':').expect("HEADER:VALUE"));
-        let (mut moved, mut refused) = (0, 0);
         if words.word(2) != "origin" {
             self.there(words.word(2))?;
         }
-        let queue = self.at(number);
-        let matching: Vec<u64> = queue
-            .choose(&group, u64::MAX, u64::MAX, None)
-            .into_iter()
-            .filter(|sequence| {
-                let headers = &queue.messages[sequence].spec.headers;
-                filter.is_none_or(|(name, value)| {
-                    headers.iter().any(|(n, v)| n == name && v == value.as_bytes())
-                })
-            })
-            .collect();
-        for sequence in matching.iter().take(limit) {
-            let mut spec = self.at(number).messages[sequence].spec.clone();
-            let said = spec.headers.iter().find(|(name, _)| name == "ringway-queue");
-            let origin = said.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
-            let target = match words.word(2) {
-                "origin" => origin.and_then(|name| self.find(&name)),
-                name => self.find(name),
-            };
-            if words.has("redrive") {
-                spec.headers.retain(|(name, _)| !name.starts_with("ringway-"));
+        let key = (group.clone(), words.get("filter").map(String::from));
+        let now_ns = self.clock.ns;
+        let known = self.at_mut(number).moves.take();
+        let known = known.filter(|(of, _, until_ns)| *of == key && now_ns < *until_ns);
+        let from = known.map(|(_, at, _)| at);
+        let (mut moved, mut refused, mut left_behind) = (0, 0, from.is_some());
+        // What comes next of a key when a message of it has moved is moved in another round.
+        let mut tried = BTreeSet::new();
+        let (mut stopped_at, mut more) = (None, false);
+        loop {
+            let (before, first_round) = (moved, tried.is_empty());
+            let chosen = self.at(number).choose(&group, u64::MAX, u64::MAX, None);
+            for sequence in chosen {
+                let passed_before = from.is_some_and(|from| urgency(sequence) < urgency(from));
+                if first_round && passed_before || tried.contains(&sequence) {
+                    tried.insert(sequence);
+                    continue;
+                }
+                if moved + refused == limit {
+                    more = true;
+                    break;
+                }
+                tried.insert(sequence);
+                if !self.passes(number, sequence, words) {
+                    left_behind = true;
+                } else if self.move_one(number, &group, sequence, words) {
+                    moved += 1;
+                } else {
+                    refused += 1;
+                    left_behind = true;
+                }
+                if first_round {
+                    stopped_at = Some(sequence + 1);
+                }
             }
-            // It was accepted once: neither a repeat of itself nor to be delayed again.
-            let spec = spec.plain();
-            if target.is_some_and(|target| self.put(target, &[spec], None).is_ok()) {
-                moved += 1;
-                let queue = self.at_mut(number);
-                queue.done(&group, *sequence);
-                queue.group_mut(&group).counts.add("removed", 1);
-                queue.counts.add("moved_out", 1);
-            } else {
-                refused += 1;
+            if moved == before || more {
+                break;
             }
         }
-        let more = if matching.len() > limit { ", more" } else { "" };
+        // What its key holds back is more to look at, too, where nobody has looked yet.
+        let says_more = real.is_some_and(|real| real.to_string().ends_with(", more"));
+        more |= says_more && moved + refused == limit;
+        if more && left_behind {
+            let until_ns = now_ns + MOVES_GO_ON_NS;
+            self.at_mut(number).moves = stopped_at.map(|at| (key, at, until_ns));
+        }
+        let more = if more { ", more" } else { "" };
         Ok(Outcome::said(format!("{moved} moved, {refused} refused{more}")))
+    }
+
+    /// Whether the filter of a move lets a message through.
+    fn passes(&self, number: usize, sequence: u64, words: &Words<'_>) -> bool {
+        let filter = words.get("filter").map(|f| f.split_once(':').expect("HEADER:VALUE"));
+        let headers = &self.at(number).messages[&sequence].spec.headers;
+        filter.is_none_or(|(name, value)| {
+            headers.iter().any(|(n, v)| n == name && v == value.as_bytes())
+        })
+    }
+
+    fn move_one(&mut self, number: usize, group: &str, sequence: u64, words: &Words<'_>) -> bool {
+        let mut spec = self.at(number).messages[&sequence].spec.clone();
+        let said = spec.headers.iter().find(|(name, _)| name == "ringway-queue");
+        let origin = said.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+        let target = match words.word(2) {
+            "origin" => origin.and_then(|name| self.find(&name)),
+            name => self.find(name),
+        };
+        if words.has("redrive") {
+            spec.headers.retain(|(name, _)| !name.starts_with("ringway-"));
+        }
+        let spec = spec.moved();
+        let Some(target) = target.filter(|target| *target != number) else { return false };
+        if let Err(code) = self.put(target, &[spec], None) {
+            let full = u64::from(["QueueFull", "TooLarge"].contains(&code));
+            self.at_mut(target).counts.add("refused", full);
+            return false;
+        }
+        let queue = self.at_mut(number);
+        queue.done(group, sequence);
+        queue.group_mut(group).counts.add("removed", 1);
+        queue.counts.add("moved_out", 1);
+        true
     }
 
     /// `share QUEUE N LETTER LOW HIGH`: takes N messages one by one, acknowledged at once, and says

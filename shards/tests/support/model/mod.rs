@@ -162,7 +162,7 @@ impl Model {
             "groups" => self.list_groups(words),
             "browse" => self.browse(words),
             "remove" => self.remove(words),
-            "move" => self.move_messages(words),
+            "move" => self.move_messages(words, real),
             "purge" => self.purge(words, real),
             "delete" => self.delete(words, real),
             "pause" => self.pause(words),

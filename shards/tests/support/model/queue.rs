@@ -128,6 +128,9 @@ pub struct Queue {
     pub unnoticed: BTreeMap<String, u64>,
     pub pauses_puts: bool,
     pub pauses_takes: bool,
+    /// Where the last move stopped that left something behind: of which group and filter, and how
+    /// long that is remembered.
+    pub moves: Option<((String, Option<String>), u64, u64)>,
     /// When somebody last did something with it.
     pub used_ns: u64,
     pub counts: Counts,
@@ -148,6 +151,7 @@ impl Queue {
             unnoticed: BTreeMap::new(),
             pauses_puts: false,
             pauses_takes: false,
+            moves: None,
             used_ns: now_ns,
             counts: Counts::default(),
         }

@@ -14,9 +14,14 @@ impl Real {
             "groups" => self.list_groups(words),
             "purge" => self.store.purge(self.queue(words.word(0))).map(Outcome::said),
             "delete" => self.store.delete(self.queue(words.word(0))).map(Outcome::said),
+            "alter" => self.alter(words),
+            "pause" => self.pause(words),
+            "rename" => self.rename(words),
+            "remove" => self.remove(words),
+            "move" => self.move_messages(words),
             "forget" => {
                 let who = words.word(0).chars().next().expect("an asker is a letter");
-                self.store.forget(1, u64::from(u32::from(who)));
+                self.store.forget(1, u64::from(u32::from(who)), self.now());
                 Ok(Outcome::ok())
             }
             other => Ok(Outcome::said(format!("no command is called {other}"))),

@@ -58,11 +58,6 @@ impl Real {
         Outcome::said(if entries.is_empty() { "none".into() } else { entries.join(", ") })
     }
 
-    /// What browsing shows, once the store can be browsed.
-    pub fn browse(&self, _: &str) -> Option<String> {
-        None
-    }
-
     /// When there is something to do next, since the start of the case.
     pub fn next_deadline(&self) -> Option<u64> {
         self.store.next_deadline().map(|ns| ns.saturating_sub(self.start_ns))

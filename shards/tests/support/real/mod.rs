@@ -1,12 +1,13 @@
 //! The real store behind the language of the cases: commands as text, outcomes to compare.
 
+mod administer;
 mod ask;
 mod change;
 mod look;
 
 use ringway_protocol::reply::{PutOutcome, Settlement, Verdict};
 use ringway_protocol::request::{Producer, Put, Take};
-use ringway_protocol::{GroupId, LeaseId, QueueId, Records, Rejection};
+use ringway_protocol::{GroupId, LeaseId, QueueId, Records, Rejection, SubscriptionId};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Admission, Store, StoreConfig, Stored, Taken};
 use ringway_shards::world::{Now, PinnedSlice};
@@ -47,6 +48,8 @@ pub struct Real {
     queues: Vec<(String, QueueId)>,
     groups: Vec<(QueueId, String, GroupId)>,
     asked: Vec<Asked>,
+    /// Every subscription, with its queue and its place in `asked`.
+    subscriptions: Vec<(QueueId, SubscriptionId, usize)>,
     numbers: u64,
     taken: Taken,
     stored: Stored,
@@ -73,6 +76,7 @@ impl Real {
             queues: Vec::new(),
             groups: Vec::new(),
             asked: Vec::new(),
+            subscriptions: Vec::new(),
             numbers: 0,
             taken: Taken::new(),
             stored: Stored::new(),
@@ -95,6 +99,9 @@ impl Real {
             "put" => self.put(&words),
             "take" => self.take(&words),
             "ack" | "nack" => self.settle(&words),
+            "subscribe" => self.subscribe(&words),
+            "credit" => self.credit(&words),
+            "unsubscribe" => self.unsubscribe(&words),
             "release" => Ok(self.release(&words)),
             "answers" => Ok(self.answers()),
             "unpin" => {
@@ -105,6 +112,7 @@ impl Real {
             "list" => Ok(self.list(words.plain().first().copied().unwrap_or(""))),
             "next" => Ok(self.next()),
             "share" => self.share(&words),
+            "browse" => self.browse_words(&words),
             _ => self.change(&words),
         };
         outcome.unwrap_or_else(|why| Outcome::Refused(format!("{:?}", why.code)))
@@ -175,8 +183,7 @@ impl Real {
         let (origin, now) = (self.origin(who), self.now());
         match self.store.put(&put, origin, now, &mut self.stored)? {
             Admission::Stored => Ok(Outcome::Put(self.stored_runs())),
-            #[allow(unreachable_patterns)]
-            _ => {
+            Admission::Held => {
                 self.asked.push(Asked { who, subscription: None });
                 Ok(Outcome::Held)
             }
@@ -216,7 +223,7 @@ impl Real {
         };
         let (who, now) = (words.asker(), self.now());
         let origin = self.origin(who);
-        self.store.take(&take, now, &mut self.taken)?;
+        self.store.take_for(&take, origin, now, &mut self.taken)?;
         if self.taken.count > 0 || take.wait_ms == 0 {
             return Ok(Outcome::Delivery(self.delivery(words.has("pin"))));
         }
