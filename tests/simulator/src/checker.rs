@@ -102,6 +102,8 @@ pub struct Checker {
     topics: HashMap<u64, Vec<(u64, u64, Option<u64>)>>,
     /// What the wall clock reads from some moment on.
     clock: Vec<(u64, u64)>,
+    /// Requests so far.
+    requests: u64,
     /// When something happened last.
     last_ns: u64,
     violations: Violations,
@@ -148,7 +150,7 @@ impl Checker {
             Event::Queue { queue, facts } => self.queue(queue).facts = facts,
             Event::DeadLetters { queue, dead } => {
                 self.queue(queue).dead_letters = Some(dead);
-                self.queue(dead).origin = Some(queue);
+                self.queue(dead).origins.push(queue);
             }
             Event::Gone { queue, group, dropped, expired } => {
                 let group = self.queue(queue).groups.entry(group).or_default();

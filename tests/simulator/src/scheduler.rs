@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::canary::Canary;
 use crate::chance::Chance;
 use crate::checker::{Checker, Event};
-use crate::client::Outside;
+use crate::client::{Found, Outside};
 use crate::client::glutton::Glutton;
 use crate::client::queues::{HOUR_MS, QueuePlan};
 use crate::client::sweeper::Sweeper;
@@ -67,6 +67,7 @@ pub struct Scheduler {
     chance: Chance,
     connections: u64,
     messages: u64,
+    found: Found,
 }
 
 impl Scheduler {
@@ -100,6 +101,7 @@ impl Scheduler {
             chance,
             connections: 0,
             messages: 1,
+            found: Found::default(),
         }
     }
 
@@ -134,7 +136,7 @@ impl Scheduler {
     pub fn calm(&mut self) {
         self.network.borrow_mut().calm();
         // Whatever time of day somebody waits for has come.
-        self.set_wall(HOUR_MS as i64);
+        self.set_wall(2 * HOUR_MS as i64);
         self.with_outside(|outside, this| {
             this.workers.iter_mut().for_each(|worker| worker.calm(outside));
             this.glutton.iter_mut().for_each(Glutton::calm);
@@ -195,10 +197,18 @@ impl Scheduler {
         done: impl Fn(&Self) -> bool,
     ) -> Result<(), String> {
         let mut quiet = 0;
-        let until_ns = self.network.borrow().now_ns() + within_ns;
-        while self.network.borrow().now_ns() < until_ns {
+        let (mut swept, mut until_ns) = (0, 0);
+        loop {
             if done(self) {
                 return Ok(());
+            }
+            let now_ns = self.network.borrow().now_ns();
+            if until_ns == 0 || swept != self.sweeper.taken() {
+                // One message of a key at a time: a sweep may take long while it gets on.
+                (swept, until_ns) = (self.sweeper.taken(), now_ns + within_ns);
+            }
+            if now_ns >= until_ns {
+                break;
             }
             let before = self.network.borrow().trace().events();
             self.round();
@@ -345,10 +355,11 @@ impl Scheduler {
 
     /// Lends clients what they reach outside themselves.
     fn with_outside(&mut self, act: impl FnOnce(&mut Outside<'_>, &mut Clients<'_>)) {
-        let Self { network, checker, connections, messages, .. } = self;
+        let Self { network, checker, connections, messages, found, .. } = self;
         let Self { workers, vandals, glutton, sweeper, .. } = self;
         let mut network = network.borrow_mut();
-        let mut outside = Outside { network: &mut network, checker, connections, messages };
+        let network = &mut *network;
+        let mut outside = Outside { network, checker, connections, messages, found };
         act(&mut outside, &mut Clients { workers, vandals, glutton, sweeper });
     }
 }

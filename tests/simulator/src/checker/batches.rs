@@ -5,7 +5,12 @@ use super::state::{Outcome, Put, SCHEDULED, band};
 use super::{Checker, Verdict};
 
 impl Checker {
-    pub(super) fn put_asked(&mut self, connection: u64, asked_ns: u64, batch: Batch) -> usize {
+    pub(super) fn put_asked(
+        &mut self,
+        (connection, order): (u64, u64),
+        asked_ns: u64,
+        batch: Batch,
+    ) -> usize {
         let Batch { queue, messages, producer } = batch;
         let put = self.puts.len();
         for message in &messages {
@@ -19,6 +24,7 @@ impl Checker {
             messages,
             producer,
             asked_ns,
+            order,
             answered_ns,
             outcome,
         });
@@ -28,7 +34,7 @@ impl Checker {
     /// A publish is a put to each queue that may be bound.
     pub(super) fn publish_asked(
         &mut self,
-        connection: u64,
+        from: (u64, u64),
         asked_ns: u64,
         topic: u64,
         messages: &[u64],
@@ -41,7 +47,7 @@ impl Checker {
         queues.dedup();
         let batch = |queue| Batch { queue, messages: messages.to_vec(), producer: None };
         let puts = queues.into_iter().map(batch);
-        puts.map(|batch| self.put_asked(connection, asked_ns, batch)).collect()
+        puts.map(|batch| self.put_asked(from, asked_ns, batch)).collect()
     }
 
     fn topic(&self, topic: u64) -> impl Iterator<Item = (u64, u64, Option<u64>)> + '_ {
@@ -50,7 +56,7 @@ impl Checker {
 
     pub(super) fn published(
         &mut self,
-        connection: u64,
+        from: (u64, u64),
         (topic, messages): (u64, &[u64]),
         (asked_ns, at_ns): (u64, u64),
         puts: &[usize],
@@ -64,7 +70,7 @@ impl Checker {
         let mut all = puts.to_vec();
         for queue in late {
             let batch = Batch { queue, messages: messages.to_vec(), producer: None };
-            all.push(self.put_asked(connection, asked_ns, batch));
+            all.push(self.put_asked(from, asked_ns, batch));
         }
         let sure = |queue: &u64| {
             let mut bound = self.topic(topic).filter(|(other, ..)| other == queue);

@@ -1,6 +1,6 @@
 //! What a history says about single copies: where they stand, and who got them.
 
-use super::event::{Delivered, Letter, Taken};
+use super::event::{Delivered, Letter, Taken, Traits};
 use super::state::{Copy, Delivery, Lease, SCHEDULED, band};
 use super::{Checker, Verdict};
 
@@ -140,27 +140,41 @@ impl Checker {
             self.violation(Verdict::Phantom, sentence);
             return None;
         };
-        if let Some(traits) = traits.filter(|traits| *traits != sent.traits) {
-            let sentence = format!(
-                "message {message} came with {traits:?}, and was sent with {:?}",
-                sent.traits
-            );
+        let (sent, moved) = (sent.traits, self.has_moved(queue));
+        // What is moved is due, and no repeat of itself.
+        let alike = |traits: &Traits| {
+            let rest = Traits { due: traits.due, deduplication: traits.deduplication, ..sent };
+            *traits == sent || moved && *traits == rest
+        };
+        if let Some(traits) = traits.filter(|traits| !alike(traits)) {
+            let sentence = format!("message {message} came with {traits:?}, not with {sent:?}");
             self.violation(Verdict::Phantom, sentence);
         }
         if band(sequence) == SCHEDULED {
             let sentence = format!("message {message} was delivered while it was scheduled");
             self.violation(Verdict::Early, sentence);
         }
-        let origin = self.queue(queue).origin;
         let new = !self.queue(queue).copies.contains_key(&sequence);
-        if let (Some(origin), Some(letter), true) = (origin, letter, new) {
-            self.died(origin, message, letter);
+        if let (Some(letter), true) = (letter, new) {
+            self.died(queue, message, letter);
         }
         self.copy(queue, sequence, message)
     }
 
+    /// Whether messages may have been moved to a queue, or to one whose poison it gets.
+    fn has_moved(&self, queue: u64) -> bool {
+        let origins = &self.queues[&queue].origins;
+        let mut queues = origins.iter().chain([&queue]).filter_map(|queue| self.queues.get(queue));
+        queues.any(|queue| !queue.moved_from.is_empty())
+    }
+
     /// A dead letter was seen for the first time.
-    fn died(&mut self, origin: u64, message: u64, letter: Letter) {
+    fn died(&mut self, dead: u64, message: u64, letter: Letter) {
+        let held = |origin: &&u64| {
+            let origin = self.queues.get(*origin);
+            origin.is_some_and(|queue| queue.holdings.contains_key(&message))
+        };
+        let Some(origin) = self.queues[&dead].origins.iter().find(held).copied() else { return };
         if let Some(copy) = self.copy(origin, letter.sequence, message) {
             self.copies[copy].letters.push(letter);
         }

@@ -248,8 +248,8 @@ pub enum Ask {
     EndGroup {
         /// The queue's id.
         queue: u64,
-        /// The group.
-        group: u32,
+        /// The group's name; the reply says its number.
+        name: u64,
     },
     /// Messages move from a group of one queue to another queue.
     Move {

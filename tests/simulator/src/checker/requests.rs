@@ -8,26 +8,25 @@ use super::{Checker, Verdict};
 impl Checker {
     pub(super) fn asked(&mut self, moment: Moment, ask: Ask) {
         let Moment { at_ns, connection, name } = moment;
+        self.requests += 1;
+        let order = self.requests;
         let (mut puts, mut place) = (Vec::new(), 0);
         match &ask {
-            Ask::Put(batch) => puts.push(self.put_asked(connection, at_ns, batch.clone())),
+            Ask::Put(batch) => puts.push(self.put_asked((connection, order), at_ns, batch.clone())),
             Ask::Publish { topic, messages } => {
-                puts = self.publish_asked(connection, at_ns, *topic, messages);
+                puts = self.publish_asked((connection, order), at_ns, *topic, messages);
             }
             Ask::Bind { queue, topic } => {
                 self.topics.entry(*topic).or_default().push((*queue, at_ns, None));
             }
             Ask::Settle(settled, how) => self.settle_asked(settled, *how, at_ns),
             Ask::Transfer(settled, batch) => {
-                puts.push(self.put_asked(connection, at_ns, batch.clone()));
+                puts.push(self.put_asked((connection, order), at_ns, batch.clone()));
                 place = self.transfer_asked(settled, puts[0], at_ns);
             }
             Ask::Subscribe(push) => place = self.subscribe_asked(connection, *push),
             Ask::Unsubscribe { queue, subscription } => {
                 self.unsubscribe_asked(connection, (*queue, *subscription), at_ns);
-            }
-            Ask::EndGroup { queue, group } => {
-                self.queue(*queue).groups.entry(*group).or_default().removals += 1;
             }
             Ask::Delete { queue } => self.queue(*queue).deletions += 1,
             Ask::Move { from, group, to } => {
@@ -40,10 +39,10 @@ impl Checker {
             Ask::Group { queue, name, .. } => {
                 self.queue(*queue).asked_for.entry(*name).or_insert(at_ns);
             }
-            Ask::Take { .. } | Ask::Extend { .. } | Ask::Other => {}
+            Ask::Take { .. } | Ask::Extend { .. } | Ask::EndGroup { .. } | Ask::Other => {}
         }
         let outstanding = &mut self.connections.entry(connection).or_default().outstanding;
-        if outstanding.insert(name, Outstanding { ask, at_ns, puts, place }).is_some() {
+        if outstanding.insert(name, Outstanding { ask, at_ns, order, puts, place }).is_some() {
             // The driver's own mistake: a verdict about the server would be worth nothing.
             panic!("connection {connection} reuses {name:?} while it is unanswered");
         }
@@ -66,13 +65,13 @@ impl Checker {
     }
 
     fn meant(&mut self, connection: u64, asked: &Outstanding, at_ns: u64, answer: Answer) {
-        let Outstanding { ask, at_ns: asked_ns, puts, place } = asked;
+        let Outstanding { ask, at_ns: asked_ns, order, puts, place } = asked;
         match (ask, answer) {
             (_, Answer::Refused) => self.refused(connection, asked, at_ns),
             (Ask::Put(_), Answer::Stored(stretches)) => self.put_answered(puts[0], at_ns, stretches),
             (Ask::Publish { topic, messages }, Answer::Published { matched, stored }) => {
                 let when = (*asked_ns, at_ns);
-                self.published(connection, (*topic, messages), when, puts, (matched, stored));
+                self.published((connection, *order), (*topic, messages), when, puts, (matched, stored));
             }
             (Ask::Bind { queue, topic }, Answer::Other) => {
                 let bound = self.topics.entry(*topic).or_default().iter_mut();
@@ -115,11 +114,14 @@ impl Checker {
                 // Another request may have made it, as early as its name was asked for.
                 let asked_ns = queue.asked_for.get(name).copied().unwrap_or(*asked_ns);
                 let group = queue.groups.entry(group).or_default();
+                group.name = Some(*name);
                 group.made.get_or_insert((asked_ns, at_ns, *start));
+            }
+            (Ask::EndGroup { queue, .. }, Answer::Group(group)) => {
+                self.queue(*queue).groups.entry(group).or_default().removed = true;
             }
             (
                 Ask::Unsubscribe { .. }
-                | Ask::EndGroup { .. }
                 | Ask::Delete { .. }
                 | Ask::Move { .. }
                 | Ask::Other,
@@ -140,9 +142,6 @@ impl Checker {
         match &asked.ask {
             Ask::Settle(settled, how) => self.settle_refused(settled, *how),
             Ask::Transfer(..) => self.transfer_refused(asked.place),
-            Ask::EndGroup { queue, group } => {
-                self.queue(*queue).groups.entry(*group).or_default().removals -= 1;
-            }
             Ask::Delete { queue } => self.queue(*queue).deletions -= 1,
             Ask::Subscribe(_) => {
                 self.subscriptions[asked.place].ended_ns.get_or_insert(at_ns);
@@ -199,6 +198,12 @@ impl Checker {
                 Ask::Subscribe(Push { queue, group, .. }) => {
                     // Any number of deliveries may have been on their way.
                     self.queue(queue).groups.entry(group).or_default().takes_unseen = u64::MAX >> 1;
+                }
+                Ask::EndGroup { queue, name } => {
+                    // Whichever group had that name may be gone.
+                    let groups = self.queue(queue).groups.values_mut();
+                    let named = groups.filter(|group| group.name == Some(name));
+                    named.for_each(|group| group.removed = true);
                 }
                 Ask::Extend { queue, lease, lease_ms } => {
                     // It may have cut the lease short.

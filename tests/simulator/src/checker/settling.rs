@@ -172,7 +172,7 @@ impl Checker {
         let copy = &self.copies[copy];
         let queue = &self.queues[&copy.queue];
         let kept = queue.groups.values().all(|group| {
-            group.removals == 0 && group.gone == 0 && group.expired == 0
+            !group.removed && group.gone == 0 && group.expired == 0
         });
         kept && queue.deletions == 0 && queue.moved_to.is_empty() && queue.dead_letters.is_none()
     }

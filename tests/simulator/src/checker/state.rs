@@ -23,6 +23,8 @@ pub(super) type Line = (u64, u32, u64);
 pub(super) struct Outstanding {
     pub ask: Ask,
     pub at_ns: u64,
+    /// Its place among all requests.
+    pub order: u64,
     /// Where its puts stand among all puts.
     pub puts: Vec<usize>,
     /// Its place among the subscriptions or the transfers.
@@ -41,8 +43,8 @@ pub(super) struct Queue {
     pub asked_for: HashMap<u64, u64>,
     /// The queue that this one's poison goes to.
     pub dead_letters: Option<u64>,
-    /// The queue whose poison comes here.
-    pub origin: Option<u64>,
+    /// The queues whose poison comes here: those that have had one name.
+    pub origins: Vec<u64>,
     /// Deletions that were asked for and not refused.
     pub deletions: u32,
     /// Queues from which messages may have been moved here, and to which they may have gone.
@@ -68,8 +70,10 @@ pub(super) struct Group {
     /// When it was asked for first, when it was known to be there, and where it starts; nothing
     /// for a group that came with its queue.
     pub made: Option<(u64, u64, Start)>,
-    /// Removals that were asked for and not refused.
-    pub removals: u32,
+    /// Its name, if it was asked for by that.
+    pub name: Option<u64>,
+    /// Whether it was removed, or may have been.
+    pub removed: bool,
     /// Deliveries whose reply nobody saw, at most.
     pub takes_unseen: u64,
     /// Messages that such takes may have taken for good, and that were dropped, purged or removed.
@@ -155,6 +159,8 @@ pub(super) struct Put {
     pub messages: Vec<u64>,
     pub producer: Option<(u64, u64)>,
     pub asked_ns: u64,
+    /// Its place among all requests in the order of asking.
+    pub order: u64,
     pub answered_ns: Option<u64>,
     pub outcome: Outcome,
 }

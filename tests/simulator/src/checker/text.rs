@@ -17,9 +17,9 @@
 //! 4 c2#2 transfer q1 lease 5: 0+2 into q2: 9     then `transferred 0 x1`, or `half 0 x1`
 //! 4 c2#2 extend q1 lease 5 for 50ms              then `extended 50ms`
 //! 6 c2#3 subscribe q1 max 10     then `subscribed 4`, and `got` again and again
-//! 7 c2#4 unsubscribe q1 4        then `done`; as after bind, end-group, move, delete, other
+//! 7 c2#4 unsubscribe q1 4        then `done`; as after bind, move, delete, other
 //! 6 c2#3 publish t1: 7           then `reached 2 stored 2`; before that `bind q1 t1`
-//! 6 c2#3 group q1 named 3 latest then `group 65537`
+//! 6 c2#3 group q1 named 3 latest then `group 65537`; as after `end-group q1 named 3`
 //! 8 c1 gone                      the connection has ended
 //! 9 q1 g2 gone 3 expired 2       went without being taken
 //! ```

@@ -32,6 +32,9 @@ pub struct Sweeper {
     groups: Vec<GroupId>,
     next: Next,
     rests_until_ns: u64,
+    taken: u64,
+    /// What the queue said it still had.
+    left: String,
 }
 
 /// What it asks next.
@@ -60,6 +63,8 @@ impl Sweeper {
             groups: Vec::new(),
             next: Next::Declare,
             rests_until_ns: 0,
+            taken: 0,
+            left: String::new(),
         }
     }
 
@@ -73,10 +78,16 @@ impl Sweeper {
         self.rests_until_ns
     }
 
+    /// How many messages it has taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// What it is doing.
     pub fn waiting(&self) -> String {
         let waits: Vec<String> = self.peer.iter().flat_map(Peer::waiting).collect();
-        format!("sweeping {}: {:?}, {waits:?}", self.plans[self.at].name, self.next)
+        let (name, next, left) = (&self.plans[self.at].name, self.next, &self.left);
+        format!("sweeping {name}: {next:?}, {waits:?}, left: {left}")
     }
 
     /// Parts in order, and does not come back.
@@ -143,12 +154,11 @@ impl Sweeper {
         match (&arrival.asked, arrival.reply()) {
             (Asked::Declare(_), Reply::Declared { queue, .. }) => {
                 let facts = self.plans[self.at].facts();
-                outside.checker.record(Event::Queue { queue: queue.0, facts });
+                outside.queue_found(self.at, queue.0, facts);
                 (self.queue, self.next) = (Some(queue), Next::Groups);
             }
             (Asked::OpenDead(_), Reply::Opened { queue: dead }) => {
-                let queue = self.queue.expect("the queue comes before its dead letters").0;
-                outside.checker.record(Event::DeadLetters { queue, dead: dead.0 });
+                outside.dead_found(self.at, dead.0);
                 (self.queue, self.next, self.dead) = (Some(dead), Next::Groups, true);
             }
             (Asked::OpenDead(_), Reply::Refused { .. }) => self.next_plan(),
@@ -165,6 +175,7 @@ impl Sweeper {
                 self.next = Next::Take;
             }
             (Asked::Take(..), Reply::Delivery(delivery)) => {
+                self.taken += u64::from(delivery.count());
                 let letters = if self.dead { u64::from(delivery.count()) } else { 0 };
                 outside.network.count_many("dead letters", letters);
                 if delivery.count() == 0 {
@@ -186,7 +197,10 @@ impl Sweeper {
             column.and_then(|column| row.get(column).copied()).unwrap_or(u64::MAX)
         };
         let left = ["ready", "leased", "blocked", "delayed", "scheduled", "messages"];
-        if left.iter().any(|name| figure(name) > 0) {
+        let left: Vec<_> = left.iter().filter(|name| figure(name) > 0).collect();
+        if !left.is_empty() {
+            let figures = left.iter().map(|name| format!("{} {name}", figure(name)));
+            self.left = figures.collect::<Vec<_>>().join(", ");
             self.next = Next::Groups;
             self.rests_until_ns = outside.network.now_ns() + LOOK_AGAIN_NS;
             return;

@@ -14,7 +14,7 @@ impl Checker {
             for delivery in &subscription.deliveries {
                 let delivery = &self.deliveries[*delivery];
                 held.retain(|over_ns| *over_ns > delivery.seen_ns);
-                held.push(self.over_ns(delivery));
+                held.extend(Some(self.over_ns(delivery)).filter(|over| *over > delivery.seen_ns));
                 worst = held.len().max(worst);
             }
             if worst > most {

@@ -36,12 +36,17 @@ impl Checker {
         for &place in deliveries {
             let delivery = &self.deliveries[place];
             held.retain(|(until_ns, _)| *until_ns > delivery.seen_ns);
+            let until_ns = self.over_ns(delivery);
+            if until_ns <= delivery.seen_ns {
+                // It may have been over before anybody saw it.
+                continue;
+            }
             if let Some((_, other)) = held.iter().find(|(_, copy)| *copy != delivery.copy) {
                 let (one, two) = (self.called(*other), self.called(delivery.copy));
                 let (_, group, key) = lane;
                 found.push(format!("{two} came to group {group} while {one} of key {key} was out"));
             }
-            held.push((self.over_ns(delivery), delivery.copy));
+            held.push((until_ns, delivery.copy));
         }
     }
 

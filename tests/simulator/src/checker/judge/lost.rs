@@ -18,7 +18,7 @@ impl Checker {
             let groups = queue.groups.iter().map(|(group, known)| (*group, known));
             let first = (!queue.groups.contains_key(&0)).then_some((0, &nobody));
             for (group, known) in first.into_iter().chain(groups) {
-                if known.removals > 0 {
+                if known.removed {
                     continue;
                 }
                 let missing = self.missing(*number, queue, group, known);

@@ -14,7 +14,9 @@ impl Checker {
     pub(super) fn stored_in_order(&mut self) {
         let mut last: HashMap<(u64, u64, u64), (u64, u64)> = HashMap::new();
         let mut found = Vec::new();
-        for put in &self.puts {
+        let mut puts: Vec<_> = self.puts.iter().collect();
+        puts.sort_by_key(|put| put.order);
+        for put in puts {
             let mut see = |sequence: u64, message: u64| {
                 let line = (put.connection, put.queue, band(sequence));
                 let before = last.get(&line).copied();
@@ -53,7 +55,7 @@ impl Checker {
     /// A put whose place nobody knows shows where it stands by its only copy, if that was seen.
     fn only_copy(&self, queue: u64, message: u64) -> Option<u64> {
         let known = &self.queues[&queue];
-        let plain = known.moved_from.is_empty() && known.origin.is_none();
+        let plain = known.moved_from.is_empty() && known.origins.is_empty();
         let holding = known.holdings.get(&message).filter(|_| plain)?;
         let at_once = self.messages[&message].traits.due == Due::Now;
         match (&holding.puts[..], &holding.copies[..]) {

@@ -33,12 +33,24 @@ impl Checker {
 
     /// Copies of a message that may be in a queue.
     fn allowed(&self, queue: &Queue, message: u64, holding: &Holding) -> usize {
-        let moved: usize = queue.moved_from.iter().map(|from| self.held(*from, message)).sum();
+        // A message that died may be brought back by each request.
+        let moved = match queue.moved_from.iter().any(|from| self.may_hold(*from, message)) {
+            true => queue.moved_from.len(),
+            false => 0,
+        };
         // A dead letter for each group.
-        let died = queue.origin.map_or(0, |origin| {
-            self.held(origin, message) * self.queues[&origin].groups.len().max(1)
+        let died = queue.origins.iter().map(|origin| {
+            self.held(*origin, message) * self.queues[origin].groups.len().max(1)
         });
+        let died: usize = died.sum();
         self.stores(queue, message, holding) + moved + died
+    }
+
+    /// Whether a message, or what died of it, may have come to a queue.
+    fn may_hold(&self, queue: u64, message: u64) -> bool {
+        let origins = &self.queues[&queue].origins;
+        let mut queues = origins.iter().chain([&queue]).map(|queue| &self.queues[queue]);
+        queues.any(|queue| queue.holdings.contains_key(&message))
     }
 
     /// Copies of a message that are known in a queue, or may be there unseen.

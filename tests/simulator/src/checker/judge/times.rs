@@ -13,7 +13,7 @@ impl Checker {
         for (index, copy) in self.copies.iter().enumerate() {
             // Dead letters and what was moved keep their attributes, but not their time.
             let queue = &self.queues[&copy.queue];
-            if queue.origin.is_some() || !queue.moved_from.is_empty() {
+            if !queue.origins.is_empty() || !queue.moved_from.is_empty() {
                 continue;
             }
             if let Some(why) = self.early(copy) {

@@ -126,7 +126,7 @@ impl<'a> Words<'a> {
                 let start = if latest { Start::Latest } else { Start::Anywhere };
                 Ask::Group { queue: number(queue)?, name, start }
             }
-            "end-group" => Ask::EndGroup { queue: self.number()?, group: self.group() },
+            "end-group" => Ask::EndGroup { queue: self.number()?, name: self.after("named")? },
             "move" => Ask::Move {
                 from: self.number()?,
                 group: self.group(),

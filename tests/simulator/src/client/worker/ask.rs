@@ -33,7 +33,7 @@ impl Worker {
             1 if plan.redriven => self.redrive(index, &known, peer, outside),
             2..=6 if !empty => self.put(index, queue, peer, outside),
             7..=10 if !self.leases.is_empty() => self.settle(peer, outside),
-            11 if !empty && !self.leases.is_empty() => self.transfer(index, queue, peer, outside),
+            11 if !empty && !self.leases.is_empty() && std::env::var("NOTR").is_err() => self.transfer(index, queue, peer, outside),
             12 => self.publish(peer, outside),
             _ => self.take(index, &known, peer, outside),
         }
@@ -105,14 +105,13 @@ impl Worker {
     /// Purges or deletes a queue, or removes one of its groups.
     fn remove(&mut self, index: usize, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
         let known = self.queues[index].as_mut().expect("it was found");
-        let group = known.groups.iter_mut().zip(&self.plans[index].groups);
-        let group = group.filter(|(group, _)| group.is_some()).next();
+        let group = known.groups.iter().position(Option::is_some);
         let (ask, request) = match (self.chance.below(3), group) {
             (0, _) => (Ask::Delete { queue: queue.0 }, Request::Delete { queue }),
-            (1, Some((group, (name, _)))) => {
-                let number = group.take().expect("it was chosen for being there").0;
-                let operation = GroupOperation::Delete;
-                let ask = Ask::EndGroup { queue: queue.0, group: number };
+            (1, Some(nth)) => {
+                known.groups[nth] = None;
+                let (name, operation) = (&self.plans[index].groups[nth].0, GroupOperation::Delete);
+                let ask = Ask::EndGroup { queue: queue.0, name: nth as u64 };
                 (ask, Request::Group(ChangeGroup { queue, name, operation }))
             }
             _ => (Ask::Other, Request::Purge { queue }),

@@ -3,7 +3,6 @@
 use ringway_protocol::{Code, QueueId, Reply};
 
 use super::{Held, Known, Worker};
-use crate::checker::Event;
 use crate::client::Outside;
 use crate::client::peer::{Arrival, Asked};
 
@@ -21,7 +20,7 @@ impl Worker {
                 if self.queues[*index].as_ref().is_none_or(|other| other.queue != queue) {
                     self.queues[*index] = Some(known);
                 }
-                outside.checker.record(Event::Queue { queue: queue.0, facts: plan.facts() });
+                outside.queue_found(*index, queue.0, plan.facts());
             }
             (Asked::Group(index, nth), Reply::Group { group, .. }) => {
                 if let Some(known) = &mut self.queues[*index] {
@@ -36,9 +35,8 @@ impl Worker {
             (Asked::OpenDead(index), Reply::Opened { queue: dead }) => {
                 if let Some(known) = &mut self.queues[*index] {
                     known.dead = Some(dead);
-                    let queue = known.queue.0;
-                    outside.checker.record(Event::DeadLetters { queue, dead: dead.0 });
                 }
+                outside.dead_found(*index, dead.0);
             }
             (Asked::Put(index, sending), Reply::Put(receipt)) => {
                 if receipt.duplicate {
