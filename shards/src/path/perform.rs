@@ -304,7 +304,6 @@ impl Performer {
         settle: &Settle<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        unsupported::delay(settle)?;
         self.verdicts.clear();
         let settlement = if kind == Kind::Ack {
             self.store.ack(settle, self.now, &mut self.verdicts)?

@@ -61,6 +61,11 @@ impl Performer {
             | Request::Ack(_)
             | Request::Nack(_)
             | Request::Transfer(_) => unreachable!("a message's way does not lead here"),
+            Request::Extend { queue, lease, lease_ms } => {
+                let lasting = self.store.extend(queue, lease, lease_ms, self.now)?;
+                self.journal.append();
+                reply::pair(out, kind, ids, lasting);
+            }
             Request::Group(change) => self.change_group(ids, &change, out)?,
             Request::Groups { queue } => self.list_groups(ids, queue, out)?,
             Request::Subscribe(subscribe) => return self.subscribe(asker, &subscribe, out),

@@ -80,9 +80,9 @@ impl Store {
         now: Now,
         stored: &mut Stored,
     ) -> Result<(), Rejection> {
-        let mut desk = std::mem::take(&mut self.desk);
+        let mut desk = self.desk.take().unwrap_or_default();
         let outcome = self.admit(put, first, now, &mut desk, stored);
-        self.desk = desk;
+        self.desk = Some(desk);
         outcome
     }
 
