@@ -51,6 +51,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("perform/administer.rs", "declare, list, stat, purge, delete"),
     ("perform/answers.rs", "takes that waited"),
     ("perform/give.rs", "messages that are moved"),
+    ("perform/look.rs", "messages that are shown, or removed one by one"),
     ("perform/transfer.rs", "an acknowledgement and a put in one"),
     ("queue/admit.rs", "puts with keys, times, priorities, repeats"),
     ("queue/backoff.rs", "how long a message waits that was given back"),
