@@ -174,8 +174,8 @@ pub struct Store {
     subscriptions: Subscriptions,
     held_puts: HeldPuts,
     wheel: Wheel<Timer>,
-    /// Groups of queues that may have something for those who wait, in turn; and those that found no
-    /// lease.
+    /// Groups of queues that may have something for those who wait, in turn; and those that found
+    /// no lease.
     offers: VecDeque<(QueueId, u16)>,
     starved: Vec<(QueueId, u16)>,
     /// Queues that keep dead segments until sends end, in turn.

@@ -197,7 +197,8 @@ impl Store {
         }
     }
 
-    /// A group whose turn it is finds no lease for a subscription: it tries again once there is one.
+    /// A group whose turn it is finds no lease for a subscription: it tries again once there is
+    /// one.
     #[cold]
     pub(super) fn starve(&mut self, turn: Turn) {
         let queue = self.catalog.at_mut(turn.id.slot() as u32);

@@ -250,8 +250,8 @@ impl Model {
         (!full || !pushes).then_some(asker)
     }
 
-    /// What the first in turn may get: its part, and what the others do not want, where there is not
-    /// enough for all.
+    /// What the first in turn may get: its part, and what the others do not want, where there is
+    /// not enough for all.
     fn terms_in_turn(&self, number: usize, group: &str, asker: usize) -> Terms {
         let mut terms = Terms::of(&self.askers[asker].asks, asker);
         let ready = self.at(number).choose(group, u64::MAX, u64::MAX, None).len() as u64;
