@@ -98,6 +98,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/moving.rs", "messages move to another queue"),
     ("queue/push.rs", "messages are delivered as they come"),
     ("queue/quota.rs", "what queues may hold together"),
+    ("queue/remember.rs", "earlier puts are forgotten in time"),
     ("queue/remove.rs", "messages are removed one by one"),
     ("queue/returned.rs", "a nack's way"),
     ("queue/segment/compaction.rs", "segments that are mostly dead"),
