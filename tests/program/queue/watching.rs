@@ -41,7 +41,6 @@ fn ctrl_c_ends_a_subscription_well() {
 }
 
 #[test]
-#[ignore = "the server does not extend leases, nor delay what is given back"]
 fn leases_are_extended_and_messages_given_up_or_put_off() {
     let server = served();
     server.queue(&["put", "jobs", "a", "b"]).well();
