@@ -74,8 +74,10 @@ pub struct Group {
     pub single_active: bool,
     /// Who alone gets messages of a group with a single active consumer.
     pub active: Option<char>,
-    /// Waiting takes and subscriptions, in turn.
+    /// Waiting takes and subscriptions, in turn, and how many of them are still to be served in
+    /// this round.
     pub turn: VecDeque<usize>,
+    pub round: usize,
     pub counts: Counts,
     /// Messages dropped that no delivery has told of.
     pub untold_drops: u64,
