@@ -60,8 +60,10 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/calendar", "times that are noted and never taken back"),
     ("queue/catalog.rs", "names become ids"),
     ("queue/collect.rs", "a take's way: priorities, keys, what has expired"),
-    ("queue/dead_letters.rs", "deliveries that came too often"),
+    ("queue/dead_letters", "messages that nobody could use"),
     ("queue/dedup", "puts that come again"),
+    ("queue/delayed.rs", "messages given back with a delay"),
+    ("queue/extend.rs", "a lease lasts longer"),
     ("queue/grouping.rs", "groups are made and removed"),
     ("queue/groups.rs", "who takes"),
     ("queue/held.rs", "memory held against memory in use"),
@@ -73,6 +75,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/mortality.rs", "messages expire"),
     ("queue/piece.rs", "a take's way: what of a segment is delivered"),
     ("queue/rate.rs", "so many a second"),
+    ("queue/returned.rs", "what is not acknowledged"),
     ("queue/schedule.rs", "messages that are not due yet"),
     ("queue/segment/done.rs", "an acknowledgement's way: what nobody needs any more"),
     ("queue/segment/find.rs", "a take's way: where messages lie"),
@@ -83,6 +86,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/stat.rs", "figures"),
     ("queue/stored.rs", "the answer of a put"),
     ("queue/take.rs", "a take's way"),
+    ("queue/transfer.rs", "an acknowledgement and a put in one"),
     ("queue/waits.rs", "takes that wait"),
 ];
 
