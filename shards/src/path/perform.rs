@@ -3,9 +3,9 @@
 mod administer;
 mod answers;
 mod give;
+mod look;
 mod push;
 mod transfer;
-mod unsupported;
 
 pub use answers::Closure;
 pub use push::TOO_MUCH;
@@ -222,8 +222,8 @@ impl Performer {
         Performed::Answered
     }
 
-    /// Puts a batch into a queue of this shard without ever waiting for room; `stored` says where it
-    /// went.
+    /// Puts a batch into a queue of this shard without ever waiting for room; `stored` says where
+    /// it went.
     #[inline]
     fn admit(&mut self, put: &Put<'_>) -> Result<(), Rejection> {
         if self.draining {

@@ -83,12 +83,17 @@ pub(super) struct Rare {
 
 impl Queue {
     /// An empty queue.
-    pub fn new(id: QueueId, name: QueueName, options: QueueOptions, seed: u64) -> Self {
+    pub fn new(
+        id: QueueId,
+        name: QueueName,
+        options: QueueOptions,
+        (seed, part): (u64, u8),
+    ) -> Self {
         let mut queue = Self {
             id,
             name,
             options,
-            bands: Bands::new(options.keeps()),
+            bands: Bands::new(options.keeps(), part),
             groups: Groups::new(),
             keys: None,
             memory: None,

@@ -214,7 +214,7 @@ impl Model {
         }
         let spec = spec.moved();
         let Some(target) = target.filter(|target| *target != number) else { return false };
-        if let Err(code) = self.put(target, &[spec], None) {
+        if let Err(code) = self.put_at_once(target, &[spec], None) {
             let full = u64::from(["QueueFull", "TooLarge"].contains(&code));
             self.at_mut(target).counts.add("refused", full);
             return false;
