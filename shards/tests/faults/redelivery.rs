@@ -1,13 +1,11 @@
 //! Rows 41 and 42: an acknowledgement that never arrives, and a message that nobody can use.
 
-use crate::peer::{Peer, encoded, take_of};
+use crate::peer::{Peer, take_of};
 use crate::process;
 use ringway_protocol::name::shard_of;
 use ringway_protocol::reply::{QUEUE_COLUMNS, Settlement};
 use ringway_protocol::request::{BACK_OFF, Range, Take, encode_nack, encode_settle};
-use ringway_protocol::{
-    Attribute, Kind, LeaseId, QueueId, QueueOptions, Record, Reply, Request, record,
-};
+use ringway_protocol::{Attribute, Kind, LeaseId, QueueId, QueueOptions, Reply, Request};
 use std::time::{Duration, Instant};
 
 /// How long a consumer has whose acknowledgement is lost, in milliseconds.
@@ -33,7 +31,7 @@ fn take_with(peer: &mut Peer, take: Take) -> Option<Got> {
     let received = peer.ask(Request::Take(take));
     let Reply::Delivery(delivery) = received.reply() else { panic!("{received:?}") };
     let run = delivery.runs().next()?;
-    let (record, _): (Record<'_>, _) = record::first(delivery.records).expect("a whole record");
+    let record = delivery.records.expect("a run has records").iter().next().expect("a record");
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let headers = record.attributes().filter_map(|attribute| match attribute {
         Attribute::Header { name, value } => Some((name.to_owned(), text(value))),
