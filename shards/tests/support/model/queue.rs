@@ -38,8 +38,8 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Share {
     pub deliveries: u32,
-    /// What the wall clock said at the first delivery.
-    pub first_ms: Option<u64>,
+    /// When it was delivered first, if it was.
+    pub first_ns: u64,
     /// Given back with a delay: not before this.
     pub back_ns: Option<u64>,
     pub lease: Option<usize>,
