@@ -62,6 +62,9 @@ impl Checker {
     /// How a copy is called in a sentence.
     fn called(&self, copy: usize) -> String {
         let copy = &self.copies[copy];
-        format!("sequence {:#x} of queue {:#x} (message {})", copy.sequence, copy.queue, copy.message)
+        format!(
+            "sequence {:#x} of queue {:#x} (message {})",
+            copy.sequence, copy.queue, copy.message
+        )
     }
 }

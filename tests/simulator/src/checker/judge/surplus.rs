@@ -39,9 +39,10 @@ impl Checker {
             false => 0,
         };
         // A dead letter for each group.
-        let died = queue.origins.iter().map(|origin| {
-            self.held(*origin, message) * self.queues[origin].groups.len().max(1)
-        });
+        let died = queue
+            .origins
+            .iter()
+            .map(|origin| self.held(*origin, message) * self.queues[origin].groups.len().max(1));
         let died: usize = died.sum();
         self.stores(queue, message, holding) + moved + died
     }
