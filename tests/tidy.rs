@@ -52,8 +52,6 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("perform/answers.rs", "takes that waited"),
     ("perform/give.rs", "messages that are moved"),
     ("perform/transfer.rs", "an acknowledgement and a put in one"),
-    ("perform/unsupported.rs", "what is refused until it works"),
-    ("perform/unsupported.rs", "what the wire can say and nobody does yet"),
     ("queue/admit.rs", "puts with keys, times, priorities, repeats"),
     ("queue/backoff.rs", "how long a message waits that was given back"),
     ("queue/bands.rs", "the logs of a queue: one, where there are no priorities"),

@@ -1,13 +1,12 @@
-//! Messages on their way in, [`Batch`], and on their way out, [`Taken`].
+//! Messages on their way in: a [`Batch`] is put as one.
 
 use ringway_protocol::frame::HEADER_BYTES;
 use ringway_protocol::limits::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use ringway_protocol::record::{self, Attribute};
-use ringway_protocol::reply::{Delivery, Run};
-use ringway_protocol::request::Range;
-use ringway_protocol::{Code, LeaseId, QueueId, Record, Records, Rejection};
+use ringway_protocol::{Code, Records, Rejection};
 
 use crate::error::Error;
+use crate::new_message::NewMessage;
 
 /// Most bytes of records that one put can carry.
 const RECORDS_BYTES_MAX: usize = FRAME_BYTES_MAX - HEADER_BYTES;
@@ -48,6 +47,22 @@ impl Batch {
         Ok(())
     }
 
+    /// Adds a message with its key, times, priority and headers. Errors as [`Batch::push`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ringway_client::{Batch, NewMessage};
+    ///
+    /// let mut batch = Batch::default();
+    /// batch.add(&NewMessage::new("pay invoice 7").key("customer-3").priority(6))?;
+    /// batch.add(&NewMessage::new("remind").delay(Duration::from_secs(3600)).header("try", "1"))?;
+    /// assert_eq!(batch.count(), 2);
+    /// # Ok::<(), ringway_client::Error>(())
+    /// ```
+    pub fn add(&mut self, message: &NewMessage<'_>) -> Result<(), Error> {
+        self.push(&message.attributes(), message.payload())
+    }
+
     /// How many messages it has.
     pub fn count(&self) -> u32 {
         self.count
@@ -67,92 +82,6 @@ impl Batch {
     pub fn clear(&mut self) {
         self.records.clear();
         self.count = 0;
-    }
-}
-
-/// Where a batch went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Placed {
-    /// The sequence of the batch's first message in its queue; the others follow without a gap.
-    pub first_sequence: u64,
-    /// How many messages were put.
-    pub count: u32,
-    /// What the acknowledgement means.
-    pub level: ringway_protocol::Level,
-}
-
-/// Messages that were taken, with the lease that they are under.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Taken {
-    /// The queue that they came from.
-    pub queue: QueueId,
-    /// The lease; [`LeaseId::NONE`] if nothing came or it was acknowledged at once.
-    pub lease: LeaseId,
-    /// How long the lease lasts from the time of the reply, in milliseconds.
-    pub lease_ms: u32,
-    runs: Vec<Run>,
-    records: Vec<u8>,
-    count: u32,
-}
-
-/// One message of a delivery.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Message<'a> {
-    /// Its place in the lease's batch: what ranges of an acknowledgement count.
-    pub index: u32,
-    /// Its sequence in the queue; with the queue's id it names the message.
-    pub sequence: u64,
-    /// How often it has been delivered, this time included.
-    pub deliveries: u32,
-    /// Its payload and attributes.
-    pub record: Record<'a>,
-}
-
-impl Taken {
-    /// Copies a delivery out of the receive buffer.
-    pub(crate) fn new(queue: QueueId, delivery: &Delivery<'_>) -> Self {
-        Self {
-            queue,
-            lease: delivery.lease,
-            lease_ms: delivery.lease_ms,
-            runs: delivery.runs().collect(),
-            records: delivery.records.map_or(Vec::new(), |records| records.as_bytes().to_vec()),
-            count: delivery.count(),
-        }
-    }
-
-    /// How many messages came.
-    pub fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// Whether none came: the queue was empty for as long as the take waited.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The range that names all of them in an acknowledgement.
-    pub fn all(&self) -> Range {
-        Range { first: 0, count: self.count }
-    }
-
-    /// The messages in the order of delivery.
-    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
-        let places = self.runs.iter().flat_map(|run| {
-            (0..u64::from(run.count)).map(|index| (run.first_sequence + index, run.deliveries))
-        });
-        let mut rest = self.records.as_slice();
-        let records = std::iter::from_fn(move || {
-            let (record, after) = record::first(rest)?;
-            rest = after;
-            Some(record)
-        });
-        (0..).zip(places.zip(records)).map(|(index, ((sequence, deliveries), record))| Message {
-            index,
-            sequence,
-            deliveries,
-            record,
-        })
     }
 }
 

@@ -25,6 +25,13 @@ pub enum Error {
         /// How long the client waited.
         after: Duration,
     },
+    /// Nobody answered a request in time: the message may wait, be worked on, or be done. The
+    /// connection is as good as before.
+    #[error("no answer within {after:?}; whether somebody works on the request is unknown")]
+    NoAnswer {
+        /// How long the client waited.
+        after: Duration,
+    },
     /// The server read the request and did not carry it out.
     #[error("{sentence} (code {}: {})", *code as u16, code.remedy())]
     Refused {
@@ -64,6 +71,7 @@ impl Error {
     pub fn fate_unknown(&self) -> bool {
         match self {
             Error::Io(_) | Error::Timeout { .. } | Error::Closed | Error::Protocol(_) => true,
+            Error::NoAnswer { .. } => true,
             // The goodbye names what ended the connection, not what became of the request.
             Error::Goodbye { .. } => true,
             Error::Connect { .. } | Error::Refused { .. } => false,
@@ -75,8 +83,17 @@ impl Error {
     pub fn ends_connection(&self) -> bool {
         match self {
             Error::Refused { code, .. } => code.closes(),
-            Error::Invalid(_) => false,
+            Error::Invalid(_) | Error::NoAnswer { .. } => false,
             _ => true,
+        }
+    }
+
+    /// The code of a refusal or of the server's last words.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Error::Refused { code, .. } | Error::Goodbye { code, .. } => Some(*code),
+            Error::Invalid(rejection) => Some(rejection.code),
+            _ => None,
         }
     }
 

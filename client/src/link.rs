@@ -10,8 +10,10 @@ use ringway_protocol::limits::TOKEN_BYTES_MAX;
 use ringway_protocol::{Code, Rejection, Reply, Request};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-use crate::connection::{Inbox, Outbox};
 use crate::error::Error;
+use crate::inbox::Inbox;
+use crate::outbox::Outbox;
+use crate::pushes::Pushes;
 
 /// How to connect. [`Default`] suits a server without a token.
 #[derive(Clone, Debug)]
@@ -39,12 +41,16 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// How long to look for a goodbye after a write failed.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// How far the time that a socket waits may be from what is left of a wait.
+const NEARLY: Duration = Duration::from_millis(1);
+
 /// What [`crate::Client`] and [`crate::Pipeline`] have in common.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) stream: TcpStream,
     pub(crate) outbox: Outbox,
     pub(crate) inbox: Inbox,
+    pub(crate) pushes: Pushes,
     read_timeout: Duration,
     unusable: Option<String>,
 }
@@ -64,6 +70,7 @@ impl Link {
             stream,
             outbox: Outbox::default(),
             inbox: Inbox::default(),
+            pushes: Pushes::default(),
             read_timeout: options.reply_timeout,
             unusable: None,
         };
@@ -95,9 +102,17 @@ impl Link {
         timeout: Duration,
         read: impl FnOnce(Reply<'_>) -> Option<T>,
     ) -> Result<T, Error> {
-        self.await_frame(timeout)?;
-        let frame = self.inbox.next_frame().map_err(broken)?.ok_or(Error::Closed)?;
-        check_goodbye(&frame)?;
+        let started = Instant::now();
+        let frame = loop {
+            if !self.await_frame(timeout.saturating_sub(started.elapsed()))? {
+                return Err(Error::Timeout { after: timeout });
+            }
+            let frame = self.inbox.next_frame().map_err(broken)?.ok_or(Error::Closed)?;
+            check_goodbye(&frame)?;
+            if !self.pushes.accept(&frame)? {
+                break frame;
+            }
+        };
         if frame.header.request != number || frame.header.kind != kind as u8 | REPLY {
             return Err(Error::Protocol("a reply that nobody waits for"));
         }
@@ -109,23 +124,73 @@ impl Link {
         }
     }
 
-    /// Blocks until a whole frame is in the inbox.
-    fn await_frame(&mut self, timeout: Duration) -> Result<(), Error> {
-        if timeout != self.read_timeout {
-            self.stream.set_read_timeout(Some(timeout)).map_err(Error::Io)?;
-            self.read_timeout = timeout;
+    /// Reads what comes for subscriptions until `wait` is over or `number` has a delivery.
+    pub(crate) fn await_push(&mut self, number: u32, wait: Duration) -> Result<(), Error> {
+        let started = Instant::now();
+        let result = loop {
+            match self.await_frame(wait.saturating_sub(started.elapsed())) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            match self.set_aside() {
+                Ok(for_whom) if for_whom == number => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.note(result)
+    }
+
+    /// Sets the next frame aside, which must be a subscription's, and returns its number.
+    fn set_aside(&mut self) -> Result<u32, Error> {
+        let frame = self.inbox.next_frame().map_err(broken)?.ok_or(Error::Closed)?;
+        check_goodbye(&frame)?;
+        if !self.pushes.accept(&frame)? {
+            return Err(Error::Protocol("a reply that nobody waits for"));
         }
+        Ok(frame.header.request)
+    }
+
+    /// Blocks until a whole frame is in the inbox, and returns whether one came in time.
+    fn await_frame(&mut self, timeout: Duration) -> Result<bool, Error> {
         let started = Instant::now();
         while !self.inbox.has_frame().map_err(broken)? {
+            let left = timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return self.look();
+            }
+            self.set_read_timeout(left)?;
             match self.inbox.fill(&mut self.stream) {
                 Ok(0) => return Err(Error::Closed),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_not_now(&error) => {}
                 Err(error) => return Err(Error::from_io(error, timeout)),
             }
-            if started.elapsed() > timeout && !self.inbox.has_frame().map_err(broken)? {
-                return Err(Error::Timeout { after: timeout });
-            }
+        }
+        Ok(true)
+    }
+
+    /// Reads what is there without waiting, and returns whether a whole frame is.
+    fn look(&mut self) -> Result<bool, Error> {
+        self.stream.set_nonblocking(true).map_err(Error::Io)?;
+        let read = self.inbox.fill(&mut self.stream);
+        self.stream.set_nonblocking(false).map_err(Error::Io)?;
+        match read {
+            Ok(0) => Err(Error::Closed),
+            Ok(_) => self.inbox.has_frame().map_err(broken),
+            Err(error) if is_not_now(&error) => Ok(false),
+            Err(error) => Err(Error::from_io(error, Duration::ZERO)),
+        }
+    }
+
+    /// A system call only where it changes something: the time of whole requests is the same again
+    /// and again, give or take what has passed of it.
+    fn set_read_timeout(&mut self, timeout: Duration) -> Result<(), Error> {
+        let near = self.read_timeout.saturating_sub(NEARLY)..=self.read_timeout;
+        if !near.contains(&timeout) {
+            self.stream.set_read_timeout(Some(timeout)).map_err(Error::Io)?;
+            self.read_timeout = timeout;
         }
         Ok(())
     }
@@ -137,7 +202,7 @@ impl Link {
         };
         let error = Error::from_io(error, self.read_timeout);
         // A server that refuses to go on says why before it closes: better than "broken pipe".
-        if matches!(error, Error::Closed) && self.await_frame(LAST_WORDS).is_ok() {
+        if matches!(error, Error::Closed) && self.await_frame(LAST_WORDS).is_ok_and(|came| came) {
             let last = self.inbox.next_frame().map_err(broken)?;
             last.as_ref().map_or(Ok(()), check_goodbye)?;
         }
@@ -162,6 +227,12 @@ impl Link {
         }
         result
     }
+}
+
+/// Whether a read or write should be made again later.
+pub(crate) fn is_not_now(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | Interrupted | TimedOut)
 }
 
 /// The error of bytes that are no reply.

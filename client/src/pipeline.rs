@@ -1,6 +1,6 @@
 //! The fast face: many requests in flight, written and read in batches.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use ringway_protocol::frame::Frame;
 use ringway_protocol::greeting::Welcome;
 use socket2::SockRef;
 
-use crate::connection::Outbox;
 use crate::error::Error;
-use crate::link::{Link, Options, broken, check_goodbye};
+use crate::link::{Link, Options, broken, check_goodbye, is_not_now};
+use crate::outbox::Outbox;
 
 /// A connection whose requests are queued, sent with one write, and answered in batches.
 ///
@@ -175,10 +175,4 @@ impl AsRawFd for Pipeline {
     fn as_raw_fd(&self) -> RawFd {
         self.link.stream.as_raw_fd()
     }
-}
-
-/// Whether a non-blocking call should be made again later.
-fn is_not_now(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error.kind(), WouldBlock | Interrupted | TimedOut)
 }

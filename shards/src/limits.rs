@@ -59,6 +59,9 @@ pub const LANE_SLOTS: usize = 64;
 
 /// Timers of one kind that a turn lets expire.
 pub const TIMERS_PER_TURN_MAX: usize = 1024;
+/// Messages whose leases run out, or whose delays are over, in one turn: a lease or a stretch that
+/// was given back together is not cut, so that up to one delivery's messages more may be.
+pub const COMING_BACK_PER_TURN_MAX: u32 = 4096;
 /// Waiting takes that a turn answers.
 pub const ANSWERS_PER_TURN_MAX: usize = 1024;
 
@@ -66,6 +69,16 @@ pub const ANSWERS_PER_TURN_MAX: usize = 1024;
 pub const LEASES_MAX: usize = 4 << 20;
 /// Takes that wait on one shard.
 pub const WAITS_MAX: usize = 1 << 20;
+/// Subscriptions of one shard.
+pub const SUBSCRIPTIONS_MAX: usize = 1 << 20;
+/// Puts that one shard holds for want of room: each costs some 200 bytes beside its records.
+pub const HELD_PUTS_MAX: usize = 1 << 17;
+/// Bytes of the records of those puts.
+pub const HELD_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of the records that one shard holds for one connection.
+pub const HELD_BYTES_PER_ASKER_MAX: u64 = 4 << 20;
+/// Bytes of the largest buffer that a held put leaves to a later one.
+pub const SPARE_HELD_BYTES_MAX: usize = 4 << 10;
 /// Queues of one shard.
 pub const QUEUES_MAX: usize = 1 << 20;
 
@@ -160,5 +173,11 @@ const _: () = assert!(
     PUBLISH_BYTES_MAX >= FRAME_BYTES_MAX && PUBLISHED_QUEUES_MAX >= PUBLISH_QUEUES_MAX,
     "the longest publish reaches a queue, and what the widest one reaches is remembered"
 );
+const _: () = assert!(
+    HELD_BYTES_PER_ASKER_MAX >= FRAME_BYTES_MAX as u64
+        && HELD_BYTES_MAX >= 2 * HELD_BYTES_PER_ASKER_MAX,
+    "any batch can be held, and no connection fills what all have"
+);
+const _: () = assert!(SUBSCRIPTIONS_MAX <= 1 << 24, "a subscription's id has 24 bits for its slot");
 const _: () = assert!(HOLDS_MAX < REQUESTS_IN_FLIGHT_MAX as usize, "a hold is a request in flight");
 const _: () = assert!(HANDOFF_SLOTS >= 2, "one batch in flight, one being filled");

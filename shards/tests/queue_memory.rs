@@ -6,7 +6,7 @@ mod support;
 use ringway_protocol::request::Take;
 use ringway_protocol::{FullPolicy, GroupId, LeaseId, QueueId, QueueOptions, Records};
 use ringway_shards::path::origin::Origin;
-use ringway_shards::path::queue::{Store, StoreConfig, Taken};
+use ringway_shards::path::queue::{Store, StoreConfig, Stored, Taken};
 use ringway_shards::world::PinnedSlice;
 
 use self::support::{at, figure, record_of, settle};
@@ -112,7 +112,7 @@ fn a_pinned_slice_survives_drop_oldest() {
         ..QueueOptions::default()
     };
     check_pins(options, |store, queue, lease| {
-        store.release(queue, lease);
+        store.release(queue, lease, at(0));
         for number in 0..100 {
             assert!(put(store, queue, &[vec![number; 1_000]]));
         }
@@ -156,13 +156,13 @@ fn day(
     for _ in 0..4 {
         support::put(store, queue, *one, at(now_ns)).unwrap();
     }
-    while let Some(answer) = store.next_answer(at(now_ns), taken) {
+    while let Some(answer) = store.next_answer(at(now_ns), taken, &mut Stored::new()) {
         taken.runs.clear();
         let settle = ringway_protocol::request::Settle { lease: taken.lease, ..*whole };
         assert!(answer.outcome.is_ok() && taken.count <= 1);
         store.ack(&settle, at(now_ns), &mut verdicts).unwrap();
     }
-    store.forget(0, 7);
+    store.forget(0, 7, at(now_ns));
     for _ in 0..12 {
         support::put(store, queue, *many, at(now_ns)).unwrap();
     }
@@ -197,7 +197,7 @@ fn day(
             .unwrap();
         taken.runs.clear();
     }
-    while store.next_answer(at(now_ns), taken).is_some() {}
+    while store.next_answer(at(now_ns), taken, &mut Stored::new()).is_some() {}
     store.expire(at(now_ns + 5_000_000));
 }
 

@@ -42,10 +42,13 @@ fn options() -> impl Strategy<Value = String> {
 
 fn declare() -> impl Strategy<Value = String> {
     let ttl = maybe((1_u32..4_000).prop_map(|ms| format!("ttl={ms}")));
-    (name(), maybe(options()), ttl).prop_map(|(name, options, ttl)| match (name, &*options) {
+    let hold = prop_oneof![2 => Just(""), 1 => Just("policy=hold")];
+    let all = (name(), maybe(options()), ttl, hold);
+    all.prop_map(|(name, options, ttl, hold)| match (name, &*options) {
         (name, "") => format!("declare {name}"),
         ("c", options) => format!("declare c {options} {ttl}"),
         ("d", options) => format!("declare d {options} policy=drop-oldest"),
+        ("a" | "b", options) => format!("declare {name} {options} {hold}"),
         (name, options) => format!("declare {name} {options}"),
     })
 }
@@ -70,8 +73,8 @@ fn put() -> impl Strategy<Value = String> {
     let producer = maybe((0_u8..2, 0_u8..12).prop_map(|(id, at)| format!("producer={id}:{at}")));
     let sizes = prop::collection::vec(size, 1..14);
     let ttl = each("ttl", 1_u32..3_000);
-    (name(), sizes, (keys, priority, later, ttl), ids, producer).prop_map(
-        |(name, sizes, (keys, priority, later, ttl), ids, producer)| {
+    (name(), sizes, (keys, priority, later, ttl), (ids, asker()), producer).prop_map(
+        |(name, sizes, (keys, priority, later, ttl), (ids, by), producer)| {
             // Elsewhere messages are removed, moved and kept: the model does not follow where those
             // have expired that nobody has noticed yet, nor from band to band.
             let plain = !["c", "d"].contains(&name);
@@ -83,7 +86,8 @@ fn put() -> impl Strategy<Value = String> {
                 "d" => ("", ""),
                 _ => (&*keys, ""),
             };
-            format!("put {name} {sizes} {keys} {priority} {later} {ttl} {ids} {producer}")
+            let traits = format!("{keys} {priority} {later} {ttl} {ids} {producer}");
+            format!("put {name} {sizes} {traits} by={by}")
         },
     )
 }
@@ -107,7 +111,7 @@ fn change_group() -> impl Strategy<Value = String> {
         1 => (0_u32..60).prop_map(|at| format!("sequence:{at}")),
         1 => (0_u32..20_000).prop_map(|ms| format!("time:{ms}")),
     ];
-    let paused = prop_oneof![3 => Just(""), 1 => Just("paused")];
+    let paused = prop_oneof![4 => Just(""), 1 => Just("paused"), 2 => Just("single")];
     let name = prop_oneof![Just("a"), Just("b")];
     (0_u8..8, name, group(), start, paused).prop_map(
         |(what, name, group, start, paused)| match what {
@@ -116,6 +120,25 @@ fn change_group() -> impl Strategy<Value = String> {
             _ => format!("group create {name} {group} start={start} {paused}"),
         },
     )
+}
+
+fn subscribe() -> impl Strategy<Value = String> {
+    let bytes = maybe((1_u32..60_000).prop_map(|bytes| format!("bytes={bytes}")));
+    let batch = maybe((1_u32..8).prop_map(|batch| format!("batch={batch}")));
+    let rate = maybe((1_u32..60).prop_map(|rate| format!("rate={rate}")));
+    let lease = maybe((1_u32..2_000).prop_map(|lease| format!("lease={lease}")));
+    (name(), 1_u32..20, (bytes, batch), (rate, lease), (asker(), group())).prop_map(
+        |(name, credit, (bytes, batch), (rate, lease), (by, group))| {
+            let credit = format!("credit={credit} {bytes} {batch}");
+            format!("subscribe {name} {credit} {rate} {lease} by={by} group={group}")
+        },
+    )
+}
+
+fn credit() -> impl Strategy<Value = String> {
+    let bytes = maybe((1_u32..60_000).prop_map(|bytes| format!("bytes={bytes}")));
+    (back(), 0_u32..20, bytes)
+        .prop_map(|(back, credit, bytes)| format!("credit - {back} {credit} {bytes}"))
 }
 
 fn settle() -> impl Strategy<Value = String> {
@@ -132,6 +155,9 @@ fn command() -> impl Strategy<Value = String> {
         10 => put(),
         10 => take(),
         12 => settle(),
+        4 => subscribe(),
+        2 => credit(),
+        2 => back().prop_map(|back| format!("unsubscribe - {back}")),
         1 => back().prop_map(|back| format!("release - {back}")),
         5 => prop_oneof![0_u64..20, 20_u64..4_000].prop_map(|ms| format!("advance {ms}")),
         5 => Just("answers".to_owned()),

@@ -46,11 +46,12 @@ pub fn run(session: &mut Session, arguments: &PutArguments) -> Outcome {
     let (put, name) = (counted(putting.put), &arguments.name);
     match outcome {
         Ok(()) => {
-            let level = putting.first.map_or(Level::Memory, |placed| placed.level).as_str();
+            let first = putting.first.as_ref();
+            let level = first.map_or(Level::Memory, |placed| placed.level).as_str();
             let document = json!({
                 "queue": name,
                 "messages": putting.put,
-                "first_sequence": putting.first.map(|placed| placed.first_sequence),
+                "first_sequence": first.map(|placed| placed.first_sequence),
                 "acknowledged": level,
             });
             let sentence = format!("put {put} to {name}, acknowledged in {level}");

@@ -15,8 +15,8 @@ use crate::path::handoff::Handoffs;
 use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer};
 use owner::{Owner, owner};
-use promise::Promise;
-use ringway_protocol::{Frame, Header, Kind, QueueId, Rejection, Request};
+use promise::promise;
+use ringway_protocol::{Frame, Header, Kind, QueueId, Rejection};
 
 /// Where frames go from here.
 pub struct Dispatcher<'a, S> {
@@ -92,6 +92,10 @@ impl<S> Dispatcher<'_, S> {
                 connection.waiting += 1;
                 connection.promised += promised;
             }
+            Performed::Promising(more) => {
+                let promised = connection.promised.checked_add_signed(more as isize);
+                connection.promised = promised.expect("what is promised less was promised");
+            }
             Performed::Broken(why) => {
                 connection.part(Some(why));
                 return Flow::Close;
@@ -147,25 +151,17 @@ impl<S> Dispatcher<'_, S> {
         (shard, part): (usize, Option<QueueId>),
         frame: Frame<'_>,
     ) -> Flow {
-        let mut promise = Promise::default();
-        if frame.header.kind == Kind::Take as u8 {
-            promise = match Request::decode(frame) {
-                Ok(Request::Take(take)) => Promise::of(&take),
-                Ok(_) => unreachable!("the kind was looked at"),
-                Err(why) => return self.refuse(connection, peer, frame, why),
-            };
-            match promise.is_due(connection) {
-                Ok(true) => {}
-                Ok(false) => return stall(connection, Stall::InFlight),
-                Err(why) => return self.refuse(connection, peer, frame, why),
-            }
-        }
+        let promise = match promise(connection, frame) {
+            Ok(Some(promise)) => promise,
+            Ok(None) => return stall(connection, Stall::InFlight),
+            Err(why) => return self.refuse(connection, peer, frame, why),
+        };
         if !self.handoffs.has_room(shard) {
             return self.wait_for_room(connection, shard);
         }
-        self.handoffs.ask(shard, peer, (frame, part), self.performer.stats());
+        self.handoffs.ask(shard, (peer, promise), (frame, part), self.performer.stats());
         connection.elsewhere += 1;
-        connection.waits_elsewhere |= promise.waits;
+        connection.asks_elsewhere |= promise.bytes > 0;
         promise.make(connection);
         Flow::Next
     }

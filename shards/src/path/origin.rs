@@ -12,3 +12,11 @@ pub struct Origin {
     /// The request's number, as its header named it.
     pub request: u32,
 }
+
+impl Origin {
+    /// The asker alone: his shard, and his name on it.
+    #[inline]
+    pub fn asker(&self) -> (u8, u64) {
+        (self.shard, self.peer)
+    }
+}

@@ -3,8 +3,12 @@
 mod administer;
 mod answers;
 mod give;
+mod look;
+mod push;
 mod transfer;
-mod unsupported;
+
+pub use answers::Closure;
+pub use push::TOO_MUCH;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::bindings::Bindings;
@@ -46,6 +50,9 @@ pub struct Performer {
     verdicts: Vec<RangeVerdict>,
 }
 
+/// To puts while the shard goes down.
+pub const DRAINING: Rejection = Rejection::new(Code::Draining, "the server is going down");
+
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Performed {
@@ -55,6 +62,8 @@ pub enum Performed {
     Delivered(QueueId),
     /// It waits; so many bytes of replies are promised to its asker.
     Waiting(usize),
+    /// Its reply was written, and its asker is promised so many more bytes of replies, or fewer.
+    Promising(i64),
     /// It broke the protocol: the connection ends with these words.
     Broken(Rejection),
 }
@@ -64,7 +73,7 @@ pub enum Performed {
 pub struct Asker {
     /// Where the reply goes.
     pub origin: Origin,
-    /// Bytes of replies that waiting takes may still promise.
+    /// Bytes of replies that its asker may still be promised.
     pub wait_bytes: usize,
     /// Whether long runs may be sent from their segments.
     pub may_pin: bool,
@@ -183,34 +192,52 @@ impl Performer {
         put: &Put<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        self.admit(put, asker.origin)?;
+        if self.draining {
+            return Err(DRAINING);
+        }
+        if self.store.put(put, asker.origin, self.now, &mut self.stored)? == Admission::Held {
+            return Ok(Performed::Waiting(0));
+        }
+        self.count_put();
+        Ok(self.write_receipt(asker, out))
+    }
+
+    /// Notes that a batch was stored.
+    #[inline]
+    fn count_put(&mut self) {
+        self.journal.append();
+        self.stats().puts.add(self.stored.new_messages());
+    }
+
+    /// Writes where a batch was stored.
+    #[inline]
+    fn write_receipt(&mut self, asker: Asker, out: &mut Outgoing) -> Performed {
         let (ids, level) = (asker.ids(), Level::Memory);
         if self.stored.is_plain() {
-            let first_sequence = self.stored.first_sequence();
-            reply::put(&mut out.bytes, ids, first_sequence, put.records.count(), level);
+            let (first_sequence, count) = (self.stored.first_sequence(), self.stored.count());
+            reply::put(&mut out.bytes, ids, first_sequence, count, level);
         } else {
             reply::receipt(&mut out.bytes, ids, &self.stored.receipt(level));
         }
-        Ok(Performed::Answered)
+        Performed::Answered
     }
 
-    /// Puts a batch into a queue of this shard; `stored` says where it went.
+    /// Puts a batch into a queue of this shard without ever waiting for room; `stored` says where it
+    /// went.
     #[inline]
-    fn admit(&mut self, put: &Put<'_>, origin: Origin) -> Result<Admission, Rejection> {
+    fn admit(&mut self, put: &Put<'_>) -> Result<(), Rejection> {
         if self.draining {
-            return Err(Rejection::new(Code::Draining, "the server is going down"));
+            return Err(DRAINING);
         }
-        let admission = self.store.put(put, origin, self.now, &mut self.stored)?;
-        self.journal.append();
-        self.stats().puts.add(self.stored.new_messages());
-        Ok(admission)
+        self.store.put_at_once(put, self.now, &mut self.stored)?;
+        self.count_put();
+        Ok(())
     }
 
     /// Adds a batch to a queue of this shard; returns the sequence of its first message.
     #[inline]
     pub fn enqueue(&mut self, queue: QueueId, records: Records<'_>) -> Result<u64, Rejection> {
-        let nobody = Origin { shard: self.shard as u8, peer: 0, stream: 0, request: 0 };
-        self.admit(&Put::new(queue, records), nobody)?;
+        self.admit(&Put::new(queue, records))?;
         Ok(self.stored.first_sequence())
     }
 
@@ -221,14 +248,11 @@ impl Performer {
         take: &Take,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        self.store.take(take, self.now, &mut self.taken)?;
+        self.store.take_for(take, asker.origin, self.now, &mut self.taken)?;
         if self.taken.count == 0 && take.wait_ms > 0 {
             let promised = promised_bytes(take);
             if promised > asker.wait_bytes {
-                return Err(Rejection::new(
-                    Code::TooManyWaits,
-                    "the waiting takes of this connection ask for more than 8 MiB together",
-                ));
+                return Err(TOO_MUCH);
             }
             self.store.wait(take, asker.origin, self.now)?;
             return Ok(Performed::Waiting(promised));
@@ -280,7 +304,6 @@ impl Performer {
         settle: &Settle<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        unsupported::delay(settle)?;
         self.verdicts.clear();
         let settlement = if kind == Kind::Ack {
             self.store.ack(settle, self.now, &mut self.verdicts)?

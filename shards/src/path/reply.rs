@@ -117,6 +117,7 @@ impl<W: World> Shard<W> {
         }
         connection.owed -= outgoing.len();
         self.recycle(outgoing);
+        self.resume_pushes(slot);
         self.after_sending(slot);
     }
 

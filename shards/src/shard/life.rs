@@ -3,6 +3,7 @@
 
 use super::Shard;
 use crate::lane::{Command, Lanes};
+use crate::path::perform::DRAINING;
 use crate::world::World;
 use ringway_protocol::{Code, Rejection};
 use rtrb::Consumer;
@@ -36,6 +37,7 @@ impl<W: World> Shard<W> {
         if self.life == Life::Serving {
             self.life = Life::Draining;
             self.performer.draining = true;
+            self.performer.refuse_held(DRAINING);
             self.stats().draining.set(1);
         }
     }

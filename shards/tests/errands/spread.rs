@@ -5,6 +5,7 @@ use ringway_protocol::record::{self, Attribute};
 use ringway_protocol::reply::QUEUE_COLUMNS;
 use ringway_protocol::request::{Put, Take};
 use ringway_protocol::{Code, QueueId, QueueOptions, Records, Reply, Request, SpreadOrder};
+use ringway_shards::lane::LaneError;
 use ringway_shards::plane::Plane;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ pub fn figure(peer: &mut Peer, queue: QueueId, column: &str) -> u64 {
 }
 
 /// Every queue of a name: the parts.
-fn parts(peer: &mut Peer, name: &str) -> Vec<(QueueId, u64)> {
+pub fn parts(peer: &mut Peer, name: &str) -> Vec<(QueueId, u64)> {
     let (mut cursor, mut parts) = (0, Vec::new());
     loop {
         let received = peer.ask(Request::List { cursor, limit: 1024, prefix: name });
@@ -114,16 +115,16 @@ fn a_take_that_waits_hears_of_messages_on_any_part() {
     let plane = plane(3);
     let mut peers = peers(&plane);
     let queue = declare(&mut peers[0], "waited-for", 2, SpreadOrder::Relaxed);
-    for consumer in 0..3 {
+    for peer in &mut peers {
         for producer in 0..3 {
             for acknowledged in [false, true] {
                 let waiting = Take { wait_ms: 10_000, acknowledged, ..take(queue, 5) };
-                peers[consumer].send(Request::Take(waiting));
+                peer.send(Request::Take(waiting));
                 std::thread::sleep(Duration::from_millis(5));
                 let started = Instant::now();
                 let mut other = Peer::connect(plane.shard_addresses()[producer]);
                 other.put(queue, &[b"late"]);
-                let Delivered { lease, payloads, .. } = peers[consumer].next().delivered();
+                let Delivered { lease, payloads, .. } = peer.next().delivered();
                 assert!(started.elapsed() < Duration::from_secs(5), "nobody polls");
                 assert_eq!(payloads, [b"late".to_vec()]);
                 assert_eq!(lease.0 == 0, acknowledged);
@@ -132,7 +133,7 @@ fn a_take_that_waits_hears_of_messages_on_any_part() {
             }
         }
         let empty = Take { wait_ms: 30, ..take(queue, 5) };
-        assert!(peers[consumer].ask(Request::Take(empty)).delivered().payloads.is_empty());
+        assert!(peer.ask(Request::Take(empty)).delivered().payloads.is_empty());
     }
     assert_eq!(figure(&mut peers[0], queue, "waiting_takes"), 0, "the others were called off");
     assert_eq!(figure(&mut peers[0], queue, "leased"), 0);
@@ -366,4 +367,25 @@ fn a_conflicting_declaration_is_refused_and_a_plain_one_finds_the_queue() {
             assert!(matches!(opened.reply(), Reply::Opened { queue: found } if found == queue));
         }
     }
+}
+
+#[test]
+fn a_lane_leads_to_the_first_part_and_declares_no_spread_queue() {
+    let plane = plane(2);
+    let mut peer = Peer::connect(plane.address());
+    let queue = declare(&mut peer, "lanes", 2, SpreadOrder::Relaxed);
+    let mut lane = plane.lane("lanes", None).expect("a lane");
+    assert_eq!(lane.queue(), queue);
+    lane.enqueue(b"from a lane").expect("room");
+    for address in plane.shard_addresses() {
+        let taken = Peer::connect(*address).take(queue, 1);
+        assert!(taken.payloads.len() <= 1);
+    }
+    assert_eq!(figure(&mut peer, queue, "leased"), 1, "takes on any shard find it");
+    let options = QueueOptions { spread: 2, ..QueueOptions::default() };
+    let refused = plane.lane("lanes-new", Some(options)).map(|lane| lane.queue());
+    assert!(
+        matches!(refused, Err(LaneError::Refused(why)) if why.code == Code::Unsupported),
+        "{refused:?}"
+    );
 }

@@ -183,3 +183,26 @@ fn a_plane_that_drains_takes_no_transfers() {
     let report = draining.join().expect("no panic").expect("shards end");
     assert!(report.is_clean(), "{report:?}");
 }
+
+/// Shards end one after the other: what one of them has asked of another may never be answered.
+#[test]
+fn a_plane_that_stops_waits_for_no_answer_that_cannot_come() {
+    for round in 0..3 {
+        let plane = plane(3);
+        let mut peers: Vec<_> =
+            plane.shard_addresses().iter().map(|address| Peer::connect(*address)).collect();
+        for (number, peer) in peers.iter_mut().enumerate() {
+            let jobs = peer.declare(&name_on(((number + 1) % 3, 3), "stopped"));
+            let results = peer.declare(&name_on(((number + 2) % 3, 3), "stopped-results"));
+            peer.put(jobs, &vec![&b"job"[..]; 200]);
+            let lease = peer.take(jobs, 200).lease;
+            for job in 0..200 {
+                send(peer, (jobs, lease), job, results, b"done");
+            }
+        }
+        std::thread::sleep(Duration::from_micros(300 * round));
+        let started = std::time::Instant::now();
+        plane.stop().expect("shards end");
+        assert!(started.elapsed() < Duration::from_secs(5), "round {round}");
+    }
+}

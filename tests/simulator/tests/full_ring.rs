@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ringway_protocol::name::shard_of;
-use ringway_protocol::request::Put;
-use ringway_protocol::{Reply, Request, record};
+use ringway_protocol::request::{Put, Range, encode_transfer};
+use ringway_protocol::{LeaseId, QueueId, Records, Reply, Request, record};
 use ringway_shards::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
 use ringway_simulator::chance::Chance;
 use ringway_simulator::checker::{Ask, Checker};
@@ -87,32 +87,39 @@ impl Plane {
     }
 }
 
-#[test]
-fn who_fills_a_ring_is_stopped_and_nothing_is_dropped() {
-    let mut plane = Plane::new();
-    let names = (0..).map(|number| format!("far/{number}"));
-    let name = names.into_iter().find(|name| shard_of(name, 2) == 1).expect("half of all names");
-    for _ in 0..2 {
-        let peer = plane.with(|_, _, outside| Peer::connect(0, outside));
-        plane.peers.push(peer.expect("an empty backlog"));
-    }
+/// Declares a queue of a shard.
+fn declare_on(plane: &mut Plane, shard: usize) -> QueueId {
+    let names = (0..).map(|number| format!("of-{shard}/{number}"));
+    let name = names.into_iter().find(|name| shard_of(name, 2) == shard).expect("half of them");
     let declare = Request::Declare { name: &name, options: None };
-    plane.ask(0, Asked::Declare(0), Ask::Other, &declare);
+    plane.ask(0, Asked::Declare(shard), Ask::Other, &declare);
     let arrivals = plane.run(&[0, 1]);
     let queue = arrivals[0].iter().find_map(|arrival| match arrival.reply() {
         Reply::Declared { queue, .. } => Some(queue),
         _ => None,
     });
-    let queue = queue.expect("both shards worked");
+    queue.expect("both shards worked")
+}
 
-    // The owner of the queue stands still: its ring fills, batch by batch.
+/// Asks for so many puts to the other shard, by `ask` with the near queue, the far one and the
+/// message; `sequence` reads where a reply says that its message went.
+fn check(
+    ask: impl Fn(&mut Plane, (QueueId, QueueId), &Records<'_>, u64),
+    sequence: impl Fn(&Reply<'_>) -> Option<u64>,
+) {
+    let mut plane = Plane::new();
+    for _ in 0..2 {
+        let peer = plane.with(|_, _, outside| Peer::connect(0, outside));
+        plane.peers.push(peer.expect("an empty backlog"));
+    }
+    let queues = (declare_on(&mut plane, 0), declare_on(&mut plane, 1));
+
+    // The owner of the far queue stands still: its ring fills, batch by batch.
     for number in 0..PUTS as u64 {
         let mut records = Vec::new();
         record::write(&mut records, &[], &payload::write(number, FILLER_BYTES));
-        let records = ringway_protocol::Records::parse(&records, 1).expect("a record");
-        let ask = Ask::Put { queue: queue.0, messages: vec![number] };
-        let put = Request::Put(Put::new(queue, records));
-        plane.ask(0, Asked::Put(0, vec![number]), ask, &put);
+        let records = Records::parse(&records, 1).expect("a record");
+        ask(&mut plane, queues, &records, number);
         plane.run(&[0]);
     }
     assert!(plane.rings_full() > 0, "the connection was stopped");
@@ -128,12 +135,46 @@ fn who_fills_a_ring_is_stopped_and_nothing_is_dropped() {
     assert_eq!(plane.peers[1].outstanding(), 0, "only who filled the ring is stopped");
 
     let arrivals = plane.run(&[0, 1]);
-    let stored: Vec<u64> = arrivals[0]
-        .iter()
-        .map(|arrival| match arrival.reply() {
-            Reply::Put(receipt) => receipt.first_sequence,
-            other => panic!("a put was answered with {other:?}"),
-        })
-        .collect();
-    assert_eq!(stored, (0..PUTS as u64).collect::<Vec<_>>(), "all of them, in order");
+    let stored: Vec<_> = arrivals[0].iter().map(|arrival| sequence(&arrival.reply())).collect();
+    let expected: Vec<_> = (0..PUTS as u64).map(Some).collect();
+    assert_eq!(stored, expected, "all of them, in order");
+}
+
+#[test]
+fn who_fills_a_ring_is_stopped_and_nothing_is_dropped() {
+    check(
+        |plane, (_, far), records, number| {
+            let ask = Ask::Put { queue: far.0, messages: vec![number] };
+            let put = Request::Put(Put::new(far, *records));
+            plane.ask(0, Asked::Put(0, vec![number]), ask, &put);
+        },
+        |reply| match reply {
+            Reply::Put(receipt) => Some(receipt.first_sequence),
+            _ => None,
+        },
+    );
+}
+
+/// Each transfer is an errand: its put is what finds the ring full, its acknowledgement follows.
+#[test]
+fn transfers_that_fill_a_ring_are_stopped_and_none_is_dropped() {
+    check(
+        |plane, (near, far), records, _| {
+            let put = Put::new(far, *records);
+            let lease = (near, LeaseId::new(1, 0, 0));
+            let all = [Range { first: 0, count: 1 }];
+            plane.with(|peers, _, outside| {
+                peers[0].ask(Asked::Other, Ask::Other, 0, outside, |name, out| {
+                    encode_transfer(lease, &all, &put, name, out);
+                });
+            });
+        },
+        |reply| match reply {
+            // There was no such lease, which the near shard says after the put.
+            Reply::Transferred(settled, receipt) if settled.unknown == 1 => {
+                Some(receipt.first_sequence)
+            }
+            _ => None,
+        },
+    );
 }

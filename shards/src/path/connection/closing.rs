@@ -7,6 +7,8 @@
 //! nothing earlier.
 
 use crate::path::connection::Phase;
+use crate::path::handoff::Handoff;
+use crate::path::perform::Performer;
 use crate::shard::Shard;
 use crate::world::{Purpose, World};
 use ringway_protocol::{Code, Rejection};
@@ -81,16 +83,17 @@ impl<W: World> Shard<W> {
         self.has_outcome(slot);
     }
 
-    /// Takes that wait for a peer that is gone must take nothing.
+    /// What waits for a peer that is gone must take nothing; its subscriptions and held puts end.
     pub(super) fn forget_waits(&mut self, slot: u32) {
         let peer = self.connections.peer(slot);
         let Some(connection) = self.connections.at(slot) else { return };
-        if connection.waiting > 0 {
-            connection.waiting = 0;
-            self.performer.store.forget(self.config.shard as u8, peer);
-        }
-        if std::mem::take(&mut connection.waits_elsewhere) {
-            self.handoffs.tell_gone(peer);
+        connection.waiting = 0;
+        // Among the requests that have no answer may be puts that are held.
+        let told = std::mem::take(&mut connection.asks_elsewhere) || connection.elsewhere > 0;
+        let Performer { store, now, .. } = &mut self.performer;
+        store.forget(self.config.shard as u8, peer, *now);
+        if told {
+            self.handoffs.tell_all(|| Handoff::Gone(peer));
         }
         self.end_idle_errands(slot);
     }

@@ -3,6 +3,7 @@
 pub mod closing;
 mod incoming;
 mod pausing;
+mod pushes;
 mod slots;
 
 pub use slots::Connections;
@@ -86,18 +87,20 @@ pub struct Connection<S> {
     pub sending: bool,
     /// Whether it stands in its shard's list of those with something to send.
     pub listed: bool,
-    /// Its takes that wait on this shard.
+    /// Its takes and held puts that wait on this shard.
     pub waiting: u32,
     /// Its requests that other shards, or errands, have not answered.
     pub elsewhere: u32,
-    /// Bytes of replies promised to its waiting takes, here and elsewhere.
+    /// Bytes of replies promised to its waiting takes and subscriptions, here and elsewhere.
     ///
     /// Invariant: promised <= WAIT_BYTES_MAX.
     pub promised: usize,
     /// Bytes of replies expected by its takes elsewhere that do not wait.
     pub expected: usize,
-    /// Whether other shards may keep waiting takes of it.
-    pub waits_elsewhere: bool,
+    /// Whether it has ever taken or subscribed at other shards, which may keep something for it.
+    pub asks_elsewhere: bool,
+    /// Whether nothing is pushed to it until it has read.
+    pub pushes_held: bool,
     /// What errands of its requests will still touch.
     pub holds: Holds,
     /// Whether a goodbye was written: nothing follows it.
@@ -133,7 +136,8 @@ impl<S> Connection<S> {
             expected: 0,
             holds: Holds::default(),
             last_words: false,
-            waits_elsewhere: false,
+            asks_elsewhere: false,
+            pushes_held: false,
             end_seen: false,
             end_sent: false,
         }

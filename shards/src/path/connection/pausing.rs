@@ -22,8 +22,9 @@ impl<W: World> Shard<W> {
     /// Looks whether the peer of a stalled connection has ended: a paused receive does not say so.
     pub(super) fn look_for_peer(&mut self, slot: u32) {
         let Some(connection) = self.connections.at(slot) else { return };
-        let has_waits =
-            connection.waiting > 0 || connection.waits_elsewhere || connection.holds.has_idle();
+        let has_waits = connection.waiting + connection.elsewhere > 0
+            || connection.asks_elsewhere
+            || connection.holds.has_idle();
         match self.world.peer_end(&connection.socket) {
             PeerEnd::Open => self.watch(slot, Watch::Paused, PAUSED_LOOK_NS),
             // Its waits end, which may be what the next frame waits for.

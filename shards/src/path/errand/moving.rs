@@ -14,10 +14,9 @@ use super::{Answer, Call, Step};
 use batch::{Batch, Standing};
 use ringway_protocol::name::shard_of;
 use ringway_protocol::reply::{self, Moved};
-use ringway_protocol::request::HeaderFilter;
-use ringway_protocol::{Frame, Header, Kind, QueueId, Records, Reply, Request, request};
+use ringway_protocol::{Kind, QueueId, Records, Reply, request};
 
-/// What is moved, and how far it has come. The call keeps the request's filter, then the records.
+/// What is moved, and how far it has come. The call keeps the request's body, then the records.
 #[derive(Debug)]
 pub(super) struct Move {
     /// The queue, or the part of it whose messages are moved now.
@@ -104,7 +103,7 @@ impl Move {
             self.from = other;
             return self.ask(runner, call);
         }
-        self.batch = Some(Batch::new(&delivery, filter(&call.kept)));
+        self.batch = Some(Batch::new(&delivery));
         self.more = more;
         call.kept.clear();
         call.kept.extend_from_slice(delivery.records.map_or(&[], |records| records.as_bytes()));
@@ -172,22 +171,12 @@ impl Move {
     /// What was not moved goes back; the reply counts both.
     fn finish<S>(&self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
         let batch = self.batch.as_ref().expect("messages were taken before");
-        let [moved, refused, passed] =
-            [Standing::Moved, Standing::Refused, Standing::Passed].map(|it| batch.count(it));
-        if refused + passed > 0 {
+        let [moved, refused] = [Standing::Moved, Standing::Refused].map(|it| batch.count(it));
+        if refused > 0 {
             runner.give_back(self.from, batch.lease);
         }
-        let more = self.more && moved > 0;
+        let more = self.more || !self.others.is_empty();
         runner.reply(call, 0, |out, ids| reply::moved(out, ids, Moved { moved, refused, more }));
         Step::Done
-    }
-}
-
-/// What the body of a move lets through.
-fn filter(body: &[u8]) -> Option<HeaderFilter<'_>> {
-    let header = Header { length: body.len() as u32, ..Header::request(Kind::Move, 0, 0) };
-    match Request::decode(Frame { header, body }) {
-        Ok(Request::Move(wanted)) => wanted.filter,
-        _ => unreachable!("it was decoded before the errand began"),
     }
 }

@@ -1,16 +1,16 @@
 //! What other shards handed over: their requests are carried out here, their replies go to their
 //! connections.
 
-use super::{Entry, Handoff, complete_entry, entry_prefix, first_entry};
+use super::{Entry, Handoff, Promise, complete_entry, entry_prefix, first_entry, mark_pushed};
 use crate::limits::HANDOFFS_PER_TURN_MAX;
 use crate::path::connection::Phase;
-use crate::path::errand::{among, begins_here, is_errand};
+use crate::path::errand::{among, begins_here, is_errand, is_question};
 use crate::path::origin::Origin;
-use crate::path::perform::{Asker, Performed, Performer, promised_bytes};
+use crate::path::perform::{Asker, Closure, Performed, Performer};
+use crate::path::queue::{Answer, Asked};
 use crate::shard::Shard;
 use crate::world::{Outgoing, World};
-use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::{Frame, Kind, Rejection, Request, frame::REPLY, request::Take};
+use ringway_protocol::{Frame, Kind, frame::REPLY};
 
 impl<W: World> Shard<W> {
     /// Takes what has arrived from each shard, a bounded number of batches from each.
@@ -44,8 +44,15 @@ impl<W: World> Shard<W> {
             }
             Handoff::Buffer(buffer) => self.handoffs.keep(shard, buffer),
             Handoff::Connection(socket) => self.take_on(socket),
-            Handoff::Gone(peer) => self.performer.store.forget(shard as u8, peer),
-            Handoff::Undelivered(queue, lease) => self.performer.store.release(queue, lease),
+            Handoff::Gone(peer) => {
+                self.performer.store.forget(shard as u8, peer, self.performer.now);
+            }
+            Handoff::Behind(peer, is_behind) => {
+                self.performer.store.set_behind(shard as u8, peer, is_behind);
+            }
+            Handoff::Undelivered(queue, lease) => {
+                self.performer.store.release(queue, lease, self.performer.now);
+            }
         }
     }
 
@@ -54,17 +61,14 @@ impl<W: World> Shard<W> {
         let header = entry.frame.header;
         let (stream, request) = (header.stream, header.request);
         let origin = Origin { shard: shard as u8, peer: entry.peer, stream, request };
-        if begins_here(&self.performer, entry.frame) {
+        if !is_question(entry.peer, stream) && begins_here(&self.performer, entry.frame) {
             return self.begin_for_another(origin, entry.frame);
         }
-        // The asking shard has counted the promise; here every wait is within it.
-        let asker = Asker { origin, wait_bytes: FRAME_BYTES_MAX, may_pin: false };
-        let take = (header.kind == Kind::Take as u8).then(|| Request::decode(entry.frame));
-        let promise = match take {
-            Some(Ok(Request::Take(take))) => (promised_bytes(&take), take.wait_ms > 0),
-            _ => (0, false),
-        };
-        self.reply_elsewhere(asker, promise, |performer, out| {
+        let promise = Promise { bytes: entry.released as usize, waits: entry.waits };
+        // The asking shard has counted the promise; errands promise nothing.
+        let wait_bytes = if is_errand(entry.peer) { usize::MAX } else { promise.bytes };
+        let asker = Asker { origin, wait_bytes, may_pin: false };
+        self.reply_elsewhere(asker, (promise, false), |performer, out| {
             among::perform(performer, asker, entry.frame, out)
         });
     }
@@ -74,25 +78,29 @@ impl<W: World> Shard<W> {
         if let Err(why) = self.errand_runner().begin(origin, frame) {
             let asker = Asker { origin, wait_bytes: 0, may_pin: false };
             let kind = Kind::from_number(frame.header.kind);
-            self.reply_elsewhere(asker, (0, false), |performer, out| {
+            self.reply_elsewhere(asker, (Promise::default(), false), |performer, out| {
                 performer.refuse(asker, kind, why, out)
             });
         }
     }
 
     /// Writes an entry whose reply `write` appends, or nothing if the request waits. The reply
-    /// frees its peer of the promise of so many bytes, to a take that may wait or to one that not.
+    /// settles a promise; it answers a request, or is `pushed`.
     fn reply_elsewhere(
         &mut self,
         asker: Asker,
-        (released, waits): (usize, bool),
+        (promise, pushed): (Promise, bool),
         write: impl FnOnce(&mut Performer, &mut Outgoing) -> Performed,
     ) {
         let Self { performer, handoffs, .. } = self;
         let shard = asker.origin.shard as usize;
         let mut out = Outgoing { bytes: handoffs.begin_replies(shard), ..Outgoing::default() };
         let start = out.bytes.len();
-        entry_prefix(&mut out.bytes, asker.origin.peer, 0, released as u32, waits);
+        let Promise { bytes, waits } = promise;
+        entry_prefix(&mut out.bytes, asker.origin.peer, 0, bytes as u32, waits);
+        if pushed {
+            mark_pushed(&mut out.bytes, start);
+        }
         let performed = write(performer, &mut out);
         debug_assert!(out.pins.is_empty(), "what travels between shards is copied");
         let mut batch = out.bytes;
@@ -110,7 +118,7 @@ impl<W: World> Shard<W> {
             self.return_undelivered(&entry);
             return;
         };
-        connection.elsewhere -= 1;
+        connection.elsewhere -= u32::from(!entry.pushed);
         if entry.waits {
             connection.promised -= entry.released as usize;
         } else {
@@ -131,10 +139,14 @@ impl<W: World> Shard<W> {
         }
         connection.open_outbox(spare_outboxes);
         connection.outbox.bytes.extend_from_slice(entry.frame_bytes);
-        let behind = connection.is_behind();
+        let waits = connection.is_behind();
+        let full = entry.pushed && connection.owes_enough();
         self.has_outcome(slot);
-        if behind {
+        if waits {
             self.serve_kept(slot);
+        }
+        if full {
+            self.hold_pushes(slot);
         }
     }
 
@@ -145,45 +157,56 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// Answers waiting takes that can be served now, or have waited long enough.
+    /// Answers those who wait and can be served now, or have waited long enough.
     pub(crate) fn answer(&mut self) {
         for _ in 0..crate::limits::ANSWERS_PER_TURN_MAX {
-            let Some((origin, take, outcome)) = self.performer.answer() else { break };
+            if self.handoffs.is_crowded() {
+                break;
+            }
+            let Some(answer) = self.performer.answer() else { break };
             self.worked(1);
-            let here = origin.shard as usize == self.config.shard;
+            let here = answer.origin.shard as usize == self.config.shard;
             // What travels between shards is copied.
-            let asker = Asker { origin, wait_bytes: 0, may_pin: here };
+            let asker = Asker { origin: answer.origin, wait_bytes: 0, may_pin: here };
             if here {
-                self.answer_here(asker, &take, outcome);
+                self.answer_here(asker, &answer);
             } else {
-                let promise = (promised_bytes(&take), true);
-                self.reply_elsewhere(asker, promise, |performer, out| {
-                    performer.write_answer(asker, &take, outcome, out)
+                let Closure { ends_request, released } = Closure::of(&answer);
+                // A put that was held promised nothing.
+                let waits = !matches!(answer.asked, Asked::Put);
+                let promise = Promise { bytes: released, waits };
+                self.reply_elsewhere(asker, (promise, !ends_request), |performer, out| {
+                    performer.write_answer(asker, &answer, out)
                 });
             }
         }
     }
 
-    fn answer_here(&mut self, asker: Asker, take: &Take, outcome: Result<(), Rejection>) {
+    fn answer_here(&mut self, asker: Asker, answer: &Answer) {
         if is_errand(asker.origin.peer) {
             let asker = Asker { may_pin: false, ..asker };
             return self.errand_runner().answered(asker.origin.peer, |performer, out| {
-                performer.write_answer(asker, take, outcome, out)
+                performer.write_answer(asker, answer, out)
             });
         }
         let Self { connections, performer, spare_outboxes, .. } = self;
         let Some((slot, connection)) = connections.of_peer(asker.origin.peer) else {
-            performer.give_back_answer(take);
+            performer.give_back_answer(answer);
             return;
         };
-        connection.waiting -= 1;
-        connection.promised -= promised_bytes(take);
+        let Closure { ends_request, released } = Closure::of(answer);
+        connection.waiting -= u32::from(ends_request);
+        connection.promised -= released;
         connection.open_outbox(spare_outboxes);
-        performer.write_answer(asker, take, outcome, &mut connection.outbox);
-        let behind = connection.is_behind();
+        performer.write_answer(asker, answer, &mut connection.outbox);
+        let waits = connection.is_behind();
+        let full = !ends_request && connection.owes_enough();
         self.has_outcome(slot);
-        if behind {
+        if waits {
             self.serve_kept(slot);
+        }
+        if full {
+            self.hold_pushes(slot);
         }
     }
 }

@@ -14,7 +14,9 @@
 //! ```
 //! `peer` names the connection, or the errand, on the shard that asked. In replies, `queue` is the
 //! queue of a lease that must go back if the peer is gone, else 0; `released` is what the peer was
-//! promised and is now free of.
+//! promised and is now free of; `waits` has two bits: 1, the promise was to a take that may wait, or
+//! to a subscription; 2, it is no request's reply, but what a subscription brings. A request says
+//! what its peer was promised for it, and its reply says the same unless a subscription keeps some.
 
 mod arrivals;
 mod link;
@@ -38,10 +40,21 @@ pub enum Handoff<S> {
     Replies(Vec<u8>),
     /// An empty buffer: more batches came than went.
     Buffer(Vec<u8>),
-    /// A peer of the sender is gone: its waiting takes must not take anything.
+    /// A peer of the sender is gone: what waits for it must not take anything.
     Gone(u64),
+    /// A peer of the sender has to read before more is pushed to it, or has read.
+    Behind(u64, bool),
     /// A delivery whose asker is gone: its messages become ready again.
     Undelivered(QueueId, LeaseId),
+}
+
+/// Bytes of replies that a connection is promised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Promise {
+    /// How many.
+    pub bytes: usize,
+    /// Whether to a take that may wait, or to a subscription.
+    pub waits: bool,
 }
 
 /// Bytes before the frame of an entry.
@@ -54,10 +67,12 @@ pub struct Entry<'a> {
     pub peer: u64,
     /// The queue of a delivered lease, in replies.
     pub queue: u64,
-    /// Bytes that were promised to the peer and are settled by this reply.
+    /// Bytes that were promised to the peer for this request, or are settled by this reply.
     pub released: u32,
-    /// Whether those bytes were promised to a take that may wait.
+    /// Whether those bytes were promised to a take that may wait, or to a subscription.
     pub waits: bool,
+    /// Whether it answers no request, since a subscription brings it.
+    pub pushed: bool,
     /// The request or the reply.
     pub frame: Frame<'a>,
     /// The frame as it goes over the wire.
@@ -72,25 +87,44 @@ impl Entry<'_> {
     }
 }
 
+/// Where an entry keeps what was promised, and which kind of promise and of reply it is.
+const RELEASED_AT: usize = 16;
+const WAITS: u8 = 1;
+const PUSHED: u8 = 2;
+
 /// Appends the 24 bytes of an entry; a frame must follow.
 #[inline]
 pub fn entry_prefix(out: &mut Vec<u8>, peer: u64, queue: u64, released: u32, waits: bool) {
     let mut prefix = [0; ENTRY_BYTES];
     prefix[..8].copy_from_slice(&peer.to_le_bytes());
     prefix[8..16].copy_from_slice(&queue.to_le_bytes());
-    prefix[16..20].copy_from_slice(&released.to_le_bytes());
-    prefix[20] = u8::from(waits);
+    prefix[RELEASED_AT..20].copy_from_slice(&released.to_le_bytes());
+    prefix[20] = u8::from(waits) * WAITS;
     out.extend_from_slice(&prefix);
 }
 
+/// Says of the entry that was begun at `start` that it answers no request.
+#[inline]
+pub fn mark_pushed(batch: &mut [u8], start: usize) {
+    batch[start + 20] |= PUSHED;
+}
+
 /// Ends the entry that was begun at `start` and whose frame is written, by what was performed: it
-/// names the lease that it delivers; it goes again if the request waits; it gets the last words if
-/// the request broke the protocol, for the asker's own shard to pass on.
+/// names the lease that it delivers; it keeps of the promise what a subscription has for its credit;
+/// it goes again if the request waits; it gets the last words if the request broke the protocol,
+/// for the asker's own shard to pass on.
 pub fn complete_entry(batch: &mut Vec<u8>, start: usize, performed: Performed) {
     match performed {
         Performed::Answered => {}
         Performed::Delivered(queue) => {
             batch[start + 8..start + 16].copy_from_slice(&queue.0.to_le_bytes());
+        }
+        Performed::Promising(more) => {
+            let at = start + RELEASED_AT..start + RELEASED_AT + 4;
+            let promised = u32::from_le_bytes(batch[at.clone()].try_into().expect("4 bytes"));
+            // Nothing was promised to an errand.
+            let released = (i64::from(promised) - more).max(0) as u32;
+            batch[at].copy_from_slice(&released.to_le_bytes());
         }
         Performed::Waiting(_) => batch.truncate(start),
         Performed::Broken(why) => reply::refused(batch, Kind::Goodbye, (0, 0), why),
@@ -106,8 +140,8 @@ pub fn first_entry(batch: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     let (frame_bytes, rest) = rest.split_at(HEADER_BYTES + header.length as usize);
     let frame = Frame { header, body: &frame_bytes[HEADER_BYTES..] };
     let (peer, queue, released) = (word(0), word(8), word(16) as u32);
-    let waits = word(16) >> 32 != 0;
-    Some((Entry { peer, queue, released, waits, frame, frame_bytes }, rest))
+    let (waits, pushed) = (prefix[20] & WAITS != 0, prefix[20] & PUSHED != 0);
+    Some((Entry { peer, queue, released, waits, pushed, frame, frame_bytes }, rest))
 }
 
 /// A buffer for batches, at once as large as they get: its pages cost nothing until they are used,
@@ -167,12 +201,19 @@ impl<S> Handoffs<S> {
         link.is_some_and(|link| link.replies.len() < HANDOFF_BATCH_BYTES)
     }
 
-    /// Adds a request to the next batch; there it is about `part` of its queue, if that is given.
-    /// The caller has seen [`Handoffs::has_room`].
+    /// Whether there is a shard to which replies find no room: nobody who waits is answered then,
+    /// since the next could be one of that shard.
+    pub fn is_crowded(&self) -> bool {
+        let mut links = self.links.iter().flatten();
+        links.any(|link| link.replies.len() >= HANDOFF_BATCH_BYTES)
+    }
+
+    /// Adds a request to the next batch, and what its peer was promised for it; there it is about
+    /// `part` of its queue, if that is given. The caller has seen [`Handoffs::has_room`].
     pub fn ask(
         &mut self,
         shard: usize,
-        peer: u64,
+        (peer, promise): (u64, Promise),
         (frame, part): (Frame<'_>, Option<QueueId>),
         stats: &ShardStats,
     ) {
@@ -180,7 +221,7 @@ impl<S> Handoffs<S> {
             self.link(shard).push_requests(stats);
         }
         let batch = self.requests(shard);
-        entry_prefix(batch, peer, 0, 0, false);
+        entry_prefix(batch, peer, 0, promise.bytes as u32, promise.waits);
         batch.extend_from_slice(&frame.header.encode());
         let start = batch.len();
         batch.extend_from_slice(frame.body);
@@ -236,11 +277,11 @@ impl<S> Handoffs<S> {
         self.link(shard).signals.push_back(signal);
     }
 
-    /// Tells every other shard that a peer is gone.
-    pub fn tell_gone(&mut self, peer: u64) {
+    /// Tells every other shard something about a peer.
+    pub fn tell_all(&mut self, signal: impl Fn() -> Handoff<S>) {
         for shard in 0..self.links.len() {
             if self.links[shard].is_some() {
-                self.signal(shard, Handoff::Gone(peer));
+                self.signal(shard, signal());
             }
         }
     }

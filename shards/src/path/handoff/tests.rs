@@ -17,7 +17,7 @@ fn a_full_ring_refuses_and_loses_nothing() {
     let body = vec![1; HANDOFF_BATCH_BYTES];
     let mut asked = 0;
     while own.has_room(1) {
-        own.ask(1, asked, (frame(&body), None), &stats);
+        own.ask(1, (asked, Promise::default()), (frame(&body), None), &stats);
         own.flush(&journal, &stats, |_| ());
         asked += 1;
     }
@@ -48,7 +48,7 @@ fn buffers_of_batches_that_are_answered_together_come_back() {
     for _ in 0..100 {
         for _ in 0..4 {
             allocated += u32::from(own.spare.is_empty());
-            own.ask(1, 7, (frame(b"request"), None), &stats);
+            own.ask(1, (7, Promise::default()), (frame(b"request"), None), &stats);
             own.flush(&journal, &stats, |_| ());
         }
         while let Some(Handoff::Requests(batch)) = other.next_arrival(0) {
@@ -90,7 +90,7 @@ fn side(own: &mut Handoffs<()>, other: usize, open: &mut usize, reply: &[u8]) ->
     let (stats, journal) = (ShardStats::default(), Journal::default());
     for _ in 0..12 {
         if *open < 1200 && own.has_room(other) {
-            own.ask(other, 7, (frame(b"take"), None), &stats);
+            own.ask(other, (7, Promise::default()), (frame(b"take"), None), &stats);
             *open += 1;
         }
     }

@@ -11,14 +11,13 @@ use ringway_protocol::request::{Producer, Put};
 use ringway_protocol::{Code, QueueId, Record, Records, Rejection, Tags};
 
 use super::Store;
+use super::Stored;
 use super::bands::{LOGS, SCHEDULED};
 use super::bounds::make_room;
 use super::catalog::Queue;
 use super::dedup::{Digest, Seen, Stretch};
 use super::keys::NO_KEY;
 use super::mortality::lifetime_ms;
-use super::{Admission, Stored};
-use crate::path::origin::Origin;
 use crate::world::Now;
 
 const PAUSED: Rejection =
@@ -77,24 +76,20 @@ impl Store {
     pub(super) fn put_carefully(
         &mut self,
         put: &Put<'_>,
-        _origin: Origin,
+        first: bool,
         now: Now,
         stored: &mut Stored,
-    ) -> Result<Admission, Rejection> {
-        let mut desk = std::mem::take(&mut self.desk);
-        let outcome = self.admit(put, now, &mut desk, stored);
-        self.desk = desk;
-        if let Err(why) = outcome
-            && matches!(why.code, Code::QueueFull | Code::TooLarge)
-        {
-            self.catalog.get_mut(put.queue)?.counters.refused += u64::from(put.records.count());
-        }
-        outcome.map(|()| Admission::Stored)
+    ) -> Result<(), Rejection> {
+        let mut desk = self.desk.take().unwrap_or_default();
+        let outcome = self.admit(put, first, now, &mut desk, stored);
+        self.desk = Some(desk);
+        outcome
     }
 
     fn admit(
         &mut self,
         put: &Put<'_>,
+        first: bool,
         now: Now,
         desk: &mut Desk,
         stored: &mut Stored,
@@ -109,6 +104,9 @@ impl Store {
             stored.repeat(&desk.answer);
             queue.counters.duplicates += u64::from(put.records.count());
             return Ok(());
+        }
+        if queue.line.puts > 0 && !first {
+            return Err(queue.behind_line(put));
         }
         queue.decide(put.records, now, desk);
         if queue.quotas != 0 {

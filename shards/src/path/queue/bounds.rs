@@ -14,6 +14,7 @@ use ringway_protocol::{Code, FullPolicy, Records, Rejection, Tags};
 
 use super::bands::{LOGS, SCHEDULED};
 use super::catalog::Queue;
+use super::keys::NO_KEY;
 use super::piece::walk;
 use super::segments::Segments;
 use super::{Admission, Store, Stored};
@@ -21,15 +22,16 @@ use crate::limits::SEGMENT_BYTES;
 use crate::path::origin::Origin;
 use crate::world::Now;
 
-const FULL: Rejection = Rejection::new(
+pub(super) const FULL: Rejection = Rejection::new(
     Code::QueueFull,
-    "the queue is full: it rejects, or all that it holds is leased",
+    "the queue is full: it rejects, others wait for room, or all that it holds is leased",
 );
 const TOO_LARGE: Rejection =
     Rejection::new(Code::TooLarge, "the batch is larger than the queue could ever hold");
 
 impl Store {
-    /// Appends a batch, all of it or nothing; `stored` says where it went.
+    /// Appends a batch, all of it or nothing; `stored` says where it went. If its queue is full and
+    /// holds such puts, the answer comes later.
     #[inline]
     pub fn put(
         &mut self,
@@ -38,9 +40,37 @@ impl Store {
         now: Now,
         stored: &mut Stored,
     ) -> Result<Admission, Rejection> {
+        match self.store(put, false, now, stored) {
+            Ok(()) => Ok(Admission::Stored),
+            Err(why) => self.hold_or_refuse(put, Some(origin), now, why),
+        }
+    }
+
+    /// The same for one that is not held, whatever its queue does.
+    #[inline]
+    pub fn put_at_once(
+        &mut self,
+        put: &Put<'_>,
+        now: Now,
+        stored: &mut Stored,
+    ) -> Result<(), Rejection> {
+        let outcome = self.store(put, false, now, stored);
+        outcome.or_else(|why| self.hold_or_refuse(put, None, now, why).map(|_| ()))
+    }
+
+    /// Appends a batch, all of it or nothing, of one who is `first` in its queue's line or has none
+    /// before him. A refusal is not counted.
+    #[inline]
+    pub(super) fn store(
+        &mut self,
+        put: &Put<'_>,
+        first: bool,
+        now: Now,
+        stored: &mut Stored,
+    ) -> Result<(), Rejection> {
         let (records, found) = (&put.records, self.catalog.get_mut(put.queue)?);
         if records.tags().meets(Tags::QUEUEING) || put.producer.is_some() || found.is_careful() {
-            return self.put_carefully(put, origin, now, stored);
+            return self.put_carefully(put, first, now, stored);
         }
         let count = u64::from(records.count());
         let first_sequence = found.bands.first.next_sequence();
@@ -53,13 +83,7 @@ impl Store {
             let before = found.bands.live();
             let sizes = make_room(found, segments, &[Some(*records)]);
             self.messages = self.messages + found.bands.live() - before;
-            match sizes {
-                Ok(sizes) => found.append(segments, (0, sizes[0]), *records, now),
-                Err(why) => {
-                    found.counters.refused += count;
-                    return Err(why);
-                }
-            }
+            found.append(segments, (0, sizes?[0]), *records, now);
         }
         found.counters.puts += count;
         found.puts.add(now.ns, records.count());
@@ -70,7 +94,7 @@ impl Store {
             self.offer_all(put.queue);
         }
         stored.set_whole(first_sequence, records.count());
-        Ok(Admission::Stored)
+        Ok(())
     }
 }
 
@@ -151,20 +175,9 @@ pub(super) fn make_room(
     segments: &mut Segments,
     wanted: &Wanted<'_>,
 ) -> Result<[usize; LOGS], Rejection> {
+    queue.could_hold(wanted)?;
     let options = queue.options;
-    let records = || wanted.iter().flatten().copied();
-    let count = records().map(|records| u64::from(records.count())).sum::<u64>();
-    let bytes = records().map(|records| records.as_bytes().len() as u64).sum::<u64>();
-    // Segments are filled by more than half, so a batch up to a quarter of the bound always fits an
-    // empty queue.
-    let least = || -> Option<u64> {
-        records().map(|records| cheapest(records, 0).map(|(cost, _)| cost)).sum()
-    };
-    let large = bytes > options.bytes_max / 4;
-    if count > options.messages_max || large && least().is_none_or(|cost| cost > options.bytes_max)
-    {
-        return Err(TOO_LARGE);
-    }
+    let count = wanted.iter().flatten().map(|records| u64::from(records.count())).sum::<u64>();
     let drops = options.full_policy == FullPolicy::DropOldest;
     let over = (queue.bands.live() + count).saturating_sub(options.messages_max);
     if over > 0 && (!drops || over > queue.droppable()) {
@@ -258,6 +271,22 @@ fn cost(records: Records<'_>, room: usize, size: usize) -> Option<u64> {
 }
 
 impl Queue {
+    /// Refuses records that would not fit if the queue were empty.
+    pub(super) fn could_hold(&self, wanted: &Wanted<'_>) -> Result<(), Rejection> {
+        let options = self.options;
+        let records = || wanted.iter().flatten().copied();
+        let count = records().map(|records| u64::from(records.count())).sum::<u64>();
+        let bytes = records().map(|records| records.as_bytes().len() as u64).sum::<u64>();
+        // Segments are filled by more than half, so a batch up to a quarter of the bound always
+        // fits an empty queue.
+        let large = bytes > options.bytes_max / 4;
+        let least = || -> Option<u64> {
+            records().map(|records| cheapest(records, 0).map(|(cost, _)| cost)).sum()
+        };
+        let too_large = large && least().is_none_or(|cost| cost > options.bytes_max);
+        if count > options.messages_max || too_large { Err(TOO_LARGE) } else { Ok(()) }
+    }
+
     /// Messages that could be dropped to make room: ready in some group, leased in none.
     ///
     /// With several groups this is an upper bound: a message that is ready for one of them may be
@@ -278,15 +307,41 @@ impl Queue {
         }
     }
 
+    /// Drops the oldest message of a band that no group has seen; says whether there was one.
+    fn drop_unseen(&mut self, segments: &mut Segments, band: usize) -> bool {
+        let log = self.bands.at_mut(band);
+        let Some((slot, sequence)) = log.oldest_unseen(segments) else { return false };
+        for group in 0..self.groups.places() {
+            if self.groups.get(group).is_some() && log.lines.at(group).start <= sequence {
+                let group = self.groups.at_mut(group);
+                group.counters.dropped += 1;
+                group.untold_drops = group.untold_drops.saturating_add(1);
+            }
+        }
+        if let Some(keys) = self.keys.as_deref_mut() {
+            let key = segments[slot].key_of(sequence);
+            if key != NO_KEY {
+                keys.let_go(key);
+            }
+        }
+        log.remove(segments, slot, sequence);
+        true
+    }
+
     /// Drops the oldest ready messages that lie together in one segment, for the group that is
-    /// furthest behind, in the least urgent band; says whether there were any.
+    /// furthest behind, in the least urgent band; says whether there were any. Where another
+    /// group has the first of them in flight, it is the oldest that no group has seen.
     fn drop_stretch(&mut self, segments: &mut Segments, messages_max: u32) -> bool {
         let bands = if self.bands.is_single() { 1 } else { SCHEDULED };
         for band in 0..bands {
             let Some(log) = self.bands.get(band) else { continue };
             let first = |group: usize| log.lines.at(group).first_ready(log.next_sequence());
             let behind = self.groups.iter().filter_map(|(group, _)| Some((first(group)?, group)));
-            let Some((_, group)) = behind.min() else { continue };
+            let Some((sequence, group)) = behind.min() else { continue };
+            if log.is_in_flight(segments, sequence) {
+                // Its group would lose it, and nothing would be freed.
+                return self.drop_unseen(segments, band);
+            }
             let dropped = self.drop_piece(segments, (band, group), messages_max, false);
             let dropped = dropped.expect("a group with a first message has a piece");
             let group = self.groups.at_mut(group);

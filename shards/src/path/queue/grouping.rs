@@ -15,8 +15,7 @@ use super::segment::Revival;
 use super::segments::Segments;
 use crate::world::Now;
 
-const GROUP_GONE: Rejection =
-    Rejection::new(Code::NoSuchGroup, "the group was deleted while the take waited");
+const GROUP_GONE: Rejection = Rejection::new(Code::NoSuchGroup, "the group was deleted meanwhile");
 
 impl Store {
     /// Makes a group that begins at `start`, or finds it with the same flags; the second value says
@@ -82,6 +81,7 @@ impl Store {
         let index = queue.groups.named(name)?;
         queue.groups.at_mut(index).set_flags(flags);
         let group = queue.groups.id(index);
+        self.change_activity(id.slot() as u32, index);
         self.offer(id, index);
         Ok(group)
     }

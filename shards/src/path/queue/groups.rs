@@ -5,10 +5,11 @@
 use ringway_protocol::{Code, GroupId, Rejection};
 
 use super::catalog::Queue;
+use super::delayed::Delayed;
 use super::keys::KeyStates;
 use super::segment::NIL;
 use super::segments::Segments;
-use super::waits::WaitList;
+use super::turns::Turns;
 
 /// The name of the group that a queue is made with.
 pub(super) const DEFAULT_GROUP: &str = "default";
@@ -55,8 +56,10 @@ pub(super) struct Group {
     pub leased: u64,
     /// The first of its leases.
     pub leases: u32,
-    pub waits: WaitList,
+    pub waits: Turns,
     pub keys: KeyStates,
+    /// Messages given back with a delay, once there were some.
+    pub delayed: Option<Box<Delayed>>,
     pub counters: Counters,
     /// The band whose turn it is where bands have shares, and what is left of its share.
     pub turn: (u8, u8),
@@ -65,6 +68,23 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Messages given back with a delay.
+    #[inline]
+    pub fn delayed(&self) -> u64 {
+        self.delayed.as_ref().map_or(0, |delayed| delayed.messages())
+    }
+
+    /// Whether a message was given back with a delay.
+    pub fn has_delayed(&self, sequence: u64) -> bool {
+        self.delayed.as_ref().is_some_and(|delayed| delayed.has(sequence))
+    }
+
+    /// Messages that it has and that are not ready: leased, delayed, or blocked by their keys.
+    #[inline]
+    pub fn held(&self) -> u64 {
+        self.leased + self.delayed() + u64::from(self.keys.count)
+    }
+
     pub fn new(name: Option<Box<str>>, incarnation: u16) -> Self {
         Self {
             name,
@@ -73,8 +93,9 @@ impl Group {
             single_active: false,
             leased: 0,
             leases: NIL,
-            waits: WaitList::EMPTY,
+            waits: Turns::EMPTY,
             keys: KeyStates::default(),
+            delayed: None,
             counters: Counters::default(),
             turn: (7, 8),
             untold_drops: 0,
@@ -150,11 +171,17 @@ impl Groups {
         all.filter_map(|(index, group)| Some((index, group?)))
     }
 
-    /// Whether a take waits in any of them.
+    /// Whether anybody waits in any of them who could be served.
     #[inline]
     pub fn wait(&self) -> bool {
         self.first.as_ref().is_some_and(|group| group.waits.count > 0)
             || self.more.iter().flatten().any(|group| group.waits.count > 0)
+    }
+
+    /// Whether anybody waits for messages of any of them, or is subscribed.
+    pub fn are_attended(&self) -> bool {
+        let mut groups = self.iter();
+        groups.any(|(_, group)| group.waits.takes + group.waits.subscriptions > 0)
     }
 
     /// How many there are.

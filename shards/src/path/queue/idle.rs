@@ -27,7 +27,7 @@ pub(super) struct Uses {
 impl Queue {
     /// Whether it holds something, or somebody waits at it.
     pub fn is_in_use(&self) -> bool {
-        self.bands.live() > 0 || self.groups.wait()
+        self.bands.live() > 0 || self.groups.are_attended() || self.line.puts > 0
     }
 
     /// When it is to go if nobody uses it from now on.

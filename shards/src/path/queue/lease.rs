@@ -22,6 +22,8 @@ pub(super) struct Lease {
     /// The slot of its queue, and the index of its group.
     pub queue: u32,
     pub group: u16,
+    /// The slot of its subscription, or `NIL`.
+    pub subscription: u32,
     pub timer: Option<TimerId>,
     /// When it ends.
     pub ends_ns: u64,
@@ -36,6 +38,8 @@ pub(super) struct Lease {
     /// Neighbours in the list of the group's leases.
     previous: u32,
     next: u32,
+    /// Neighbours in the list of its subscription, if it has one.
+    pub fellows: (u32, u32),
 }
 
 impl Lease {
@@ -70,6 +74,12 @@ impl Lease {
             false => &self.settled_many,
         };
         bits[index as usize / 64] >> (index % 64) & 1 == 1
+    }
+
+    /// Whether it has all of these messages, and none is settled.
+    pub fn has_unsettled(&self, first: u32, count: u32) -> bool {
+        first.checked_add(count).is_some_and(|end| end <= self.messages)
+            && (first..first + count).all(|index| !self.is_settled(index))
     }
 
     /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it
@@ -161,7 +171,7 @@ impl Leases {
         (lease.messages, lease.unsettled) = (messages, messages);
         (lease.previous, lease.next) = (NIL, next);
         lease.first = pieces[0];
-        lease.settled = 0;
+        (lease.settled, lease.subscription) = (0, NIL);
         if pieces.len() > 1 {
             lease.more = self.spare_pieces.pop().unwrap_or_default();
             lease.more.extend_from_slice(&pieces[1..]);
@@ -179,6 +189,7 @@ impl Leases {
             generation: 0,
             queue: NIL,
             group: 0,
+            subscription: NIL,
             timer: None,
             ends_ns: 0,
             messages: 0,
@@ -189,6 +200,7 @@ impl Leases {
             settled_many: Vec::new(),
             previous: NIL,
             next: NIL,
+            fellows: (NIL, NIL),
         });
         (self.slots.len() - 1) as u32
     }
@@ -270,8 +282,15 @@ impl std::ops::IndexMut<u32> for Leases {
 mod tests {
     use super::*;
 
-    const PIECE: Piece =
-        Piece { sequence: 0, segment: 0, offset: 0, bytes: 8, count: 1, deliveries: 1 };
+    const PIECE: Piece = Piece {
+        sequence: 0,
+        segment: 0,
+        offset: 0,
+        bytes: 8,
+        count: 1,
+        deliveries: 1,
+        first_ms: 0,
+    };
 
     #[test]
     fn a_generation_is_used_once_even_after_the_last() {

@@ -194,6 +194,7 @@ impl Log {
     pub(super) fn gone(&mut self, segments: &mut Segments, slot: u32, count: u32, bytes: u32) {
         self.live -= u64::from(count);
         self.live_bytes -= u64::from(bytes);
+        let queue = segments[slot].queue;
         if let Some(kept) = &mut self.kept {
             kept.add(count, bytes);
         }
@@ -201,6 +202,7 @@ impl Log {
         if self.is_wasteful() {
             self.shrink(segments);
         }
+        segments.note_room(queue);
     }
 
     /// Some of a segment went, or it is the tail no more: it may be of no use, or worth compacting.
@@ -235,7 +237,8 @@ impl Log {
         let bytes = segment.span(offset, 1);
         segment.settle(sequence, 1, bytes);
         self.gone(segments, slot, 1, bytes);
-        let piece = Piece { sequence, segment: slot, offset, bytes, count: 1, deliveries: 0 };
+        let piece =
+            Piece { sequence, segment: slot, offset, bytes, count: 1, deliveries: 0, first_ms: 0 };
         self.erase(segments, &piece);
     }
 

@@ -19,11 +19,17 @@
 //! | `backoff` | how long a message waits that was given back |
 //! | `grouping`, `membership` | groups are made and removed |
 //! | `collect` | which messages a take gets |
-//! | `take` | ready messages become a delivery |
+//! | `take`, `taken` | ready messages become a delivery |
 //! | `lease` | who holds which messages until when |
-//! | `settle` | ack, nack, release, expiry |
-//! | `dead_letters` | messages delivered too often |
-//! | `waits` | takes that wait for messages |
+//! | `extend` | a lease lasts longer |
+//! | `settle`, `transfer` | ack, nack, release; ack and put together |
+//! | `returned`, `delayed` | what comes back, at once or later |
+//! | `dead_letters` | messages that nobody could use |
+//! | `waits` | takes, subscriptions and puts that wait |
+//! | `turns`, `active` | who of a group is served next, or alone |
+//! | `push`, `subscriptions` | messages are delivered as they come |
+//! | `hold` | puts that wait for room |
+//! | `answers` | what those who wait are answered |
 //! | `stat` | what a queue counts |
 //! | `alter`, `idle` | a queue gets other options, another name, is paused, or goes |
 //! | `browse`, `remove` | messages are shown, or removed one by one |
@@ -40,8 +46,10 @@
 
 #![allow(dead_code, reason = "some parts wait for the requests that use them")]
 
+mod active;
 mod admit;
 mod alter;
+mod answers;
 mod backoff;
 mod bands;
 mod bounds;
@@ -51,9 +59,12 @@ mod catalog;
 mod collect;
 mod dead_letters;
 mod dedup;
+mod delayed;
+mod extend;
 mod grouping;
 mod groups;
 mod held;
+mod hold;
 mod idle;
 mod keep;
 mod keyed;
@@ -65,9 +76,11 @@ mod membership;
 mod mortality;
 mod moving;
 mod piece;
+mod push;
 mod quota;
 mod rate;
 mod remove;
+mod returned;
 mod schedule;
 mod segment;
 mod segments;
@@ -76,18 +89,22 @@ mod sieve;
 mod stat;
 mod state;
 mod stored;
+mod subscriptions;
 mod take;
+mod taken;
+mod transfer;
+mod turns;
 mod waits;
 
 use std::collections::VecDeque;
 
-use ringway_protocol::reply::Run;
-use ringway_protocol::request::Take;
-use ringway_protocol::{LeaseId, QueueId, QueueOptions, Rejection};
+use ringway_protocol::{QueueId, QueueOptions, Rejection};
 
 use self::admit::Desk;
+use self::backoff::Random;
 use self::catalog::{Catalog, NO_SUCH_QUEUE};
 use self::collect::Basket;
+use self::hold::HeldPuts;
 use self::idle::Uses;
 use self::lease::Leases;
 use self::log::Log;
@@ -96,17 +113,19 @@ use self::schedule::Schedule;
 use self::segment::NIL;
 use self::segments::Segments;
 use self::settle::End;
+use self::subscriptions::Subscriptions;
 use self::waits::Waits;
-use crate::limits::TIMERS_PER_TURN_MAX;
-use crate::path::origin::Origin;
-use crate::world::{Now, PinnedSlice, Wheel};
+use crate::limits::{COMING_BACK_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
+use crate::world::{Now, Wheel};
 
 /// Queues that keep dead segments for sends: how many one call looks at.
 const LINGERING_PER_CALL_MAX: usize = 8;
 
+pub use self::answers::{Answer, Asked};
 pub use self::moving::{named_queue, rewrite};
 pub use self::quota::{Quota, Quotas};
 pub use self::stored::{Admission, Stored};
+pub use self::taken::{Taken, TakenRun};
 
 /// What a store is made with.
 #[derive(Clone, Copy, Debug)]
@@ -126,71 +145,17 @@ pub struct StoreConfig {
     pub seed: u64,
 }
 
-/// What a take returned. Reused from one take to the next.
-#[derive(Debug)]
-pub struct Taken {
-    /// The lease; [`LeaseId::NONE`] if nothing came or it was acknowledged at once.
-    pub lease: LeaseId,
-    /// How long the lease lasts from now, in milliseconds; 0 without a lease.
-    pub lease_ms: u32,
-    /// How many messages came.
-    pub count: u32,
-    /// Messages of the group that were dropped to make room since its last delivery.
-    pub dropped: u32,
-    /// The messages in the order of the lease's indices.
-    pub runs: Vec<TakenRun>,
-}
-
-/// Messages that follow each other, and their records in wire format.
-#[derive(Debug)]
-pub struct TakenRun {
-    /// Where they stood, and how often they were delivered.
-    pub run: Run,
-    /// Their records; the memory stays as it is until this is dropped.
-    pub slice: PinnedSlice,
-}
-
-impl Taken {
-    /// Nothing taken yet.
-    pub const fn new() -> Self {
-        Self { lease: LeaseId::NONE, lease_ms: 0, count: 0, dropped: 0, runs: Vec::new() }
-    }
-
-    /// Forgets what was taken, and lets go of its memory.
-    #[inline]
-    pub fn clear(&mut self) {
-        (self.lease, self.lease_ms) = (LeaseId::NONE, 0);
-        (self.count, self.dropped) = (0, 0);
-        self.runs.clear();
-    }
-}
-
-impl Default for Taken {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The answer to a take that waited.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer {
-    /// Who asked.
-    pub origin: Origin,
-    /// What was asked.
-    pub take: Take,
-    /// Whether messages came (they are in the [`Taken`]), the wait ran out (none are), or why not.
-    pub outcome: Result<(), Rejection>,
-}
-
 /// What a timer of a store ends.
 #[derive(Clone, Copy, Debug)]
 enum Timer {
     /// The lease in this slot.
     Lease(u32),
-    /// The waiting take in this slot.
+    /// The wait in this slot.
     Wait(u32),
     /// The time until the queue in this slot is looked at for messages that have expired.
     Lifetimes(u32),
+    /// The delay of messages that the group of the queue in this slot was given back.
+    Delayed(u32, u16),
     /// The same for what it has kept too long.
     Kept(u32),
     /// The time until it goes if nobody uses it.
@@ -206,20 +171,28 @@ pub struct Store {
     segments: Segments,
     leases: Leases,
     waits: Waits,
+    subscriptions: Subscriptions,
+    held_puts: HeldPuts,
     wheel: Wheel<Timer>,
-    /// Groups of queues that may have something for their waiting takes, in turn.
+    /// Groups of queues that may have something for those who wait, in turn; and those that found no
+    /// lease.
     offers: VecDeque<(QueueId, u16)>,
+    starved: Vec<(QueueId, u16)>,
     /// Queues that keep dead segments until sends end, in turn.
     lingering: VecDeque<QueueId>,
     uses: Uses,
     schedule: Schedule,
     messages: u64,
-    desk: Box<Desk>,
-    /// Room that is reused: what a take gathers, ranges claimed, pieces ending, a dead letter
-    /// before and after.
+    /// Made on first use; out of its place while a batch is worked on.
+    desk: Option<Box<Desk>>,
+    /// The dice for back-offs.
+    random: Random,
+    /// Room that is reused: what a take gathers, ranges claimed, pieces ending, a piece cut up and
+    /// what of it has expired, a record, dead letters.
     basket: Basket,
     claimed: Vec<(u32, u32)>,
     ending: Vec<Piece>,
+    stretches: Vec<(Piece, bool)>,
     record: Vec<u8>,
     letter: Vec<u8>,
 }
@@ -234,16 +207,21 @@ impl Store {
             segments: Segments::new(),
             leases: Leases::new(shard, leases_max),
             waits: Waits::new(waits_max),
+            subscriptions: Subscriptions::new(shard),
+            held_puts: HeldPuts::default(),
             wheel: Wheel::new(),
             offers: VecDeque::new(),
+            starved: Vec::new(),
             lingering: VecDeque::new(),
             uses: Uses::default(),
             schedule: Schedule::new(),
             messages: 0,
-            desk: Box::default(),
+            desk: None,
+            random: Random::new(seed),
             basket: Basket::default(),
             claimed: Vec::new(),
             ending: Vec::new(),
+            stretches: Vec::new(),
             record: Vec::new(),
             letter: Vec::new(),
         }
@@ -268,8 +246,8 @@ impl Store {
     }
 
     /// Removes a queue with its messages and says how many, leased ones included. Its leases end,
-    /// its waiting takes are answered that there is no such queue, its dead-letter queue stays.
-    /// Visits each of its segments, leases and waiting takes.
+    /// who waits is answered that there is no such queue, its dead-letter queue stays. Visits each
+    /// of its segments, its leases and those who wait.
     pub fn delete(&mut self, id: QueueId) -> Result<u64, Rejection> {
         let messages = self.catalog.get(id)?.bands.live();
         let slot = id.slot() as u32;
@@ -283,6 +261,7 @@ impl Store {
         if let Some(timer) = queue.lifetimes.take() {
             self.wheel.disarm(timer);
         }
+        self.refuse_line(slot, NO_SUCH_QUEUE);
         for group in 0..self.catalog.at(slot).groups.places() {
             if self.catalog.at(slot).groups.get(group).is_some() {
                 self.end_group(slot, group, NO_SUCH_QUEUE);
@@ -294,7 +273,7 @@ impl Store {
         Ok(messages)
     }
 
-    /// Ends the leases of a group for good, and refuses its waiting takes.
+    /// Ends the leases and delays of a group for good, and refuses those who wait there.
     fn end_group(&mut self, slot: u32, group: usize, why: Rejection) {
         loop {
             let lease = self.catalog.at(slot).groups.at(group).leases;
@@ -303,35 +282,31 @@ impl Store {
             }
             self.end_lease(lease, End::Deleted);
         }
+        self.end_delayed((slot, group));
         self.refuse_waits(slot, group, why);
     }
 
-    /// Ends leases and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call, and gives
-    /// memory back whose sends have ended. For once a turn.
+    /// Ends leases, delays and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call and
+    /// about [`COMING_BACK_PER_TURN_MAX`] messages of theirs, and gives memory back whose sends
+    /// have ended. For once a turn.
     pub fn expire(&mut self, now: Now) {
         self.tell_time(now);
         if !self.lingering.is_empty() {
             self.give_memory_back();
         }
         self.run_schedule(now);
-        let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some(timer) = self.wheel.expire(now.ns, &mut budget) {
+        let (mut budget, mut left) = (TIMERS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX);
+        while left > 0
+            && let Some(timer) = self.wheel.expire(now.ns, &mut budget)
+        {
             match timer {
                 Timer::Wait(slot) => self.time_out(slot),
                 Timer::Lifetimes(slot) => self.look_at_lifetimes(slot, now),
                 Timer::Kept(slot) => self.look_at_kept(slot, now),
                 Timer::Idle(slot) => self.look_at_use(slot, now),
-                Timer::Lease(slot) => {
-                    let lease = &mut self.leases[slot];
-                    lease.timer = None;
-                    let (queue, group) = (lease.queue, usize::from(lease.group));
-                    self.end_lease(slot, End::GivenBack(now));
-                    let queue = self.catalog.at_mut(queue);
-                    queue.groups.at_mut(group).counters.expired_leases += 1;
-                    let id = queue.id;
-                    queue.check();
-                    self.stir(id, now.ns);
-                    self.offer(id, group);
+                Timer::Lease(slot) => left = left.saturating_sub(self.run_out(slot, now)),
+                Timer::Delayed(slot, group) => {
+                    self.wake_delayed((slot, group.into()), &mut left, now);
                 }
             }
         }
@@ -349,6 +324,7 @@ impl Store {
                     log.release_dead_tail(&mut self.segments);
                 }
             }
+            self.segments.note_room(id.slot() as u32);
             queue.lingering = queue.bands.iter().any(Log::lingers);
             if queue.lingering {
                 self.lingering.push_back(id);

@@ -10,6 +10,8 @@
 //!       Limbo -> free or given back
 //! ```
 
+use std::collections::VecDeque;
+
 use super::segment::{NIL, Place, Segment};
 use crate::limits::{SEGMENT_BYTES, SEGMENT_POOL_BYTES_MAX};
 use crate::world::SegmentMemory;
@@ -22,11 +24,21 @@ pub(super) struct Segments {
     free: [u32; SEGMENT_BYTES.len()],
     bare: u32,
     pooled_bytes: usize,
+    /// Queues with puts in line for room, and those of them that may have some now.
+    pub watched: u32,
+    pub room: VecDeque<u32>,
 }
 
 impl Segments {
     pub fn new() -> Self {
-        Self { slots: Vec::new(), free: [NIL; SEGMENT_BYTES.len()], bare: NIL, pooled_bytes: 0 }
+        Self {
+            slots: Vec::new(),
+            free: [NIL; SEGMENT_BYTES.len()],
+            bare: NIL,
+            pooled_bytes: 0,
+            watched: 0,
+            room: VecDeque::new(),
+        }
     }
 
     /// An empty segment of one of the sizes for a queue, the one that was given back last if there
@@ -88,6 +100,14 @@ impl Segments {
     fn strip(&mut self, slot: u32) {
         if self[slot].strip() {
             self[slot].next = std::mem::replace(&mut self.bare, slot);
+        }
+    }
+
+    /// Notes that messages or memory of a queue are gone, if anybody waits for that.
+    #[inline]
+    pub fn note_room(&mut self, queue: u32) {
+        if self.watched > 0 && self.room.back() != Some(&queue) {
+            self.room.push_back(queue);
         }
     }
 

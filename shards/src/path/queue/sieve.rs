@@ -126,7 +126,7 @@ impl Queue {
         loop {
             let log = self.bands.at_mut(band);
             let line = log.lines.at_mut(sieve.group);
-            let Some(mut rest) = line.returned_from(at).next().copied() else { return None };
+            let mut rest = line.returned_from(at).next().copied()?;
             let segment = &segments[rest.segment];
             let before = at.saturating_sub(rest.sequence) as u32;
             rest.split_front(before, segment.span(rest.offset, before));

@@ -6,6 +6,7 @@ use ringway_protocol::{QueueId, QueueName, QueueOptions};
 use super::bands::Bands;
 use super::dedup::{Producers, ProducersConfig, Window};
 use super::groups::Groups;
+use super::hold::Line;
 use super::keys::Keys;
 use super::moving::Progress;
 use super::rate::Meter;
@@ -47,6 +48,8 @@ pub(super) struct Queue {
     pub dead_letters: Option<QueueId>,
     /// Whether it is among the queues that wait for sends to end.
     pub lingering: bool,
+    /// Puts that wait for room.
+    pub line: Line,
 }
 
 /// What of a queue is paused.
@@ -80,12 +83,17 @@ pub(super) struct Rare {
 
 impl Queue {
     /// An empty queue.
-    pub fn new(id: QueueId, name: QueueName, options: QueueOptions, seed: u64) -> Self {
+    pub fn new(
+        id: QueueId,
+        name: QueueName,
+        options: QueueOptions,
+        (seed, part): (u64, u8),
+    ) -> Self {
         let mut queue = Self {
             id,
             name,
             options,
-            bands: Bands::new(options.keeps()),
+            bands: Bands::new(options.keeps(), part),
             groups: Groups::new(),
             keys: None,
             memory: None,
@@ -102,6 +110,7 @@ impl Queue {
             counters: Counters::default(),
             dead_letters: None,
             lingering: false,
+            line: Line::EMPTY,
         };
         queue.note_specialities();
         queue
@@ -150,7 +159,7 @@ impl Queue {
     /// Whether a put needs more than the short way although its messages are plain.
     #[inline]
     pub fn is_careful(&self) -> bool {
-        self.special && self.has_to_look()
+        self.line.puts > 0 || self.special && self.has_to_look()
     }
 
     fn has_to_look(&self) -> bool {

@@ -36,6 +36,12 @@ impl Stored {
         self.first_sequence
     }
 
+    /// How many messages it was.
+    #[inline]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
     /// Whether all of it was there already.
     pub fn is_duplicate(&self) -> bool {
         self.duplicate

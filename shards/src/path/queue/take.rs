@@ -12,6 +12,7 @@ use super::piece::Piece;
 use super::segments::Segments;
 use super::{Store, Taken, TakenRun, Timer};
 use crate::limits::{RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
+use crate::path::origin::Origin;
 use crate::world::Now;
 
 /// Bytes of records that fit a delivery with the most runs.
@@ -26,16 +27,46 @@ pub(super) fn deadline_ns(now_ns: u64, ms: u32) -> u64 {
 }
 
 impl Store {
-    /// Takes ready messages, oldest first; `taken.count` is 0 if there are none. Those that waiting
-    /// takes need are left to them.
+    /// Takes ready messages for an asker, oldest first; `taken.count` is 0 if there are none. Those
+    /// that waiting takes and subscriptions can get are left to them. In a group with a single active
+    /// consumer somebody else gets nothing.
+    #[inline]
+    pub fn take_for(
+        &mut self,
+        take: &Take,
+        origin: Origin,
+        now: Now,
+        taken: &mut Taken,
+    ) -> Result<(), Rejection> {
+        self.take_as(take, Some(origin), now, taken)
+    }
+
+    /// The same for nobody who consumes: no group asks who it is.
     #[inline]
     pub fn take(&mut self, take: &Take, now: Now, taken: &mut Taken) -> Result<(), Rejection> {
+        self.take_as(take, None, now, taken)
+    }
+
+    #[inline]
+    fn take_as(
+        &mut self,
+        take: &Take,
+        origin: Option<Origin>,
+        now: Now,
+        taken: &mut Taken,
+    ) -> Result<(), Rejection> {
         taken.clear();
         let queue = self.catalog.get_mut(take.queue)?;
         let group = check(take, queue)?;
         queue.used_ns = now.ns;
-        let waits = &queue.groups.at(group).waits;
-        let spare = queue.offered(group).saturating_sub(waits.wanted);
+        let holder = queue.groups.at(group);
+        let spare = queue.offered(group).saturating_sub(holder.waits.wanted);
+        if holder.single_active
+            && let Some(origin) = origin
+            && !self.claim((take.queue.slot() as u32, group), origin)
+        {
+            return Ok(());
+        }
         if spare == 0 {
             return Ok(());
         }

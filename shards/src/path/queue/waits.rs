@@ -1,135 +1,177 @@
-//! Takes that wait for messages: served in turn, or answered when their time is up or their queue
-//! is gone.
+//! Everything on a shard that waits: takes, subscriptions, puts that are held.
 //!
-//! A waiting take is in the list of its group until it is answered; then, unless it was served, in
-//! the list of answers that are due. It is also in the list of its asker, so that one that is gone
-//! takes nothing. Every list is made of links between slots, so nothing here depends on how many
-//! wait.
+//! Who waits at a group is in one of its lists (see `turns`), a held put in its queue's line (see
+//! `hold`), and what has its answer in the list of answers that are due. Each is also in the list
+//! of its asker, so that one that is gone gets nothing and holds nothing. Every list is made of
+//! links between slots, so nothing here depends on how many wait.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::BuildHasherDefault;
 
-use ringway_protocol::limits::TAKE_MESSAGES_MAX;
+use ringway_protocol::Rejection;
 use ringway_protocol::request::Take;
-use ringway_protocol::{Code, QueueId, Rejection};
 
 use super::segment::NIL;
-use super::take::{check, deadline_ns};
-use super::{Answer, Store, Taken, Timer};
 use crate::path::origin::Origin;
-use crate::world::{Now, TimerId};
+use crate::world::TimerId;
 
-/// What a waiting take waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    Free,
-    Messages,
-    /// The answer that nothing came.
-    TimedOut,
-    /// The answer that the queue or the group was deleted.
-    Refused(Rejection),
+/// What somebody asks who waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asks {
+    Take(Take),
+    /// For messages as they come; the slot of the subscription.
+    Subscription(u32),
+    /// A subscription that has ended, and the bytes of its credit.
+    Ended(u32),
+    /// For room; the slot of the held put.
+    Put(u32),
+    /// For nothing: its asker is the single active consumer of the group.
+    Activity,
 }
 
+/// The list that a wait is in, beside its asker's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    Nowhere,
+    /// Those of a group that can be served, in turn.
+    Turn,
+    /// Those of a group that another asker is the single active consumer of.
+    Standby,
+    /// Subscriptions of a group that may get nothing now.
+    Idle,
+    /// The held puts of a queue.
+    Line,
+    /// Those that have their answer.
+    Due,
+}
+
+/// One of those who wait, or a free slot (then `next` is the next free one).
 #[derive(Clone, Copy, Debug)]
-struct Wait {
-    take: Take,
-    /// The index of the group that it takes for.
-    group: u16,
-    origin: Origin,
-    state: State,
-    timer: Option<TimerId>,
-    /// Neighbours in the list of the group or of the answers due; of a free slot, `next` is the
-    /// next free one.
+pub(super) struct Wait {
+    pub asks: Asks,
+    pub place: Place,
+    /// The slot of the queue, and the index of the group.
+    pub queue: u32,
+    pub group: u16,
+    pub origin: Origin,
+    /// When it has waited long enough; of a subscription, when its rate allows more.
+    pub timer: Option<TimerId>,
+    /// While it is in the turn of its group: messages that it can get at most.
+    pub wanted: u32,
+    /// Once it is due.
+    pub outcome: Result<(), Rejection>,
     previous: u32,
     next: u32,
-    /// Neighbours in the list of the asker.
     asker_previous: u32,
     asker_next: u32,
 }
 
-/// Messages that a waiting take can get at most.
-fn wanted(take: &Take) -> u64 {
-    u64::from(take.messages_max.min(TAKE_MESSAGES_MAX))
-}
-
-/// Waiting takes in turn.
+/// Waits in their order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaitList {
-    first: u32,
+    pub first: u32,
     last: u32,
-    pub count: u32,
-    /// Messages that they ask for at most, together.
-    pub wanted: u64,
-    /// Whether the group is among those that can serve.
-    offered: bool,
 }
 
 impl WaitList {
-    pub const EMPTY: WaitList =
-        WaitList { first: NIL, last: NIL, count: 0, wanted: 0, offered: false };
+    pub const EMPTY: WaitList = WaitList { first: NIL, last: NIL };
 
-    fn append(&mut self, slots: &mut [Wait], slot: u32) {
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.first == NIL
+    }
+
+    /// Whether it is the only one.
+    #[inline]
+    pub fn is_alone(&self, slot: u32) -> bool {
+        self.first == slot && self.last == slot
+    }
+
+    #[inline]
+    pub fn append(&mut self, waits: &mut Waits, slot: u32) {
         let last = std::mem::replace(&mut self.last, slot);
-        let wait = &mut slots[slot as usize];
+        let wait = &mut waits[slot];
         (wait.previous, wait.next) = (last, NIL);
-        self.count += 1;
-        self.wanted += wanted(&wait.take);
         match last {
             NIL => self.first = slot,
-            last => slots[last as usize].next = slot,
+            last => waits[last].next = slot,
         }
     }
 
-    fn unlink(&mut self, slots: &mut [Wait], slot: u32) {
-        let Wait { previous, next, take, .. } = slots[slot as usize];
-        self.count -= 1;
-        self.wanted -= wanted(&take);
+    #[inline]
+    pub fn unlink(&mut self, waits: &mut Waits, slot: u32) {
+        let Wait { previous, next, .. } = waits[slot];
         match previous {
             NIL => self.first = next,
-            previous => slots[previous as usize].next = next,
+            previous => waits[previous].next = next,
         }
         match next {
             NIL => self.last = previous,
-            next => slots[next as usize].previous = previous,
+            next => waits[next].previous = previous,
         }
+    }
+
+    /// The slots, in order.
+    pub fn slots<'a>(&self, waits: &'a Waits) -> impl Iterator<Item = u32> + use<'a> {
+        let some = |slot: u32| (slot != NIL).then_some(slot);
+        std::iter::successors(some(self.first), move |slot| some(waits[*slot].next))
     }
 }
 
-/// Every waiting take of a shard.
+/// Who asks: a shard and a peer of it.
+pub(super) type AskerName = (u8, u64);
+
+/// One who asks, while anything of him waits.
+#[derive(Clone, Copy, Default, Debug)]
+struct Asker {
+    first: u32,
+    /// Bytes of his held puts.
+    held_bytes: u64,
+}
+
+/// Everything that waits on a shard.
 #[derive(Debug)]
 pub(super) struct Waits {
     slots: Vec<Wait>,
     free: u32,
-    active: usize,
-    active_max: usize,
-    due: WaitList,
-    /// The first waiting take of each asker. Fixed keys: nothing here may differ from run to run.
-    askers: HashMap<(u8, u64), u32, BuildHasherDefault<DefaultHasher>>,
+    takes: usize,
+    takes_max: usize,
+    pub due: WaitList,
+    /// Fixed keys: nothing here may differ from run to run.
+    askers: HashMap<AskerName, Asker, BuildHasherDefault<DefaultHasher>>,
 }
 
 impl Waits {
-    pub fn new(active_max: usize) -> Self {
+    pub fn new(takes_max: usize) -> Self {
         let (slots, askers) = Default::default();
-        Self { slots, free: NIL, active: 0, active_max, due: WaitList::EMPTY, askers }
+        Self { slots, free: NIL, takes: 0, takes_max, due: WaitList::EMPTY, askers }
     }
 
-    fn create(&mut self, take: Take, group: usize, origin: Origin) -> u32 {
-        let asker = self.askers.entry((origin.shard, origin.peer));
+    /// Whether no more takes may wait.
+    pub fn is_full(&self) -> bool {
+        self.takes == self.takes_max
+    }
+
+    /// Lets somebody wait, in no list yet but his own.
+    pub fn create(&mut self, asks: Asks, (queue, group): (u32, usize), origin: Origin) -> u32 {
         let slot = if self.free == NIL { self.slots.len() as u32 } else { self.free };
-        let asker_next = match asker {
-            Entry::Occupied(mut first) => first.insert(slot),
+        let asker_next = match self.askers.entry(origin.asker()) {
+            Entry::Occupied(mut asker) => std::mem::replace(&mut asker.get_mut().first, slot),
             Entry::Vacant(none) => {
-                none.insert(slot);
+                none.insert(Asker { first: slot, held_bytes: 0 });
                 NIL
             }
         };
         let wait = Wait {
-            take,
+            asks,
+            place: Place::Nowhere,
+            queue,
             group: group as u16,
             origin,
-            state: State::Messages,
             timer: None,
+            wanted: 0,
+            outcome: Ok(()),
             previous: NIL,
             next: NIL,
             asker_previous: NIL,
@@ -140,163 +182,104 @@ impl Waits {
             None => self.slots.push(wait),
         }
         if asker_next != NIL {
-            self.slots[asker_next as usize].asker_previous = slot;
+            self[asker_next].asker_previous = slot;
         }
-        self.active += 1;
+        self.takes += usize::from(matches!(asks, Asks::Take(_)));
         slot
     }
 
-    /// Forgets a waiting take that is in no list but its asker's.
-    fn remove(&mut self, slot: u32) {
-        let Wait { origin, asker_previous, asker_next, .. } = self.slots[slot as usize];
+    /// Forgets a wait that is in no list but its asker's.
+    pub fn remove(&mut self, slot: u32) {
+        let Wait { asks, origin, asker_previous, asker_next, .. } = self[slot];
         match (asker_previous, asker_next) {
-            (NIL, NIL) => drop(self.askers.remove(&(origin.shard, origin.peer))),
-            (NIL, next) => drop(self.askers.insert((origin.shard, origin.peer), next)),
-            (previous, next) => self.slots[previous as usize].asker_next = next,
+            (NIL, NIL) => drop(self.askers.remove(&origin.asker())),
+            (NIL, next) => self.asker(origin).first = next,
+            (previous, next) => self[previous].asker_next = next,
         }
         if asker_next != NIL {
-            self.slots[asker_next as usize].asker_previous = asker_previous;
+            self[asker_next].asker_previous = asker_previous;
         }
-        let wait = &mut self.slots[slot as usize];
-        (wait.state, wait.next) = (State::Free, self.free);
+        self.takes -= usize::from(matches!(asks, Asks::Take(_)));
+        let free = self.free;
+        let wait = &mut self[slot];
+        (wait.place, wait.next) = (Place::Nowhere, free);
         self.free = slot;
-        self.active -= 1;
+    }
+
+    fn asker(&mut self, origin: Origin) -> &mut Asker {
+        self.askers.get_mut(&origin.asker()).expect("one who waits is known")
+    }
+
+    /// The latest wait of an asker, if there is any.
+    #[inline]
+    pub fn latest_of(&self, asker: AskerName) -> Option<u32> {
+        self.askers.get(&asker).map(|asker| asker.first)
+    }
+
+    /// The wait of the same asker that was made before one.
+    pub fn earlier_of_asker(&self, slot: u32) -> Option<u32> {
+        let next = self[slot].asker_next;
+        (next != NIL).then_some(next)
+    }
+
+    /// Every wait of an asker, the latest first.
+    pub fn of_asker(&self, asker: AskerName) -> impl Iterator<Item = u32> {
+        std::iter::successors(self.latest_of(asker), |slot| self.earlier_of_asker(*slot))
+    }
+
+    /// Bytes of the held puts of an asker.
+    pub fn held_bytes(&self, asker: AskerName) -> u64 {
+        self.askers.get(&asker).map_or(0, |asker| asker.held_bytes)
+    }
+
+    /// More or fewer bytes of puts are held for an asker of whom something waits.
+    pub fn hold_bytes(&mut self, origin: Origin, more: i64) {
+        let held = &mut self.asker(origin).held_bytes;
+        *held = held.checked_add_signed(more).expect("what is let go was held");
+    }
+
+    /// A wait that is in no list but its asker's has its answer.
+    pub fn give_answer(&mut self, slot: u32, outcome: Result<(), Rejection>) {
+        let wait = &mut self[slot];
+        debug_assert_eq!(wait.place, Place::Nowhere);
+        (wait.place, wait.outcome) = (Place::Due, outcome);
+        let mut due = self.due;
+        due.append(self, slot);
+        self.due = due;
+    }
+
+    /// Takes the first answer that is due out, with who waited for it.
+    pub fn take_answer(&mut self) -> Option<Wait> {
+        let slot = self.due.first;
+        if slot == NIL {
+            return None;
+        }
+        self.drop_answer(slot);
+        let wait = self[slot];
+        self.remove(slot);
+        Some(wait)
+    }
+
+    /// Takes an answer out of those that are due.
+    pub fn drop_answer(&mut self, slot: u32) {
+        let mut due = self.due;
+        due.unlink(self, slot);
+        self.due = due;
     }
 }
 
-impl Store {
-    /// Lets a take wait that found nothing, until messages come or `wait_ms` is over.
-    pub fn wait(&mut self, take: &Take, origin: Origin, now: Now) -> Result<(), Rejection> {
-        let queue = self.catalog.get_mut(take.queue)?;
-        let group = check(take, queue)?;
-        if self.waits.active == self.waits.active_max {
-            let sentence = "the shard has as many waiting takes as it may have";
-            return Err(Rejection::new(Code::ResourceExhausted, sentence));
-        }
-        let slot = self.waits.create(*take, group, origin);
-        let timer = self.wheel.arm(deadline_ns(now.ns, take.wait_ms), Timer::Wait(slot));
-        self.waits.slots[slot as usize].timer = Some(timer);
-        queue.groups.at_mut(group).waits.append(&mut self.waits.slots, slot);
-        self.offer(take.queue, group);
-        Ok(())
-    }
+impl std::ops::Index<u32> for Waits {
+    type Output = Wait;
 
-    /// The next waiting take that has its answer: served in turn, timed out, or refused. Asks each
-    /// queue that can serve in turn.
-    pub fn next_answer(&mut self, now: Now, taken: &mut Taken) -> Option<Answer> {
-        if self.waits.active == 0 {
-            return None;
-        }
-        if self.waits.due.first != NIL {
-            let slot = self.waits.due.first;
-            taken.clear();
-            self.waits.due.unlink(&mut self.waits.slots, slot);
-            let Wait { take, origin, state, .. } = self.waits.slots[slot as usize];
-            self.waits.remove(slot);
-            let outcome = match state {
-                State::Refused(why) => Err(why),
-                _ => Ok(()),
-            };
-            return Some(Answer { origin, take, outcome });
-        }
-        while let Some((id, group)) = self.offers.pop_front() {
-            let group = usize::from(group);
-            let Ok(queue) = self.catalog.get_mut(id) else { continue };
-            if queue.groups.get(group).is_none() {
-                continue;
-            }
-            let offered = queue.offered(group);
-            let waits = &mut queue.groups.at_mut(group).waits;
-            waits.offered = false;
-            if waits.count == 0 || offered == 0 {
-                continue;
-            }
-            let slot = waits.first;
-            let Wait { take, origin, .. } = self.waits.slots[slot as usize];
-            taken.clear();
-            let outcome = self.deliver(&take, group, take.messages_max, now, taken);
-            if outcome.is_ok() && taken.count == 0 {
-                // All that it looked at has a busy key, or has expired: it waits on.
-                if self.catalog.get(id).is_ok_and(|queue| queue.offered(group) < offered) {
-                    self.offer(id, group);
-                }
-                continue;
-            }
-            self.end_wait(slot);
-            self.waits.remove(slot);
-            self.offer(id, group);
-            return Some(Answer { origin, take, outcome });
-        }
-        None
-    }
-
-    /// Drops the waiting takes of an asker that is gone, and the answers that it was due.
-    pub fn forget(&mut self, shard: u8, peer: u64) {
-        while let Some(slot) = self.waits.askers.get(&(shard, peer)).copied() {
-            match self.waits.slots[slot as usize].state {
-                State::Messages => self.end_wait(slot),
-                _ => self.waits.due.unlink(&mut self.waits.slots, slot),
-            }
-            self.waits.remove(slot);
-        }
-    }
-
-    /// Notes that a group of a queue may have something for its waiting takes.
     #[inline]
-    pub(super) fn offer(&mut self, id: QueueId, group: usize) {
-        if let Ok(queue) = self.catalog.get_mut(id)
-            && let waits = &queue.groups.at(group).waits
-            && waits.count > 0
-            && !waits.offered
-            && queue.offered(group) > 0
-        {
-            queue.groups.at_mut(group).waits.offered = true;
-            self.offers.push_back((id, group as u16));
-        }
+    fn index(&self, slot: u32) -> &Wait {
+        &self.slots[slot as usize]
     }
+}
 
-    /// Notes that every group of a queue may have something for its waiting takes.
+impl std::ops::IndexMut<u32> for Waits {
     #[inline]
-    pub(super) fn offer_all(&mut self, id: QueueId) {
-        let places = self.catalog.get(id).map_or(0, |queue| queue.groups.places());
-        for group in 0..places {
-            if self.catalog.get(id).is_ok_and(|queue| queue.groups.get(group).is_some()) {
-                self.offer(id, group);
-            }
-        }
-    }
-
-    /// The time of a waiting take is up: its answer is due.
-    pub(super) fn time_out(&mut self, slot: u32) {
-        self.waits.slots[slot as usize].timer = None;
-        self.end_wait(slot);
-        self.waits.slots[slot as usize].state = State::TimedOut;
-        self.waits.due.append(&mut self.waits.slots, slot);
-    }
-
-    /// The group of these waiting takes is deleted: their answers, with the reason, are due.
-    pub(super) fn refuse_waits(&mut self, queue: u32, group: usize, why: Rejection) {
-        loop {
-            let slot = self.catalog.at(queue).groups.at(group).waits.first;
-            if slot == NIL {
-                return;
-            }
-            self.end_wait(slot);
-            self.waits.slots[slot as usize].state = State::Refused(why);
-            self.waits.due.append(&mut self.waits.slots, slot);
-        }
-    }
-
-    /// Takes a waiting take out of its group's list, and its timer out of the wheel.
-    fn end_wait(&mut self, slot: u32) {
-        let wait = &mut self.waits.slots[slot as usize];
-        let (timer, group) = (wait.timer.take(), usize::from(wait.group));
-        let queue = self.catalog.at_mut(wait.take.queue.slot() as u32);
-        queue.groups.at_mut(group).waits.unlink(&mut self.waits.slots, slot);
-        let id = queue.id;
-        if let Some(timer) = timer {
-            self.wheel.disarm(timer);
-        }
-        self.stir(id, self.uses.clock_ns);
+    fn index_mut(&mut self, slot: u32) -> &mut Wait {
+        &mut self.slots[slot as usize]
     }
 }

@@ -131,8 +131,8 @@ impl Model {
             let bytes = self.at(number).messages[&sequence].bytes;
             let asks = subscription.map(|asker| &mut self.askers[asker].asks);
             if let Some(Asks::Subscription(subscription)) = asks {
-                subscription.messages += 1;
-                subscription.bytes += bytes as i64;
+                subscription.messages -= 1;
+                subscription.bytes -= bytes;
             }
             match back {
                 None => self.at_mut(number).done(&group, sequence),
@@ -203,7 +203,7 @@ impl Model {
         let name = format!("{}.dead", self.at(number).name);
         let dead = self.declare_queue(&name, None).map(|(dead, _)| dead);
         let outcome = dead.and_then(|dead| {
-            let outcome = self.put(dead, &[letter], None);
+            let outcome = self.put_at_once(dead, &[letter], None);
             if outcome.is_err() {
                 self.at_mut(dead).counts.add("refused", 1);
             }

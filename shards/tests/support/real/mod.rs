@@ -7,7 +7,7 @@ mod look;
 
 use ringway_protocol::reply::{PutOutcome, Settlement, Verdict};
 use ringway_protocol::request::{Producer, Put, Take};
-use ringway_protocol::{GroupId, LeaseId, QueueId, Records, Rejection};
+use ringway_protocol::{GroupId, LeaseId, QueueId, Records, Rejection, SubscriptionId};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Admission, Store, StoreConfig, Stored, Taken};
 use ringway_shards::world::{Now, PinnedSlice};
@@ -48,6 +48,8 @@ pub struct Real {
     queues: Vec<(String, QueueId)>,
     groups: Vec<(QueueId, String, GroupId)>,
     asked: Vec<Asked>,
+    /// Every subscription, with its place in `asked`.
+    subscriptions: Vec<(SubscriptionId, usize)>,
     numbers: u64,
     taken: Taken,
     stored: Stored,
@@ -74,6 +76,7 @@ impl Real {
             queues: Vec::new(),
             groups: Vec::new(),
             asked: Vec::new(),
+            subscriptions: Vec::new(),
             numbers: 0,
             taken: Taken::new(),
             stored: Stored::new(),
@@ -96,6 +99,9 @@ impl Real {
             "put" => self.put(&words),
             "take" => self.take(&words),
             "ack" | "nack" => self.settle(&words),
+            "subscribe" => self.subscribe(&words),
+            "credit" => self.credit(&words),
+            "unsubscribe" => self.unsubscribe(&words),
             "release" => Ok(self.release(&words)),
             "answers" => Ok(self.answers()),
             "unpin" => {
@@ -177,8 +183,7 @@ impl Real {
         let (origin, now) = (self.origin(who), self.now());
         match self.store.put(&put, origin, now, &mut self.stored)? {
             Admission::Stored => Ok(Outcome::Put(self.stored_runs())),
-            #[allow(unreachable_patterns)]
-            _ => {
+            Admission::Held => {
                 self.asked.push(Asked { who, subscription: None });
                 Ok(Outcome::Held)
             }
@@ -218,7 +223,7 @@ impl Real {
         };
         let (who, now) = (words.asker(), self.now());
         let origin = self.origin(who);
-        self.store.take(&take, now, &mut self.taken)?;
+        self.store.take_for(&take, origin, now, &mut self.taken)?;
         if self.taken.count > 0 || take.wait_ms == 0 {
             return Ok(Outcome::Delivery(self.delivery(words.has("pin"))));
         }
@@ -287,7 +292,7 @@ impl Real {
 
     fn release(&mut self, words: &Words<'_>) -> Outcome {
         let lease = self.lease(words.word(1)).id;
-        self.store.release(self.queue(words.word(0)), lease);
+        self.store.release(self.queue(words.word(0)), lease, self.now());
         Outcome::ok()
     }
 

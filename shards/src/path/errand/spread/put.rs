@@ -211,3 +211,54 @@ impl SpreadPut {
         Step::Done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::errand::{Errands, Origin};
+
+    #[test]
+    fn receipts_of_parts_become_one_in_the_order_of_the_batch() {
+        let origin = Origin { shard: 0, peer: 1, stream: 0, request: 0 };
+        let mut call = Errands::default().open(origin, Kind::Put);
+        call.kept = b"kept before".to_vec();
+        let base = call.kept.len();
+        let places = [0, 2, 2, 0, 0, 2, 0];
+        call.kept.extend_from_slice(&places);
+        let run = |first_sequence, count, outcome| PutRun { first_sequence, count, outcome };
+        let receipts = [
+            (2_u32, vec![run(90, 3, PutOutcome::Stored)]),
+            (0, vec![run(5, 1, PutOutcome::Duplicate), run(40, 3, PutOutcome::Stored)]),
+        ];
+        for (part, runs) in receipts {
+            call.kept.extend_from_slice(&part.to_le_bytes());
+            call.kept.extend_from_slice(&(runs.len() as u32).to_le_bytes());
+            runs.iter().for_each(|run| call.kept.extend_from_slice(&run.to_bytes()));
+        }
+        let (mut cursors, mut runs) = (Vec::new(), Vec::new());
+        SplitPut { base, messages: places.len() }.gather(&mut cursors, &call, &mut runs);
+        let found: Vec<_> = Receipt::of_runs(Level::Memory, &runs).runs().collect();
+        let expected = [
+            run(5, 1, PutOutcome::Duplicate),
+            run(90, 2, PutOutcome::Stored),
+            run(40, 2, PutOutcome::Stored),
+            run(92, 1, PutOutcome::Stored),
+            run(42, 1, PutOutcome::Stored),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn each_part_gets_its_own_records() {
+        let mut bytes = Vec::new();
+        for payload in [&b"one"[..], b"", b"three"] {
+            record::write(&mut bytes, &[], payload);
+        }
+        let records = Records::parse(&bytes, 3).expect("valid records");
+        let mut some = Vec::new();
+        some_of(records, [true, false, true].into_iter(), &mut some);
+        let some = Records::parse(&some, 2).expect("valid records");
+        let payloads: Vec<_> = some.iter().map(|record| record.payload).collect();
+        assert_eq!(payloads, [&b"one"[..], b"three"]);
+    }
+}

@@ -135,3 +135,90 @@ impl Spread {
         ((hash ^ hash >> 32) % self.parts.len() as u64) as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringway_protocol::request::Producer;
+    use ringway_protocol::{Attribute, Records, record};
+
+    fn part(shard: u8) -> QueueId {
+        QueueId::new(1, shard, 7)
+    }
+
+    /// Parts on shards 2, 3 and 0.
+    fn spreads(order: SpreadOrder) -> Spreads {
+        let mut spreads = Spreads::default();
+        spreads.insert(Spread { parts: vec![part(2), part(3), part(0)], order });
+        spreads
+    }
+
+    fn place(
+        spreads: &mut Spreads,
+        messages: &[&[Attribute<'_>]],
+        producer: Option<Producer>,
+        here: usize,
+    ) -> Result<Placing, Code> {
+        let mut bytes = Vec::new();
+        messages.iter().for_each(|attributes| record::write(&mut bytes, attributes, b"message"));
+        let records = Records::parse(&bytes, messages.len() as u32).expect("valid records");
+        let put = Put { queue: part(2), producer, records };
+        spreads.place(&put, here).expect("it is spread").map_err(|why| why.code)
+    }
+
+    #[test]
+    fn plain_messages_stay_on_their_shard_or_go_round() {
+        let mut spreads = spreads(SpreadOrder::Relaxed);
+        for here in [0, 2, 3] {
+            let placing = place(&mut spreads, &[&[], &[]], None, here);
+            assert_eq!(placing, Ok(Placing::Whole(part(here as u8))));
+        }
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let Ok(Placing::Whole(part)) = place(&mut spreads, &[&[]], None, 1) else {
+                panic!("one message goes to one part")
+            };
+            seen.push(part);
+        }
+        seen.sort();
+        assert_eq!(seen, [part(0), part(2), part(3)], "each in turn");
+    }
+
+    #[test]
+    fn keys_decide_where_order_is_kept_by_key_alone() {
+        let (a, b) = (&[Attribute::Key(b"a")][..], &[Attribute::Key(b"c")][..]);
+        let mut relaxed = spreads(SpreadOrder::Relaxed);
+        assert_eq!(place(&mut relaxed, &[a, b], None, 3), Ok(Placing::Whole(part(3))));
+        let mut per_key = spreads(SpreadOrder::PerKey);
+        let Ok(Placing::Whole(of_a)) = place(&mut per_key, &[a, a], None, 3) else {
+            panic!("one key has one part")
+        };
+        for here in 0..4 {
+            assert_eq!(place(&mut per_key, &[a], None, here), Ok(Placing::Whole(of_a)));
+        }
+        assert_eq!(place(&mut per_key, &[a, b], None, 2), Ok(Placing::Split(0)));
+        assert_eq!(place(&mut per_key, &[&[], &[]], None, 0), Ok(Placing::Whole(part(0))));
+    }
+
+    #[test]
+    fn repeats_go_where_they_are_known() {
+        let mut spreads = spreads(SpreadOrder::PerKey);
+        let id = &[Attribute::DeduplicationId(b"once")][..];
+        let first = place(&mut spreads, &[id], None, 0);
+        assert!((0..4).all(|here| place(&mut spreads, &[id], None, here) == first));
+        let producer = Some(Producer { id: 77, sequence: 0 });
+        let first = place(&mut spreads, &[&[], &[]], producer, 0);
+        assert!(matches!(first, Ok(Placing::Whole(_))));
+        assert!((0..4).all(|here| place(&mut spreads, &[&[]], producer, here) == first));
+        let keyed = &[Attribute::Key(b"a")][..];
+        assert_eq!(place(&mut spreads, &[keyed], producer, 0), Err(Code::Unsupported));
+    }
+
+    #[test]
+    fn a_lease_names_its_part() {
+        let spreads = spreads(SpreadOrder::Relaxed);
+        assert_eq!(spreads.leased(part(2), LeaseId::new(1, 0, 5)), part(0));
+        assert_eq!(spreads.leased(part(2), LeaseId::new(1, 1, 5)), part(2), "no such part");
+        assert_eq!(spreads.leased(part(1), LeaseId::new(1, 0, 5)), part(1), "not spread");
+    }
+}

@@ -153,7 +153,8 @@ impl SpreadTake {
         for number in 0..self.parts {
             match self.part(call, number).shard() {
                 here if here == runner.here() => {
-                    runner.performer.store.forget(here as u8, call.peer);
+                    let now = runner.performer.now;
+                    runner.performer.store.forget(here as u8, call.peer, now);
                 }
                 shard => runner.handoffs.signal(shard, Handoff::Gone(call.peer)),
             }

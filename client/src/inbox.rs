@@ -1,105 +1,13 @@
-//! The two buffers of a connection: requests on their way out, replies on their way in.
+//! Replies on their way in: bytes received, cut into frames where they lie.
 //!
-//! No sockets here: [`Outbox`] hands out bytes to send, [`Inbox`] takes in bytes received. Both
-//! keep their memory, so that a connection in its stride allocates nothing.
+//! No sockets here: an [`Inbox`] takes in bytes received, and keeps its memory, so that a
+//! connection in its stride allocates nothing.
 
 use std::io::{self, Read};
 
-use ringway_protocol::frame::{self, Frame, HEADER_BYTES, Header, Kind, Split};
+use ringway_protocol::Rejection;
+use ringway_protocol::frame::{self, Frame, HEADER_BYTES, Split};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::request::{self, Range, Request};
-use ringway_protocol::{LeaseId, QueueId, Rejection};
-
-use crate::batch::Batch;
-
-/// An encoded request that is sent many times; only its number changes.
-#[derive(Clone, Debug)]
-pub struct Template {
-    bytes: Vec<u8>,
-}
-
-impl Template {
-    /// Encodes `request` once.
-    pub fn new(request: &Request<'_>) -> Self {
-        let mut bytes = Vec::new();
-        request.encode(0, 0, &mut bytes);
-        Self { bytes }
-    }
-
-    /// Encodes a put of `batch` once.
-    pub fn put(queue: QueueId, batch: &Batch) -> Self {
-        let mut outbox = Outbox::default();
-        outbox.put(queue, batch, 0);
-        Self { bytes: outbox.bytes }
-    }
-}
-
-/// Requests that were asked for and not sent yet.
-///
-/// Invariant: `sent <= bytes.len()`; both are 0 when everything is sent.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Outbox {
-    /// Appends any request.
-    pub fn request(&mut self, request: &Request<'_>, number: u32) {
-        request.encode(0, number, &mut self.bytes);
-    }
-
-    /// Appends a request that was encoded before: one copy, four bytes patched.
-    #[inline]
-    pub fn template(&mut self, template: &Template, number: u32) {
-        const NUMBER_AT: usize = HEADER_BYTES - 4;
-        let at = self.bytes.len() + NUMBER_AT;
-        self.bytes.extend_from_slice(&template.bytes);
-        self.bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
-    }
-
-    /// Appends a put.
-    pub fn put(&mut self, queue: QueueId, batch: &Batch, number: u32) {
-        frame::write(&mut self.bytes, Header::request(Kind::Put, 0, number), |out| {
-            request::put_prefix(out, queue, batch.count());
-            out.extend_from_slice(batch.as_bytes());
-        });
-    }
-
-    /// Appends an acknowledgement of some ranges of a lease's messages.
-    #[inline]
-    pub fn ack(&mut self, queue: QueueId, lease: LeaseId, ranges: &[Range], number: u32) {
-        request::encode_settle(Kind::Ack, (queue, lease), ranges, (0, number), &mut self.bytes);
-    }
-
-    /// Appends the return of some ranges of a lease's messages.
-    pub fn nack(&mut self, queue: QueueId, lease: LeaseId, ranges: &[Range], number: u32) {
-        request::encode_settle(Kind::Nack, (queue, lease), ranges, (0, number), &mut self.bytes);
-    }
-
-    /// What is left to send.
-    #[inline]
-    pub fn unsent(&self) -> &[u8] {
-        &self.bytes[self.sent..]
-    }
-
-    /// Takes note that the first `count` unsent bytes were sent.
-    #[inline]
-    pub fn advance(&mut self, count: usize) {
-        self.sent += count;
-        assert!(self.sent <= self.bytes.len(), "no more is sent than was asked for");
-        if self.sent == self.bytes.len() {
-            self.bytes.clear();
-            self.sent = 0;
-        }
-    }
-
-    /// Whether everything is sent.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-}
 
 /// Room for replies at first: some two thousand acknowledgements.
 const INBOX_BYTES: usize = 64 << 10;
@@ -177,6 +85,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringway_protocol::frame::{Header, Kind};
     use ringway_protocol::reply;
 
     /// A source that hands out at most `piece` bytes a read.
@@ -224,36 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_the_request_with_another_number() {
-        let request = Request::Echo(b"hello");
-        let mut outbox = Outbox::default();
-        outbox.template(&Template::new(&request), 77);
-        outbox.template(&Template::new(&request), 78);
-        let mut expected = Vec::new();
-        request.encode(0, 77, &mut expected);
-        request.encode(0, 78, &mut expected);
-        assert_eq!(outbox.unsent(), expected);
-    }
-
-    #[test]
-    fn small_replies_in_the_steady_state_keep_the_buffers() {
-        let (mut inbox, mut outbox) = (Inbox::default(), Outbox::default());
+    fn small_replies_in_the_steady_state_keep_the_buffer() {
+        let mut inbox = Inbox::default();
         let mut replies = Vec::new();
         for number in 0..64 {
             reply::put(&mut replies, (0, number), 1, 1, ringway_protocol::Level::Memory);
         }
-        let mut capacities = None;
+        let mut capacity = None;
         for round in 0..100 {
-            for number in 0..64 {
-                outbox.request(&Request::Ping, number);
-            }
-            let count = outbox.unsent().len();
-            outbox.advance(count);
             inbox.fill(&mut Pieces(&replies, usize::MAX)).unwrap();
             while inbox.next_frame().unwrap().is_some() {}
-            let now = (inbox.bytes.capacity(), outbox.bytes.capacity());
-            assert!(round == 0 || capacities == Some(now));
-            capacities = Some(now);
+            let now = inbox.bytes.capacity();
+            assert!(round == 0 || capacity == Some(now));
+            capacity = Some(now);
         }
     }
 }

@@ -1,0 +1,160 @@
+//! Messages from queue to queue, and a queue to another name.
+
+use ringway_protocol::limits::MOVE_MESSAGES_MAX;
+use ringway_protocol::reply::Moved;
+use ringway_protocol::request::{HeaderFilter, Move};
+use ringway_protocol::{Code, GroupId, QueueId, QueueOptions, Reply, Request};
+
+use super::Client;
+use crate::error::Error;
+
+/// Which messages are moved. [`Default`] moves as many of the group `default` as there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MoveOptions<'a> {
+    /// The group whose ready messages are moved; other groups lose nothing by it.
+    pub group: GroupId,
+    /// Most messages; `None` for as many as the queue had when the move began.
+    pub messages_max: Option<u64>,
+    /// Only messages with this header; `None` for all.
+    pub filter: Option<HeaderFilter<'a>>,
+    /// Whether headers are taken off whose names start with `ringway-`.
+    pub redrive: bool,
+}
+
+impl Default for MoveOptions<'_> {
+    fn default() -> Self {
+        Self { group: GroupId::DEFAULT, messages_max: None, filter: None, redrive: false }
+    }
+}
+
+/// What became of a move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MovedAll {
+    /// Messages that are in their new queue now.
+    pub moved: u64,
+    /// Messages that were tried last and stayed: their new queue refused them or does not exist.
+    pub refused: u64,
+}
+
+/// A queue under its new name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Renamed {
+    /// Its id now.
+    pub queue: QueueId,
+    /// Messages that were moved one by one: the new name lives on another shard.
+    pub moved: u64,
+    /// Messages that stayed in the queue of the old name, which therefore is still there.
+    pub left: u64,
+}
+
+impl Client {
+    /// Moves ready messages to another queue, in their order, request by request until there are
+    /// no more.
+    ///
+    /// Between two shards a message is put before it is acknowledged: if the server ends in
+    /// between, or the move takes longer than a minute, it may be there twice, never lost.
+    pub fn move_messages(
+        &mut self,
+        from: QueueId,
+        to: QueueId,
+        options: &MoveOptions<'_>,
+    ) -> Result<MovedAll, Error> {
+        self.move_all(from, Some(to), options)
+    }
+
+    /// Brings dead letters back to the queues that they came from, without the headers that tell
+    /// of their death; those whose queue is gone or full stay.
+    ///
+    /// ```no_run
+    /// # use ringway_client::{Client, HeaderFilter, Options};
+    /// # let mut client = Client::connect("127.0.0.1:7311", &Options::default())?;
+    /// let dead = client.open("orders.dead")?;
+    /// let expired = HeaderFilter { name: "ringway-reason", value: b"expired" };
+    /// println!("{} are back", client.redrive(dead, Some(expired))?.moved);
+    /// # Ok::<(), ringway_client::Error>(())
+    /// ```
+    pub fn redrive(
+        &mut self,
+        dead: QueueId,
+        filter: Option<HeaderFilter<'_>>,
+    ) -> Result<MovedAll, Error> {
+        self.move_all(dead, None, &MoveOptions { filter, redrive: true, ..Default::default() })
+    }
+
+    /// Moves messages to the queues that their header `ringway-queue` names.
+    pub fn move_home(
+        &mut self,
+        from: QueueId,
+        options: &MoveOptions<'_>,
+    ) -> Result<MovedAll, Error> {
+        self.move_all(from, None, options)
+    }
+
+    fn move_all(
+        &mut self,
+        from: QueueId,
+        to: Option<QueueId>,
+        options: &MoveOptions<'_>,
+    ) -> Result<MovedAll, Error> {
+        let MoveOptions { group, messages_max, filter, redrive } = *options;
+        // What arrives during the move is not chased: a queue that is filled as fast as it is
+        // emptied would never be done.
+        let mut left = match messages_max {
+            Some(most) => most,
+            None => {
+                let figures = self.stat_queue(from)?;
+                figures.get(0, "messages").max(figures.get(0, "ready"))
+            }
+        };
+        let mut sum = MovedAll::default();
+        while left > 0 {
+            let limit = left.min(MOVE_MESSAGES_MAX.into()) as u32;
+            let wanted = Request::Move(Move { from, to, group, limit, redrive, filter });
+            let Moved { moved, refused, more } = self.call(&wanted, |reply| {
+                if let Reply::Moved(moved) = reply { Some(moved) } else { None }
+            })?;
+            sum.moved += u64::from(moved);
+            // What is refused stays in front and is tried again: the last count is the true one.
+            sum.refused = refused.into();
+            left = left.saturating_sub(moved.into());
+            if !more || moved == 0 {
+                break;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Gives a queue another name, on whatever shard it lives.
+    ///
+    /// Where one shard has both names this is [`Client::rename`]. Else the new queue is declared
+    /// with `options`, the ready messages of the group `default` are moved, and the old queue is
+    /// deleted if nothing is left in it. Other groups and bindings do not move with it, and who puts
+    /// meanwhile puts into the old one: stop the producers first.
+    pub fn rename_or_move(
+        &mut self,
+        queue: QueueId,
+        name: &str,
+        options: Option<QueueOptions>,
+    ) -> Result<Renamed, Error> {
+        match self.rename(queue, name) {
+            Ok(queue) => return Ok(Renamed { queue, moved: 0, left: 0 }),
+            Err(Error::Refused { code: Code::OtherShard, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let (new, created) = self.declare_new(name, options)?;
+        if !created {
+            return Err(Error::Refused {
+                code: Code::Conflict,
+                sentence: format!("a queue named '{name}' is there already"),
+            });
+        }
+        let moved = self.move_messages(queue, new, &MoveOptions::default())?.moved;
+        let figures = self.stat_queue(queue)?;
+        let standing = ["ready", "leased", "delayed", "blocked", "scheduled"];
+        let left = standing.iter().map(|column| figures.get(0, column)).sum();
+        if left == 0 {
+            self.delete(queue)?;
+        }
+        Ok(Renamed { queue: new, moved, left })
+    }
+}

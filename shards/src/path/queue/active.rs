@@ -1,0 +1,73 @@
+//! The single active consumer of a group that has one: the first to ask, until it goes.
+//!
+//! Its activity is a wait of its own, in the list of its asker alone, so that the end of the asker
+//! ends it. Whoever else waits at the group stands by.
+
+use super::Store;
+use super::segment::NIL;
+use super::waits::{Asks, Place};
+use crate::path::origin::Origin;
+
+impl Store {
+    /// Whether an asker may get messages of a group with a single active consumer. The first to ask
+    /// becomes that one.
+    #[cold]
+    pub(super) fn claim(&mut self, (queue, group): (u32, usize), origin: Origin) -> bool {
+        let turns = &mut self.catalog.at_mut(queue).groups.at_mut(group).waits;
+        if turns.active == NIL {
+            turns.active = self.waits.create(Asks::Activity, (queue, group), origin);
+        }
+        let active = turns.active;
+        self.is_active(active, origin)
+    }
+
+    /// Whether this activity, if there is one, is an asker's.
+    pub(super) fn is_active(&self, activity: u32, origin: Origin) -> bool {
+        activity != NIL && self.waits[activity].origin.asker() == origin.asker()
+    }
+
+    /// Nobody is active in a group any more.
+    pub(super) fn forget_activity(&mut self, queue: u32, group: usize) {
+        let turns = &mut self.catalog.at_mut(queue).groups.at_mut(group).waits;
+        let active = std::mem::replace(&mut turns.active, NIL);
+        if active != NIL {
+            self.waits.remove(active);
+        }
+    }
+
+    /// The active consumer of a group goes: the next of those who stand by takes over, with all
+    /// that it asks for.
+    pub(super) fn step_down(&mut self, queue: u32, group: usize) {
+        self.forget_activity(queue, group);
+        let next = self.catalog.at(queue).groups.at(group).waits.standby.first;
+        if next == NIL {
+            return;
+        }
+        let origin = self.waits[next].origin;
+        self.claim((queue, group), origin);
+        let of_group = |slot: &u32| {
+            let wait = &self.waits[*slot];
+            wait.place == Place::Standby && (wait.queue, wait.group) == (queue, group as u16)
+        };
+        let mut slots: Vec<u32> = self.waits.of_asker(origin.asker()).filter(of_group).collect();
+        // The oldest first, as they stood in line.
+        slots.reverse();
+        slots.into_iter().for_each(|slot| self.arrange(slot));
+    }
+
+    /// A group has a single active consumer from now on, or none. Visits those who wait there.
+    pub(super) fn change_activity(&mut self, queue: u32, group: usize) {
+        let holder = self.catalog.at(queue).groups.at(group);
+        let (turns, single_active) = (holder.waits, holder.single_active);
+        if !single_active {
+            self.forget_activity(queue, group);
+        }
+        let lists = [turns.turn, turns.idle, turns.standby];
+        let slots: Vec<u32> = lists.iter().flat_map(|list| list.slots(&self.waits)).collect();
+        if let Some(first) = slots.first().filter(|_| single_active) {
+            let origin = self.waits[*first].origin;
+            self.claim((queue, group), origin);
+        }
+        slots.into_iter().for_each(|slot| self.arrange(slot));
+    }
+}
