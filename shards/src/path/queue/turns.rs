@@ -7,8 +7,8 @@
 //!      +------------------ standby -----------------+          (a single active consumer goes)
 //! ```
 //! The first in turn gets messages; a take is over with that, a subscription goes to the end of the
-//! turn. What cannot be served is in another list, so that nobody has to be passed over. Where there
-//! is not enough for all, what there is when a round begins is shared evenly in that round.
+//! turn. What cannot be served is in another list, so that nobody has to be passed over. Where
+//! there is not enough for all, what there is when a round begins is shared evenly in that round.
 
 use ringway_protocol::limits::TAKE_MESSAGES_MAX;
 use ringway_protocol::request::Take;

@@ -202,6 +202,16 @@ impl Queue {
         self.forget_if_done(sequence);
     }
 
+    /// The time to live is another one: it holds from the put on, whenever that was.
+    pub fn live_by_options(&mut self) {
+        let ttl_ms = self.options.ttl_ms;
+        for message in self.messages.values_mut().filter(|message| message.due.is_none()) {
+            let own = [message.spec.ttl_ms.unwrap_or(0), ttl_ms];
+            let ttl_ms = own.into_iter().filter(|ttl| *ttl > 0).min();
+            message.expires_ns = ttl_ms.map(|ttl| message.put_ns + ttl * 1_000_000);
+        }
+    }
+
     pub fn forget_if_done(&mut self, sequence: u64) {
         if !self.is_live(sequence) && !self.options.keeps() {
             self.messages.remove(&sequence);
