@@ -1,7 +1,7 @@
 //! The queues of one shard alone: put, take and acknowledgement of 100 B messages on one thread.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ringway_bench::queue_figures::{Requests, Subject};
+use ringway_bench::queue_figures::{Requests, Subject, Work};
 
 /// Messages of a batch, and batches that stay in the queue.
 const CASES: [(u32, usize); 4] = [(1, 0), (1, 100_000), (256, 0), (256, 1_000)];
@@ -9,7 +9,7 @@ const CASES: [(u32, usize); 4] = [(1, 0), (1, 100_000), (256, 0), (256, 1_000)];
 fn operations(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue: put, take and ack");
     for (batch, backlog) in CASES {
-        let requests = Requests::new(batch);
+        let requests = Requests::new(batch, Work::Plain);
         let mut subject = Subject::new(&requests, backlog);
         group.throughput(Throughput::Elements(batch.into()));
         let name = BenchmarkId::new(format!("batches of {batch}"), format!("backlog {backlog}"));
@@ -22,7 +22,7 @@ fn operations(criterion: &mut Criterion) {
 fn parts(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue: settled at once");
     for batch in [1, 256] {
-        let requests = Requests::new(batch);
+        let requests = Requests::new(batch, Work::Plain);
         let mut subject = Subject::new(&requests, 0);
         group.throughput(Throughput::Elements(batch.into()));
         group.bench_function(BenchmarkId::new("put and take", batch), |bencher| {

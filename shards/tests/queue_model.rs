@@ -42,10 +42,13 @@ fn options() -> impl Strategy<Value = String> {
 
 fn declare() -> impl Strategy<Value = String> {
     let ttl = maybe((1_u32..4_000).prop_map(|ms| format!("ttl={ms}")));
-    (name(), maybe(options()), ttl).prop_map(|(name, options, ttl)| match (name, &*options) {
+    let hold = prop_oneof![2 => Just(""), 1 => Just("policy=hold")];
+    let all = (name(), maybe(options()), ttl, hold);
+    all.prop_map(|(name, options, ttl, hold)| match (name, &*options) {
         (name, "") => format!("declare {name}"),
         ("c", options) => format!("declare c {options} {ttl}"),
         ("d", options) => format!("declare d {options} policy=drop-oldest"),
+        ("a" | "b", options) => format!("declare {name} {options} {hold}"),
         (name, options) => format!("declare {name} {options}"),
     })
 }
@@ -70,8 +73,12 @@ fn put() -> impl Strategy<Value = String> {
     let producer = maybe((0_u8..2, 0_u8..12).prop_map(|(id, at)| format!("producer={id}:{at}")));
     let sizes = prop::collection::vec(size, 1..14);
     let ttl = each("ttl", 1_u32..3_000);
-    (name(), sizes, (keys, priority, later, ttl), ids, producer).prop_map(
-        |(name, sizes, (keys, priority, later, ttl), ids, producer)| {
+    (name(), sizes, (keys, priority, later, ttl), (ids, asker()), producer).prop_map(
+        |(name, sizes, (keys, priority, later, ttl), (ids, by), producer)| {
+            // Elsewhere messages are removed, moved and kept: the model does not follow where those
+            // have expired that nobody has noticed yet, nor from band to band.
+            let plain = !["c", "d"].contains(&name);
+            let [ttl, priority] = [ttl, priority].map(|it| if plain { String::new() } else { it });
             let sizes: Vec<_> = sizes.iter().map(|size| format!("#{size}")).collect();
             let sizes = sizes.join(" ");
             let (keys, ttl) = match name {
@@ -79,7 +86,8 @@ fn put() -> impl Strategy<Value = String> {
                 "d" => ("", ""),
                 _ => (&*keys, ""),
             };
-            format!("put {name} {sizes} {keys} {priority} {later} {ttl} {ids} {producer}")
+            let traits = format!("{keys} {priority} {later} {ttl} {ids} {producer}");
+            format!("put {name} {sizes} {traits} by={by}")
         },
     )
 }
@@ -103,7 +111,7 @@ fn change_group() -> impl Strategy<Value = String> {
         1 => (0_u32..60).prop_map(|at| format!("sequence:{at}")),
         1 => (0_u32..20_000).prop_map(|ms| format!("time:{ms}")),
     ];
-    let paused = prop_oneof![3 => Just(""), 1 => Just("paused")];
+    let paused = prop_oneof![4 => Just(""), 1 => Just("paused"), 2 => Just("single")];
     let name = prop_oneof![Just("a"), Just("b")];
     (0_u8..8, name, group(), start, paused).prop_map(
         |(what, name, group, start, paused)| match what {
@@ -114,12 +122,34 @@ fn change_group() -> impl Strategy<Value = String> {
     )
 }
 
+fn subscribe() -> impl Strategy<Value = String> {
+    let bytes = maybe((1_u32..60_000).prop_map(|bytes| format!("bytes={bytes}")));
+    let batch = maybe((1_u32..8).prop_map(|batch| format!("batch={batch}")));
+    let rate = maybe((1_u32..60).prop_map(|rate| format!("rate={rate}")));
+    let lease = maybe((1_u32..2_000).prop_map(|lease| format!("lease={lease}")));
+    (name(), 1_u32..20, (bytes, batch), (rate, lease), (asker(), group())).prop_map(
+        |(name, credit, (bytes, batch), (rate, lease), (by, group))| {
+            let credit = format!("credit={credit} {bytes} {batch}");
+            format!("subscribe {name} {credit} {rate} {lease} by={by} group={group}")
+        },
+    )
+}
+
+fn credit() -> impl Strategy<Value = String> {
+    let bytes = maybe((1_u32..60_000).prop_map(|bytes| format!("bytes={bytes}")));
+    (back(), 0_u32..20, bytes)
+        .prop_map(|(back, credit, bytes)| format!("credit - {back} {credit} {bytes}"))
+}
+
 fn settle() -> impl Strategy<Value = String> {
     let range = (0_u32..12, 1_u32..8).prop_map(|(first, count)| format!("{first}+{count}"));
     let ranges = prop::collection::vec(range, 1..6).prop_map(|ranges| ranges.join(" "));
     let ranges = prop_oneof![ranges, Just("all".to_owned())];
-    let verb = prop_oneof![2 => Just("ack"), 1 => Just("nack")];
-    (verb, back(), ranges).prop_map(|(verb, back, ranges)| format!("{verb} - {back} {ranges}"))
+    let delay = maybe((1_u32..3_000).prop_map(|delay| format!("delay={delay}")));
+    let nack = delay.prop_map(|delay| ("nack", delay));
+    let verb = prop_oneof![2 => Just(("ack", String::new())), 1 => nack];
+    (verb, back(), ranges)
+        .prop_map(|((verb, delay), back, ranges)| format!("{verb} - {back} {ranges} {delay}"))
 }
 
 fn command() -> impl Strategy<Value = String> {
@@ -128,6 +158,9 @@ fn command() -> impl Strategy<Value = String> {
         10 => put(),
         10 => take(),
         12 => settle(),
+        4 => subscribe(),
+        2 => credit(),
+        2 => back().prop_map(|back| format!("unsubscribe - {back}")),
         1 => back().prop_map(|back| format!("release - {back}")),
         5 => prop_oneof![0_u64..20, 20_u64..4_000].prop_map(|ms| format!("advance {ms}")),
         5 => Just("answers".to_owned()),
@@ -159,18 +192,26 @@ fn administer() -> impl Strategy<Value = String> {
         (0_u32..4_000).prop_map(|ms| format!("keep={ms}")),
         (0_u32..60_000).prop_map(|bytes| format!("keep_bytes={bytes}")),
         Just("keep=0 keep_messages=0 keep_bytes=0".to_owned()),
+    ];
+    let bounds = prop_oneof![
         (1_u32..40).prop_map(|most| format!("messages={most}")),
         (0_u32..4_000).prop_map(|ms| format!("dedup={ms}")),
     ];
+    let name = || prop_oneof![3 => Just("a"), 2 => Just("b"), 1 => Just("a.dead")];
+    let way = prop_oneof![
+        2 => Just("a to a.dead"),
+        2 => Just("a.dead to a"),
+        1 => Just("b to a"),
+        1 => Just("a to origin"),
+    ];
     prop_oneof![
         4 => (name(), sequences).prop_map(|(name, all)| format!("remove {name} {all}")),
-        3 => (name(), name(), limit, group()).prop_map(|(from, to, limit, group)| {
-            let to = if from == to { "origin" } else { to };
-            format!("move {from} to {to} {limit} group={group}")
+        3 => (way, limit, group()).prop_map(|(way, limit, group)| {
+            format!("move {way} {limit} group={group}")
         }),
-        2 => (name(), keep).prop_map(|(name, keep)| format!("alter {name} {keep}")),
+        2 => keep.prop_map(|keep| format!("alter b {keep}")),
+        1 => bounds.prop_map(|bounds| format!("alter a {bounds}")),
         2 => (name(), what).prop_map(|(name, what)| format!("pause {name} {what}")),
-        1 => (name(), name()).prop_map(|(name, other)| format!("rename {name} {other}")),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::json;
 
-use ringway_bench::queue_figures::{Requests, Subject, percentiles};
+use ringway_bench::queue_figures::{Requests, Subject, Work, percentiles};
 
 /// Times put, take and acknowledgement on one thread, without sockets; messages of 100 bytes.
 #[derive(Parser)]
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }
     let mut cases = Vec::new();
     for (batch, backlog) in [(1, 0), (1, 100_000), (256, 0), (256, 1_000)] {
-        let requests = Requests::new(batch);
+        let requests = Requests::new(batch, Work::Plain);
         let count = (arguments.operations / u64::from(batch)).max(1_000);
         let mut subject = Subject::new(&requests, backlog);
         let times = percentiles(count, || subject.operation());

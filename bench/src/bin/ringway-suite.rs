@@ -14,7 +14,7 @@ use ringway_bench::suite::in_process::Allocated;
 use ringway_bench::suite::report::Report;
 use ringway_bench::suite::rounds;
 use ringway_bench::suite::scenarios::{Scenario, scenarios};
-use ringway_bench::suite::subject::Bench;
+use ringway_bench::suite::subject::{Bench, Size};
 
 /// Rounds when nothing else is asked for: enough for a median with a spread.
 const ROUNDS: u32 = 5;
@@ -125,13 +125,18 @@ fn bench(arguments: &Arguments) -> Result<Bench, String> {
     } else {
         [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(60)]
     };
-    Ok(Bench { program, cpus, duration, open_loop, idle, count_allocations })
+    let size = if arguments.quick { Size::QUICK } else { Size::FULL };
+    Ok(Bench { program, cpus, duration, open_loop, idle, size, count_allocations })
 }
 
 /// Counts with the crate that is this binary's allocator because it is called here.
 fn count_allocations(run: &mut dyn FnMut()) -> Allocated {
     let counted = allocation_counter::measure(run);
-    Allocated { allocations: counted.count_total, bytes: counted.bytes_total }
+    Allocated {
+        allocations: counted.count_total,
+        bytes: counted.bytes_total,
+        held_bytes: counted.bytes_current.max(0) as u64,
+    }
 }
 
 /// The live line; indicatif hides it where stderr is no terminal.

@@ -23,10 +23,20 @@ pub enum Figure {
     P999Ns,
     /// The longest, nanoseconds.
     MaxNs,
+    /// 99.99th percentile, nanoseconds.
+    P9999Ns,
+    /// The longest when many things are due together, nanoseconds.
+    BurstMaxNs,
     /// 99.9th percentile divided by the median.
     TailOverMedian,
     /// Time of one message when many go together, nanoseconds.
     NsPerMessage,
+    /// Nanoseconds to schedule one message.
+    ScheduleNs,
+    /// Nanoseconds in which one scheduled message becomes due.
+    DueNs,
+    /// Nanoseconds to take one message that has become due and to acknowledge it.
+    DeliverNs,
     /// Server CPU time of one message, nanoseconds.
     ServerCpuNsPerMessage,
     /// Messages of one second of server CPU time: the same, with more for better.
@@ -35,6 +45,10 @@ pub enum Figure {
     AllocationsPerOperation,
     /// Bytes allocated for one operation.
     AllocatedBytesPerOperation,
+    /// Bytes of memory for one message, without its payload.
+    BytesBeyondPayload,
+    /// How many connections there were.
+    Connections,
     /// What one reading of the clock costs, nanoseconds.
     ClockNs,
     /// Share of one core, percent.
@@ -56,13 +70,20 @@ impl Figure {
             | Self::P95Ns
             | Self::P99Ns
             | Self::P999Ns
+            | Self::P9999Ns
             | Self::MaxNs
+            | Self::BurstMaxNs
+            | Self::ScheduleNs
+            | Self::DueNs
+            | Self::DeliverNs
             | Self::NsPerMessage
             | Self::ClockNs
             | Self::ServerCpuNsPerMessage => scaled(value, 1e3, &[" ns", " us", " ms", " s"]),
             Self::TailOverMedian => format!("{} x", digits(value)),
-            Self::AllocationsPerOperation => digits(value),
-            Self::AllocatedBytesPerOperation => format!("{} B", digits(value)),
+            Self::AllocationsPerOperation | Self::Connections => digits(value),
+            Self::AllocatedBytesPerOperation | Self::BytesBeyondPayload => {
+                format!("{} B", digits(value))
+            }
             Self::CpuPercent => format!("{} %", digits(value)),
             Self::ResidentBytes => scaled(value, 1024.0, &[" B", " KiB", " MiB", " GiB"]),
         }
@@ -183,6 +204,8 @@ mod tests {
         check(Figure::TailOverMedian, 0.0033, "0.0033 x");
         check(Figure::AllocationsPerOperation, 0.0, "0");
         check(Figure::AllocatedBytesPerOperation, 152.0, "152 B");
+        check(Figure::BytesBeyondPayload, 36.42, "36.4 B");
+        check(Figure::Connections, 9_990.0, "9990");
         check(Figure::CpuPercent, 0.5, "0.5 %");
         check(Figure::ResidentBytes, 30.0 * 1024.0 * 1024.0, "30 MiB");
     }

@@ -13,7 +13,7 @@ use super::subject::Bench;
 use crate::floors::cpus::pin_to;
 use crate::floors::{Latency, latency};
 use crate::lane_figures::{BATCH, LaneSubject};
-use crate::queue_figures::{Requests, Subject, percentiles};
+use crate::queue_figures::{Requests, Subject, Work, percentiles};
 
 /// Operations by which the time of one is guessed.
 const GUESSED_BY: u64 = 1_000;
@@ -31,13 +31,16 @@ pub struct Allocated {
     pub allocations: u64,
     /// How many bytes it gave.
     pub bytes: u64,
+    /// How many more bytes it has given than it got back.
+    pub held_bytes: u64,
 }
 
 /// Put, take and acknowledgement of batches of `batch` messages, and what they allocate.
-pub(super) fn queue(bench: &Bench, batch: u32) -> Result<Figures, Failure> {
+pub(super) fn queue(bench: &Bench, batch: u32, work: Work) -> Result<Figures, Failure> {
     on_cpu(bench.cpus.server, || {
-        let requests = Requests::new(batch);
-        let mut subject = Subject::new(&requests, 0);
+        let requests = Requests::new(batch, work);
+        let mut subject = Subject::new(&requests, requests.backlog());
+        (0..requests.warm_up()).for_each(|_| subject.operation());
         let count = count_within(bench.duration, || subject.operation());
         let times = percentiles(count, || subject.operation());
         let allocated = (bench.count_allocations)(&mut || {
@@ -61,7 +64,7 @@ pub(super) fn queue(bench: &Bench, batch: u32) -> Result<Figures, Failure> {
 /// than a reading of the clock, so only stretches of them are timed.
 pub(super) fn queue_put(bench: &Bench) -> Result<Figures, Failure> {
     on_cpu(bench.cpus.server, || {
-        let requests = Requests::new(1);
+        let requests = Requests::new(1, Work::Plain);
         let mut subject = Subject::new(&requests, 0);
         // Of a stretch, nanoseconds.
         let mut stretches =

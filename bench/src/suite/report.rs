@@ -269,6 +269,7 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>, fits_terminal: b
 mod tests {
     use super::super::figure::Figures;
     use super::super::scenarios::{Scenario, scenarios};
+    use super::super::subject::Size;
     use super::*;
     use crate::floors::CpuPair;
     use std::time::Duration;
@@ -343,6 +344,7 @@ mod tests {
             duration: second,
             open_loop: second,
             idle: second,
+            size: Size::QUICK,
             count_allocations: |_| unreachable!("nothing is measured here"),
         };
         let document = Report::new(&all).document(&bench, 2);

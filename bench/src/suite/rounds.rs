@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::delayed;
 use super::figure::{Failure, Figure, Figures};
 use super::scenarios::Scenario;
 use super::spread::Spread;
@@ -84,6 +85,7 @@ pub fn time_needed(scenarios: &[&'static Scenario], rounds: u32, bench: &Bench) 
         Subject::OpenLoop { .. } => bench.duration + bench.open_loop,
         Subject::Extra(..) => bench.duration * 2,
         Subject::Idle(_) => bench.idle,
+        Subject::Delayed => delayed::time_needed(bench.size),
         _ => bench.duration,
     };
     let in_rounds = |scenario: &&Scenario| {
@@ -97,6 +99,7 @@ pub fn time_needed(scenarios: &[&'static Scenario], rounds: u32, bench: &Bench) 
 mod tests {
     use super::super::scenarios::Row;
     use super::super::server::tests::Script;
+    use super::super::subject::Size;
     use super::super::target::Target;
     use super::*;
     use crate::floors::CpuPair;
@@ -127,6 +130,7 @@ mod tests {
             duration: short,
             open_loop: short,
             idle: short,
+            size: Size::QUICK,
             count_allocations: |_| unreachable!("nothing here allocates"),
         }
     }

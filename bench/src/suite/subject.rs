@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::delayed;
 use super::figure::{Failure, Figure, Figures};
 use super::idle;
 use super::in_process::{self, Allocated};
@@ -12,6 +13,7 @@ use super::peers::PeerRun;
 use super::redis::RedisRun;
 use crate::floors::epoll::{self, ServerWait};
 use crate::floors::{ClientWait, CpuPair, Latency, Stream, spsc};
+use crate::queue_figures::Work;
 
 /// Where and how long things are measured.
 #[derive(Clone, Debug)]
@@ -26,9 +28,30 @@ pub struct Bench {
     pub open_loop: Duration,
     /// Of watching an idle server.
     pub idle: Duration,
+    /// How large the large things are.
+    pub size: Size,
     /// Runs what it is given and says what the calling thread allocated meanwhile. A function of
     /// the binary: counting takes an allocator of its own, which nobody else should have to link.
     pub count_allocations: fn(&mut dyn FnMut()) -> Allocated,
+}
+
+/// How large the large things are.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Messages with a delay.
+    pub delayed_messages: u64,
+    /// Queues of one server.
+    pub queues: u32,
+    /// Connections to it.
+    pub connections: u32,
+}
+
+impl Size {
+    /// What the rows name.
+    pub const FULL: Self =
+        Self { delayed_messages: 10_000_000, queues: 100_000, connections: 10_000 };
+    /// Just enough that everything runs.
+    pub const QUICK: Self = Self { delayed_messages: 20_000, queues: 200, connections: 100 };
 }
 
 /// Something of ours, a floor or a peer.
@@ -38,9 +61,13 @@ pub enum Subject {
     Queue {
         /// Messages of a batch.
         batch: u32,
+        /// What is asked beyond that.
+        work: Work,
     },
     /// The same, single puts alone.
     QueuePut,
+    /// Delayed messages on one thread.
+    Delayed,
     /// Batches of 256 through a lane of this process, many under way.
     LanePipelined,
     /// One message through a lane and its answer back.
@@ -81,8 +108,9 @@ impl Subject {
         let (program, cpus) = (&bench.program, (bench.cpus.server, bench.cpus.client));
         let load = |run: &LoadRun| run.measure(program, cpus, bench.duration, None);
         match self {
-            Self::Queue { batch } => in_process::queue(bench, *batch),
+            Self::Queue { batch, work } => in_process::queue(bench, *batch, *work),
             Self::QueuePut => in_process::queue_put(bench),
+            Self::Delayed => delayed::measure(bench),
             Self::LanePipelined => in_process::lane_pipelined(bench),
             Self::LaneRoundTrip => in_process::lane_round_trip(bench).map(of_latency),
             Self::Load(run) => load(run),
@@ -121,8 +149,14 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Queue { batch } => write!(out, "queue alone, batches of {batch}"),
+            Self::Queue { batch, work: Work::Plain } => {
+                write!(out, "queue alone, batches of {batch}")
+            }
+            Self::Queue { batch, work } => {
+                write!(out, "queue alone, batches of {batch}, {}", work.as_str())
+            }
             Self::QueuePut => write!(out, "queue alone, puts"),
+            Self::Delayed => write!(out, "queue alone, delayed messages"),
             Self::LanePipelined => write!(out, "lane, batches of 256"),
             Self::LaneRoundTrip => write!(out, "lane round trip"),
             Self::Load(run) | Self::OpenLoop { run, .. } | Self::Extra(run, _) => {
@@ -174,16 +208,23 @@ mod tests {
     /// As the suite's binary does it.
     fn counted(run: &mut dyn FnMut()) -> Allocated {
         let counted = allocation_counter::measure(run);
-        Allocated { allocations: counted.count_total, bytes: counted.bytes_total }
+        Allocated {
+            allocations: counted.count_total,
+            bytes: counted.bytes_total,
+            held_bytes: counted.bytes_current.max(0) as u64,
+        }
     }
 
     #[test]
     fn what_runs_in_process_gives_the_figures_that_rows_ask_for() {
         let bench = bench(&Script::new("in-process", "exit 1"));
         for (subject, wanted) in [
-            (Subject::Queue { batch: 1 }, Figure::P99Ns),
-            (Subject::Queue { batch: 256 }, Figure::NsPerMessage),
+            (Subject::Queue { batch: 1, work: Work::Plain }, Figure::P99Ns),
+            (Subject::Queue { batch: 256, work: Work::Plain }, Figure::NsPerMessage),
+            (Subject::Queue { batch: 256, work: Work::Keys }, Figure::NsPerMessage),
+            (Subject::Queue { batch: 256, work: Work::Producer }, Figure::NsPerMessage),
             (Subject::QueuePut, Figure::NsPerMessage),
+            (Subject::Delayed, Figure::BytesBeyondPayload),
             (Subject::LanePipelined, Figure::MessagesPerSecond),
             (Subject::LaneRoundTrip, Figure::P50Ns),
         ] {
@@ -195,7 +236,11 @@ mod tests {
             }
         }
         let one = counted(&mut || drop(std::hint::black_box(Box::new([1_u8; 7]))));
-        assert_eq!(one, Allocated { allocations: 1, bytes: 7 }, "the counter counts");
+        assert_eq!(
+            one,
+            Allocated { allocations: 1, bytes: 7, held_bytes: 0 },
+            "the counter counts"
+        );
     }
 
     fn bench(program: &Script) -> Bench {
@@ -206,6 +251,7 @@ mod tests {
             duration: short,
             open_loop: short,
             idle: short,
+            size: Size::QUICK,
             count_allocations: counted,
         }
     }

@@ -1,8 +1,10 @@
 //! The table of everything that is measured, against what, with which target.
 //!
 //! One scenario is measured once a round and may fill several rows. Adding one is adding a value:
-//! here for the data plane, in `work` for what work queues do beyond it.
+//! here for the data plane, in `work` and `semantics` for what work queues do beyond it, over TCP
+//! and without sockets.
 
+mod semantics;
 mod work;
 
 use super::figure::Figure;
@@ -12,6 +14,7 @@ use super::subject::Subject;
 use super::target::Target;
 use crate::floors::ClientWait::{Blocking, Polling};
 use crate::floors::epoll::ServerWait::{Busy, Sleeping};
+use crate::queue_figures::Work;
 
 /// Something of ours and what it is held against.
 #[derive(Debug)]
@@ -58,14 +61,14 @@ const fn stated(what: &'static str, figure: Figure) -> Row {
 
 /// Every scenario, in the order of the report.
 pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    PLANE.iter().chain(work::SCENARIOS)
+    PLANE.iter().chain(work::SCENARIOS).chain(semantics::SCENARIOS)
 }
 
 /// What the data plane does.
 const PLANE: &[Scenario] = &[
     Scenario {
         name: "queue alone",
-        ours: Subject::Queue { batch: 1 },
+        ours: Subject::Queue { batch: 1, work: Work::Plain },
         reference: None,
         rows: &[
             Row {
@@ -92,7 +95,7 @@ const PLANE: &[Scenario] = &[
     },
     Scenario {
         name: "queue alone, batches",
-        ours: Subject::Queue { batch: 256 },
+        ours: Subject::Queue { batch: 256, work: Work::Plain },
         reference: None,
         rows: &[Row {
             what: "queue alone, put + take + ack, batches of 256: a message",

@@ -68,6 +68,34 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[at_least("leases with 1 % nacked against none", 0.85), CPU, RATE],
     ),
     beside(
+        "leases, keys",
+        with(&["--keys", "10000"]),
+        Subject::Load(LEASED),
+        &[at_least("leases with 10,000 keys in use against none", 0.5), CPU, RATE],
+    ),
+    beside(
+        "leases, dedup by producer",
+        with(&["--dedup", "producer"]),
+        Subject::Load(LEASED),
+        &[at_least("leases with deduplication by producer against none", 0.7), CPU, RATE],
+    ),
+    beside(
+        "leases, dedup by id",
+        with(&["--dedup", "id"]),
+        Subject::Load(LEASED),
+        &[at_least("leases with deduplication by an id a message against none", 0.7), CPU, RATE],
+    ),
+    beside(
+        "leases, groups",
+        with(&["--groups", "4"]),
+        Subject::Load(LEASED),
+        &[
+            at_least("leases in 4 groups against 1: a message put, which each group takes", 0.3),
+            CPU,
+            RATE,
+        ],
+    ),
+    beside(
         "leases, Redis streams",
         LEASED,
         Subject::Peer(STREAMS),

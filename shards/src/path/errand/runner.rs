@@ -213,7 +213,8 @@ impl<S> Runner<'_, S> {
     /// Gives back what a lease still holds, as if it had not been delivered.
     pub fn give_back(&mut self, queue: QueueId, lease: LeaseId) {
         if queue.shard() == self.here() {
-            self.performer.store.release(queue, lease);
+            let now = self.performer.now;
+            self.performer.store.release(queue, lease, now);
         } else {
             self.handoffs.signal(queue.shard(), Handoff::Undelivered(queue, lease));
         }

@@ -50,7 +50,9 @@ impl<W: World> Shard<W> {
             Handoff::Behind(peer, is_behind) => {
                 self.performer.store.set_behind(shard as u8, peer, is_behind);
             }
-            Handoff::Undelivered(queue, lease) => self.performer.store.release(queue, lease),
+            Handoff::Undelivered(queue, lease) => {
+                self.performer.store.release(queue, lease, self.performer.now);
+            }
         }
     }
 

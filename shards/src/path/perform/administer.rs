@@ -1,7 +1,7 @@
 //! Requests that are not a message's way: queues are made, found, listed, counted, emptied and
 //! removed.
 
-use super::{Asker, Performed, Performer, unsupported};
+use super::{Asker, Performed, Performer};
 use crate::path::errand::spread::spread_over;
 use crate::world::Outgoing;
 use ringway_protocol::name::shard_of;
@@ -62,13 +62,17 @@ impl Performer {
             | Request::Ack(_)
             | Request::Nack(_)
             | Request::Transfer(_) => unreachable!("a message's way does not lead here"),
+            Request::Extend { queue, lease, lease_ms } => {
+                let lasting = self.store.extend(queue, lease, lease_ms, self.now)?;
+                self.journal.append();
+                reply::pair(out, kind, ids, lasting);
+            }
             Request::Group(change) => self.change_group(ids, &change, out)?,
             Request::Groups { queue } => self.list_groups(ids, queue, out)?,
             Request::Browse(browse) => self.browse(ids, &browse, out)?,
             Request::Remove { queue, sequences } => self.remove(ids, queue, sequences, out)?,
             Request::Move(wanted) => self.move_messages(ids, &wanted, out)?,
             Request::Alter { queue, options } => {
-                unsupported::options(&options)?;
                 self.store.alter(queue, options, self.now)?;
                 self.journal.append();
                 reply::done(out, kind, ids);
@@ -87,7 +91,10 @@ impl Performer {
             Request::Unsubscribe { queue, subscription } => {
                 return self.unsubscribe(asker, queue, subscription, out);
             }
-            _ => return Err(unsupported::REQUEST),
+            Request::Publish(_) | Request::Bind(_) | Request::Unbind(_) => {
+                let sentence = "what concerns several shards is carried out where it arrives";
+                return Err(Rejection::new(Code::Unsupported, sentence));
+            }
         }
         Ok(Performed::Answered)
     }
@@ -150,12 +157,9 @@ impl Performer {
         &mut self,
         name: &str,
         options: Option<QueueOptions>,
-        _number: u8,
+        number: u8,
     ) -> Result<(QueueId, bool), Rejection> {
-        if let Some(options) = &options {
-            unsupported::options(options)?;
-        }
-        let declared = self.store.declare(name, options)?;
+        let declared = self.store.declare_part(name, options, number)?;
         self.changed_queues();
         Ok(declared)
     }

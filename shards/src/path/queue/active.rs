@@ -17,7 +17,13 @@ impl Store {
         if turns.active == NIL {
             turns.active = self.waits.create(Asks::Activity, (queue, group), origin);
         }
-        self.waits[turns.active].origin.asker() == origin.asker()
+        let active = turns.active;
+        self.is_active(active, origin)
+    }
+
+    /// Whether this activity, if there is one, is an asker's.
+    pub(super) fn is_active(&self, activity: u32, origin: Origin) -> bool {
+        activity != NIL && self.waits[activity].origin.asker() == origin.asker()
     }
 
     /// Nobody is active in a group any more.

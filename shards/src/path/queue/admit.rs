@@ -80,9 +80,9 @@ impl Store {
         now: Now,
         stored: &mut Stored,
     ) -> Result<(), Rejection> {
-        let mut desk = std::mem::take(&mut self.desk);
+        let mut desk = self.desk.take().unwrap_or_default();
         let outcome = self.admit(put, first, now, &mut desk, stored);
-        self.desk = desk;
+        self.desk = Some(desk);
         outcome
     }
 
@@ -129,6 +129,10 @@ impl Store {
                 true => put.records,
                 false => Records::parse(&part.bytes, part.count)?,
             });
+        }
+        if wanted.iter().all(Option::is_none) {
+            // Repeats need no room, even where the queue holds more than it may by now.
+            return Ok(());
         }
         let queue = self.catalog.get_mut(id)?;
         let before = queue.bands.live();
@@ -223,6 +227,7 @@ impl Store {
             let memory = queue.memory();
             memory.producers.record(producer.id, producer.sequence, count, &desk.answer, now.ms());
         }
+        self.watch_memory(put.queue.slot() as u32);
         Ok(())
     }
 }

@@ -40,6 +40,7 @@ impl Store {
             self.stir(id, now.ns);
             self.watch_use(slot);
         }
+        self.look_at_line(id);
         self.offer_all(id);
         Ok(())
     }
@@ -49,6 +50,7 @@ impl Store {
         let queue = self.catalog.get_mut(id)?;
         queue.pause = Pause { puts, takes };
         queue.note_specialities();
+        self.look_at_line(id);
         self.offer_all(id);
         Ok(())
     }

@@ -2,8 +2,8 @@
 //!
 //! A move goes once over what is ready: request after request with the same filter goes on where
 //! the last one stopped, as long as that left something behind it and is not long ago. A moved
-//! message is put as a new one: what was said of its time in the queue that it leaves does not count
-//! again. What its new queue refuses stays, as if it had not been looked at.
+//! message is put as a new one: what was said of its time in the queue that it leaves does not
+//! count again. What its new queue refuses stays, as if it had not been looked at.
 
 use ringway_protocol::reply::Moved;
 use ringway_protocol::request::{HeaderFilter, Move, Put, Take};
@@ -15,9 +15,8 @@ use super::keys::NO_KEY;
 use super::piece::Piece;
 use super::sieve::{Sieve, Sifted, passes};
 use super::take::{RECORD_BYTES_MAX, check};
-use super::{Admission, Store, Stored, Taken};
+use super::{Store, Stored, Taken};
 use crate::limits::{MOVES_GO_ON_MS, RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
-use crate::path::origin::Origin;
 use crate::world::Now;
 
 /// The header that names the queue of a message that has left it.
@@ -143,7 +142,7 @@ impl Store {
         };
         self.note_progress(&wanted, group, sifted.stopped_at, now);
         let blocks = self.catalog.get(take.queue)?.groups.at(group).keys.count > 0;
-        self.basket.fill_with(sifted.pieces);
+        self.basket.fill_with(sifted.pieces, now);
         if sifted.count > 0 {
             self.hand_out(take, group, now, taken)?;
         }
@@ -247,10 +246,6 @@ impl Store {
 
     fn put_moved(&mut self, target: QueueId, record: &[u8], now: Now) -> Result<(), Rejection> {
         let records = Records::parse(record, 1)?;
-        let nobody = Origin { shard: 0, peer: 0, stream: 0, request: 0 };
-        match self.put(&Put::new(target, records), nobody, now, &mut Stored::new())? {
-            Admission::Stored => Ok(()),
-            Admission::Held => unreachable!("a put of nobody is not held"),
-        }
+        self.put_at_once(&Put::new(target, records), now, &mut Stored::new())
     }
 }

@@ -9,7 +9,7 @@ use super::segment::NIL;
 use super::settle::End;
 use super::subscriptions::NO_SUCH_SUBSCRIPTION;
 use super::turns::Turn;
-use super::waits::{Asks, Place};
+use super::waits::{Asks, Place, Wait};
 use super::{Store, Taken, Timer};
 use crate::path::origin::Origin;
 use crate::world::Now;
@@ -174,7 +174,8 @@ impl Store {
     /// Ends a subscription, and gives back what it holds, with this delivery counted.
     pub(super) fn end_subscription(&mut self, index: u32, now: Now) -> (u64, u32) {
         let wait = self.subscriptions[index].wait;
-        let (queue, group) = (self.waits[wait].queue, usize::from(self.waits[wait].group));
+        let Wait { queue, group, origin, .. } = self.waits[wait];
+        let group = usize::from(group);
         self.leave_group(wait);
         let mut messages = 0;
         while self.subscriptions[index].leases != NIL {
@@ -186,8 +187,8 @@ impl Store {
         let promised = self.subscriptions.close(index);
         let found = self.catalog.at_mut(queue);
         found.check();
-        let (id, holder) = (found.id, found.groups.at(group));
-        if holder.single_active && holder.waits.is_deserted() {
+        let (id, turns) = (found.id, found.groups.at(group).waits);
+        if self.is_active(turns.active, origin) && turns.is_deserted() {
             self.step_down(queue, group);
         }
         self.offer(id, group);

@@ -20,10 +20,12 @@ use crate::world::Now;
 pub(super) enum End {
     /// They are done.
     Acknowledged,
-    /// Ready again, this delivery counted; or a dead letter.
+    /// Ready again at once, this delivery counted; or dead letters.
     GivenBack(Now),
+    /// The same, but their consumer said when: see [`Settle::delay_ms`].
+    Nacked(u32, Now),
     /// Ready again as if this delivery had never been.
-    Undelivered,
+    Undelivered(Now),
     /// Gone with their queue.
     Deleted,
 }
@@ -55,15 +57,16 @@ impl Store {
         Ok(settlement)
     }
 
-    /// Gives messages of a lease back. `verdicts` is left empty if all of them were settled by
-    /// this.
+    /// Gives messages of a lease back: ready again after the queue's back-off or the delay that is
+    /// named, or dead letters. `verdicts` is left empty if all of them were settled by this.
     pub fn nack(
         &mut self,
         settle: &Settle<'_>,
         now: Now,
         verdicts: &mut Vec<RangeVerdict>,
     ) -> Result<Settlement, Rejection> {
-        let (settlement, group) = self.settle(settle, verdicts, End::GivenBack(now))?;
+        let (settlement, group) =
+            self.settle(settle, verdicts, End::Nacked(settle.delay_ms, now))?;
         let queue = self.catalog.get_mut(settle.queue)?;
         if let Some(group) = group {
             queue.groups.at_mut(group).counters.nacks += u64::from(settlement.settled);
@@ -76,12 +79,12 @@ impl Store {
 
     /// Takes back a delivery that never reached its asker: its messages are ready again, first in
     /// line, and the delivery does not count. Does nothing if the lease has ended.
-    pub fn release(&mut self, queue: QueueId, lease: LeaseId) {
+    pub fn release(&mut self, queue: QueueId, lease: LeaseId, now: Now) {
         if let Found::Live(lease) = self.leases.find(queue.slot() as u32, lease)
             && self.catalog.get(queue).is_ok()
         {
             let group = usize::from(self.leases[lease].group);
-            self.end_lease(lease, End::Undelivered);
+            self.end_lease(lease, End::Undelivered(now));
             self.offer(queue, group);
         }
     }
@@ -210,24 +213,28 @@ impl Store {
     /// Ends messages that a group leased and that are in no lease any more.
     #[inline]
     fn end_piece(&mut self, (slot, group): (u32, usize), mut piece: Piece, end: End) {
-        let queue = self.catalog.at_mut(slot);
-        let limit = queue.options.deliveries_max;
+        let holder = (slot, group);
+        self.catalog.at_mut(slot).groups.at_mut(group).leased -= u64::from(piece.count);
         match end {
-            End::GivenBack(now) if limit > 0 && piece.deliveries >= limit => {
-                return self.bury((slot, group), piece, now);
-            }
-            End::Acknowledged | End::Deleted => {
-                let before = queue.bands.live();
-                queue.settle(&mut self.segments, group, &piece, true);
-                self.messages -= before - queue.bands.live();
-                queue.linger(&mut self.lingering);
-            }
-            End::GivenBack(_) | End::Undelivered => {
-                piece.deliveries -= u32::from(end == End::Undelivered);
-                queue.bands.of_mut(piece.sequence).lines.at_mut(group).give_back(piece);
+            End::Acknowledged | End::Deleted => self.finish(holder, &piece, true),
+            End::GivenBack(now) => self.come_back(holder, piece, None, now),
+            End::Nacked(delay_ms, now) => self.come_back(holder, piece, Some(delay_ms), now),
+            End::Undelivered(now) => {
+                piece.deliveries -= 1;
+                self.make_ready(holder, piece, now);
             }
         }
-        queue.groups.at_mut(group).leased -= u64::from(piece.count);
+    }
+
+    /// A group is done with messages that are in no lease and not ready any more. `claimed` says
+    /// that their keys are busy for them.
+    #[inline]
+    pub(super) fn finish(&mut self, (slot, group): (u32, usize), piece: &Piece, claimed: bool) {
+        let queue = self.catalog.at_mut(slot);
+        let before = queue.bands.live();
+        queue.settle(&mut self.segments, group, piece, claimed);
+        self.messages -= before - queue.bands.live();
+        queue.linger(&mut self.lingering);
     }
 }
 

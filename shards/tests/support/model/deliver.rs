@@ -17,6 +17,8 @@ const RUNS_MAX: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     pub messages_max: u64,
+    /// Its part, where there is not enough for everybody.
+    pub share: u64,
     pub bytes_max: u64,
     /// How long the lease lasts; `None` acknowledges at once.
     pub lease_ms: Option<u64>,
@@ -28,13 +30,15 @@ impl Terms {
         match asks {
             Asks::Take { messages_max, bytes_max, lease_ms, acknowledged, .. } => Terms {
                 messages_max: *messages_max,
+                share: *messages_max,
                 bytes_max: *bytes_max,
                 lease_ms: (!acknowledged).then_some(*lease_ms),
                 subscription: None,
             },
             Asks::Subscription(subscription) => Terms {
-                messages_max: subscription.may_get(),
-                bytes_max: subscription.bytes.max(0) as u64,
+                messages_max: subscription.wants(),
+                share: subscription.wants(),
+                bytes_max: subscription.bytes_max.saturating_sub(subscription.bytes),
                 lease_ms: Some(subscription.lease_ms),
                 subscription: Some(asker),
             },
@@ -101,7 +105,15 @@ impl Model {
         if waits.count() >= self.limits.waits_max {
             return Err("ResourceExhausted");
         }
-        self.askers.push(Asker { who, queue: number, group: group.clone(), asks, over: false });
+        let in_turn = false;
+        self.askers.push(Asker {
+            who,
+            queue: number,
+            group: group.clone(),
+            asks,
+            in_turn,
+            over: false,
+        });
         let asker = self.askers.len() - 1;
         self.at_mut(number).group_mut(&group).turn.push_back(asker);
         Ok(Outcome::said("waits"))
@@ -137,6 +149,14 @@ impl Model {
         let queue = self.at(number);
         let mut chosen =
             queue.choose(group, terms.messages_max, terms.bytes_max, follow.as_deref());
+        // How much of what waits a busy key blocks the store knows when it has looked: so it may
+        // share out more than there is, but no less.
+        if let Some(follow) = follow.as_ref().filter(|_| terms.share < terms.messages_max) {
+            assert!(follow.len() as u64 >= terms.share.min(chosen.len() as u64), "a fair share");
+            chosen.truncate(follow.len());
+        } else {
+            chosen.truncate(terms.share as usize);
+        }
         if let (Some(real), Some(follow)) = (real, &follow) {
             let runs = real.messages.iter().filter(|message| message.ends_run).count();
             let cut = follow.len() < chosen.len() && runs >= RUNS_MAX && chosen.starts_with(follow);
@@ -162,7 +182,9 @@ impl Model {
             let holder = queue.group_mut(group);
             let share = holder.shares.get_mut(sequence).expect("what is chosen is the group's");
             share.deliveries += 1;
-            share.first_ms = share.first_ms.or(Some(clock.wall_ms));
+            if share.deliveries == 1 {
+                share.first_ns = clock.ns;
+            }
             share.lease = terms.lease_ms.map(|_| lease);
             let deliveries = share.deliveries;
             holder.counts.add("redeliveries", u64::from(deliveries > 1));

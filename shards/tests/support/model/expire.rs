@@ -17,6 +17,8 @@ pub enum Event {
     Lease(usize),
     /// An asker has waited long enough.
     Wait(usize),
+    /// The rate of a subscription allows a message again.
+    Tokens(usize),
     /// A queue that nobody used.
     Idle(usize),
 }
@@ -60,11 +62,13 @@ impl Model {
         let leases = self.leases.iter().enumerate().filter(|(_, lease)| lease.alive);
         events.extend(leases.map(|(at, lease)| (lease.ends_ns, Event::Lease(at))));
         let askers = self.askers.iter().enumerate().filter(|(_, asker)| !asker.over);
-        events.extend(askers.filter_map(|(at, asker)| match asker.asks {
+        events.extend(askers.filter_map(|(at, asker)| match &asker.asks {
             Asks::Take { ends_ns, .. } | Asks::Put { ends_ns, .. } => {
-                Some((ends_ns, Event::Wait(at)))
+                Some((*ends_ns, Event::Wait(at)))
             }
-            Asks::Subscription(_) => None,
+            Asks::Subscription(subscription) => {
+                subscription.rested_ns().map(|at_ns| (at_ns, Event::Tokens(at)))
+            }
         }));
         events.sort();
         events
@@ -92,7 +96,7 @@ impl Model {
             };
             let used = self.queues_in_use();
             self.happen(event);
-            self.admit_held();
+            self.line_up_askers_at(at);
             for number in used {
                 if let Some(queue) = self.queues.get_mut(&number) {
                     queue.used_ns = queue.used_ns.max(at);
@@ -139,6 +143,7 @@ impl Model {
                 holder.counts.add("expired_leases", 1);
             }
             Event::Wait(asker) => self.wait_is_over(asker),
+            Event::Tokens(_) => {}
             Event::Idle(number) => {
                 self.delete_queue(number);
             }

@@ -27,6 +27,7 @@ impl Model {
                 let group = self.at_mut(number).group_mut(&name);
                 (group.paused, group.single_active) = flags;
                 group.active = group.active.filter(|_| flags.1);
+                self.change_activity(number, &name);
                 Ok(Outcome::said("altered"))
             }
             (_, Some(_)) => self.delete_group(number, &name),

@@ -57,6 +57,8 @@ pub struct Asker {
     pub queue: usize,
     pub group: String,
     pub asks: Asks,
+    /// Whether it is in turn: one that could be served, if there were messages.
+    pub in_turn: bool,
     pub over: bool,
 }
 
@@ -72,8 +74,12 @@ pub enum Asks {
 #[derive(Debug)]
 pub struct Subscription {
     pub number: usize,
-    pub messages: i64,
-    pub bytes: i64,
+    /// What it may have unsettled, and what it has.
+    pub messages_max: u64,
+    pub bytes_max: u64,
+    pub messages: u64,
+    pub bytes: u64,
+    /// Messages of one delivery, of which there are no more than its rate lets come at once.
     pub batch_max: u64,
     pub lease_ms: u64,
     /// Messages a second, 0 for no limit, and what may go now, in messages times 10^9.
@@ -133,11 +139,13 @@ impl Model {
             // What a step of the wall clock makes due is due at the next tick.
             if words.verb != "wall" {
                 self.expire();
+                self.line_up_askers();
             }
             return Outcome::ok();
         }
         let used = self.queues_in_use();
         let outcome = self.carry_out(&words, real).unwrap_or_else(Outcome::refused);
+        self.line_up_askers();
         self.note_use(&words, &used);
         outcome
     }

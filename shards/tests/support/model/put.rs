@@ -69,16 +69,34 @@ impl Model {
         }
     }
 
-    /// A put behind others that wait for room: it waits too, unless it can be answered as it is.
+    /// A put behind others that wait for room: it waits too, unless its producer knows the answer.
     fn could_wait(
-        &self,
+        &mut self,
         number: usize,
         specs: &[Spec],
         producer: Option<(u64, u64)>,
     ) -> Result<Vec<PutRun>> {
-        let plans = self.plan(number, specs, producer)?;
-        let new = plans.iter().filter(|plan| matches!(plan, Plan::New)).count() as u64;
-        if let Room::Never = self.at(number).room(new) { Err("TooLarge") } else { Err("QueueFull") }
+        let (count, dedup) = (specs.len() as u64, self.at(number).options.dedup_ms > 0);
+        if dedup && self.repeat(number, count, producer)?.is_some() {
+            return self.put(number, specs, producer);
+        }
+        let never = !dedup && matches!(self.at(number).room(count), Room::Never);
+        if never { Err("TooLarge") } else { Err("QueueFull") }
+    }
+
+    /// A put of one who never waits.
+    pub(super) fn put_at_once(
+        &mut self,
+        number: usize,
+        specs: &[Spec],
+        producer: Option<(u64, u64)>,
+    ) -> Result<Vec<PutRun>> {
+        let waits = !self.at(number).held.is_empty() && !self.at(number).pauses_puts;
+        if waits {
+            self.could_wait(number, specs, producer)
+        } else {
+            self.put(number, specs, producer)
+        }
     }
 
     /// Stores a batch, all of it or nothing.
@@ -287,7 +305,8 @@ impl Model {
         }
         let asks = Asks::Put { specs, producer, ends_ns: self.clock.in_ms(wait_ms) };
         let group = String::new();
-        self.askers.push(Asker { who, queue: number, group, asks, over: false });
+        let asker = Asker { who, queue: number, group, asks, in_turn: false, over: false };
+        self.askers.push(asker);
         let asker = self.askers.len() - 1;
         self.at_mut(number).held.push_back(asker);
         Ok(Outcome::Held)

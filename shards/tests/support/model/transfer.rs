@@ -18,7 +18,7 @@ impl Model {
         let Some(lease) = lease.filter(|_| verdicts.stale + verdicts.unknown == 0) else {
             return Err("Stale");
         };
-        let runs = self.put(target, &specs, words.producer())?;
+        let runs = self.put_at_once(target, &specs, words.producer())?;
         let group = self.leases[lease].group.clone();
         self.at_mut(number).group_mut(&group).counts.add("acks", indices.len() as u64);
         self.conclude(lease, &indices, None);

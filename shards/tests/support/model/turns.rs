@@ -1,6 +1,6 @@
 //! Who is served: waiting takes and subscriptions in turn, within their credit.
 
-use super::deliver::Terms;
+use super::deliver::{MESSAGES_MAX, Terms};
 use super::{Asker, Asks, Model, Result, Subscription};
 use crate::support::outcome::Outcome;
 use crate::support::words::{Words, back};
@@ -11,21 +11,31 @@ const BYTES_DEFAULT: u64 = 256 << 10;
 const WHOLE: u64 = 1_000_000_000;
 
 impl Subscription {
-    /// Messages that one delivery may bring now.
-    pub fn may_get(&self) -> u64 {
-        if self.bytes <= 0 {
+    /// Messages that one delivery may bring, whatever its rate allows by now.
+    pub fn wants(&self) -> u64 {
+        if self.bytes >= self.bytes_max {
             return 0;
         }
-        let allowed = if self.rate == 0 { u64::MAX } else { self.tokens / WHOLE };
-        allowed.min(self.batch_max).min(self.messages.max(0) as u64)
+        self.messages_max.saturating_sub(self.messages).min(self.batch_max)
+    }
+
+    /// Whole messages that its rate allows.
+    pub fn allowed(&self) -> u64 {
+        if self.rate == 0 { u64::MAX } else { self.tokens / WHOLE }
     }
 
     /// Lets the tokens of its rate gather, up to the burst.
     pub fn fill(&mut self, now_ns: u64) {
         let burst = (self.rate / 10).max(1) * WHOLE;
-        let gathered = (now_ns - self.filled_ns).saturating_mul(self.rate);
+        let gathered = now_ns.saturating_sub(self.filled_ns).saturating_mul(self.rate);
         self.tokens = self.tokens.saturating_add(gathered).min(burst);
-        self.filled_ns = now_ns;
+        self.filled_ns = self.filled_ns.max(now_ns);
+    }
+
+    /// When its rate allows a message again, if it does not.
+    pub fn rested_ns(&self) -> Option<u64> {
+        let missing = (self.allowed() == 0).then(|| WHOLE - self.tokens)?;
+        Some(self.filled_ns + missing.div_ceil(self.rate))
     }
 }
 
@@ -41,22 +51,34 @@ impl Model {
         }
         let who = words.asker();
         self.subscriptions.push(self.askers.len());
-        let bytes = match words.number("bytes", 0) {
+        let bytes_max = match words.number("bytes", 0) {
             0 => BYTES_DEFAULT,
             bytes => bytes,
         };
+        let burst = if rate == 0 { u64::MAX } else { (rate / 10).max(1) };
+        let batch_max = if batch_max == 0 { MESSAGES_MAX } else { batch_max };
         let subscription = Subscription {
             number: self.subscriptions.len(),
-            messages: credit as i64,
-            bytes: bytes as i64,
-            batch_max: if batch_max == 0 { 4096 } else { batch_max },
+            messages_max: credit,
+            bytes_max,
+            messages: 0,
+            bytes: 0,
+            batch_max: batch_max.min(burst),
             lease_ms: if lease_ms == 0 { options.lease_ms } else { lease_ms },
             rate,
             tokens: (rate / 10).max(1) * WHOLE,
             filled_ns: self.clock.ns,
         };
         let asks = Asks::Subscription(subscription);
-        self.askers.push(Asker { who, queue: number, group: group.clone(), asks, over: false });
+        let in_turn = false;
+        self.askers.push(Asker {
+            who,
+            queue: number,
+            group: group.clone(),
+            asks,
+            in_turn,
+            over: false,
+        });
         let asker = self.askers.len() - 1;
         self.at_mut(number).group_mut(&group).turn.push_back(asker);
         self.may_take(number, &group, who);
@@ -69,14 +91,17 @@ impl Model {
         let index = back(words.word(1), self.subscriptions.len());
         let asker = index.map(|index| self.subscriptions[index]);
         let live = |asker: &usize| !self.askers[*asker].over && self.askers[*asker].queue == number;
-        asker.filter(live).ok_or("NoSuchSubscription")
+        asker.filter(live).ok_or("NoSuchLease")
     }
 
     pub(super) fn credit(&mut self, words: &Words<'_>) -> Result<Outcome> {
         let asker = self.subscription(words)?;
         if let Asks::Subscription(subscription) = &mut self.askers[asker].asks {
-            subscription.messages += words.word(2).parse::<i64>().expect("a number of messages");
-            subscription.bytes += words.number("bytes", 0) as i64;
+            subscription.messages_max = words.word(2).parse().expect("a number of messages");
+            subscription.bytes_max = match words.number("bytes", 0) {
+                0 => BYTES_DEFAULT,
+                bytes => bytes,
+            };
         }
         Ok(Outcome::ok())
     }
@@ -150,59 +175,142 @@ impl Model {
         Outcome::ok()
     }
 
-    /// Messages that those who wait could still get.
-    pub(super) fn wanted(&self, number: usize, group: &str) -> u64 {
-        let turn = &self.at(number).group(group).turn;
-        turn.iter().map(|asker| Terms::of(&self.askers[*asker].asks, *asker).messages_max).sum()
+    /// A group has a single active consumer from now on, or none any more: the first in turn, or of
+    /// those without credit.
+    pub(super) fn change_activity(&mut self, number: usize, group: &str) {
+        let askers = &self.askers;
+        let holder = self.queues.get_mut(&number).expect("it is there").group_mut(group);
+        let (able, idle): (Vec<_>, Vec<_>) =
+            holder.turn.iter().partition(|asker| askers[**asker].in_turn);
+        holder.turn = able.into_iter().chain(idle).collect();
+        if holder.single_active && holder.active.is_none() {
+            holder.active = holder.turn.front().map(|asker| askers[*asker].who);
+        }
     }
 
-    /// The first in turn of a group that could be served now.
-    fn next_in_turn(&mut self, number: usize, group: &str) -> Option<usize> {
-        let now_ns = self.clock.ns;
+    /// Whoever could be served from now on goes to the end of the turn, and so does who no longer
+    /// could.
+    pub(super) fn line_up_askers(&mut self) {
+        self.line_up_askers_at(self.clock.ns);
+    }
+
+    /// The same at a moment that may be past.
+    pub(super) fn line_up_askers_at(&mut self, at_ns: u64) {
+        let Self { queues, askers, .. } = self;
+        for asker in askers.iter_mut() {
+            if let Asks::Subscription(subscription) = &mut asker.asks {
+                subscription.fill(at_ns);
+            }
+        }
+        for group in queues.values_mut().flat_map(|queue| queue.groups.values_mut()) {
+            let (active, single) = (group.active, group.single_active);
+            let changes = |asker: &usize| {
+                let Asker { who, asks, in_turn, .. } = &askers[*asker];
+                let served = !single || active == Some(*who);
+                let able = match asks {
+                    Asks::Subscription(subscription) => {
+                        subscription.wants() > 0 && subscription.allowed() > 0
+                    }
+                    _ => true,
+                };
+                (served && able) != *in_turn
+            };
+            let changed: Vec<_> = group.turn.iter().copied().filter(changes).collect();
+            group.turn.retain(|asker| !changed.contains(asker));
+            for asker in changed {
+                askers[asker].in_turn = !askers[asker].in_turn;
+                group.turn.push_back(asker);
+            }
+        }
+    }
+
+    /// Those of a group that could be served if there were messages, in turn.
+    fn in_turn(&self, number: usize, group: &str) -> impl Iterator<Item = usize> {
+        let turn = self.at(number).group(group).turn.iter().copied();
+        turn.filter(|asker| self.askers[*asker].in_turn)
+    }
+
+    /// Messages that those in turn could get.
+    pub(super) fn wanted(&self, number: usize, group: &str) -> u64 {
+        let terms = |asker: usize| Terms::of(&self.askers[asker].asks, asker);
+        self.in_turn(number, group).map(|asker| terms(asker).messages_max).sum()
+    }
+
+    /// The first in turn of a group that has something for him.
+    fn next_in_turn(&self, number: usize, group: &str) -> Option<usize> {
         let queue = self.at(number);
         let holder = queue.group(group);
         let nothing = queue.choose(group, 1, u64::MAX, None).is_empty();
         if nothing || holder.paused || queue.pauses_takes {
             return None;
         }
-        let active = holder.active.filter(|_| holder.single_active);
+        let asker = self.in_turn(number, group).next()?;
         let full = self.leases_alive() >= self.limits.leases_max;
-        let turn: Vec<_> = holder.turn.iter().copied().collect();
-        turn.into_iter().find(|asker| {
-            let Asker { who, asks, .. } = &mut self.askers[*asker];
-            let able = match asks {
-                Asks::Subscription(subscription) => {
-                    subscription.fill(now_ns);
-                    subscription.may_get() > 0 && !full
-                }
-                _ => true,
-            };
-            able && active.is_none_or(|active| active == *who)
-        })
+        let pushes = matches!(self.askers[asker].asks, Asks::Subscription(_));
+        (!full || !pushes).then_some(asker)
+    }
+
+    /// What the first in turn may get: its part, and what the others do not want, where there is
+    /// not enough for all.
+    fn terms_in_turn(&mut self, number: usize, group: &str, asker: usize) -> Terms {
+        let mut terms = Terms::of(&self.askers[asker].asks, asker);
+        let count = self.in_turn(number, group).count();
+        let round = &mut self.at_mut(number).group_mut(group).round;
+        if *round == 0 || *round > count {
+            *round = count;
+        }
+        let round = *round as u64;
+        let ready = self.at(number).choose(group, u64::MAX, u64::MAX, None).len() as u64;
+        let wanted = self.wanted(number, group);
+        if ready < wanted {
+            let part = ready.div_ceil(round);
+            let rest = ready.saturating_sub(wanted - terms.messages_max);
+            terms.share = terms.messages_max.min(part.max(rest));
+        }
+        if let Asks::Subscription(subscription) = &self.askers[asker].asks {
+            terms.messages_max = terms.messages_max.min(subscription.allowed());
+            terms.share = terms.share.min(subscription.allowed());
+        }
+        terms
     }
 
     /// Every answer that can be given now: those that are due, then who is served in turn. With the
     /// real outcome the order is followed and checked.
     pub(super) fn answers(&mut self, real: Option<&Outcome>) -> Outcome {
         self.admit_held();
+        self.line_up_askers();
         let real = match real {
             Some(Outcome::Answers(real)) => Some(real),
             _ => None,
         };
         let mut answers = Vec::new();
         loop {
-            let answer = match self.due.pop_front() {
-                Some((asker, outcome)) => Some((asker, outcome)),
-                None => {
-                    let follow = real.and_then(|real| real.get(answers.len()));
-                    self.serve(follow)
-                }
-            };
+            let follow = real.and_then(|real| real.get(answers.len()));
+            let answer = self.next_due(follow).or_else(|| self.serve(follow));
             let Some((asker, outcome)) = answer else { break };
             answers.push((self.called(asker), asker, outcome));
             self.admit_held();
+            self.line_up_askers();
         }
         Outcome::Answers(answers)
+    }
+
+    /// The next answer that is due: the one that was really given if none of the same queue comes
+    /// before it. Those who waited for a queue that is deleted are told in any order.
+    fn next_due(&mut self, real: Option<&(String, usize, Outcome)>) -> Option<(usize, Outcome)> {
+        let queue = |asker: usize| self.askers[asker].queue;
+        let gone = |outcome: &Outcome| {
+            ["NoSuchQueue", "NoSuchGroup"].iter().any(|code| *outcome == Outcome::refused(code))
+        };
+        let really = real.and_then(|(_, asker, _)| {
+            let at = self.due.iter().position(|(other, _)| other == asker)?;
+            let mut before = self.due.range(..at);
+            let first = before.all(|(other, outcome)| {
+                queue(*other) != queue(*asker) || gone(outcome) && gone(&self.due[at].1)
+            });
+            first.then_some(at)
+        });
+        self.due.remove(really.unwrap_or(0))
     }
 
     /// Who an answer goes to.
@@ -228,7 +336,7 @@ impl Model {
         let able: Vec<_> = able.by_ref().collect();
         let really = real.and_then(|(_, asker, _)| able.iter().find(|(a, ..)| a == asker));
         let (asker, number, group) = really.or(able.first())?.clone();
-        let terms = Terms::of(&self.askers[asker].asks, asker);
+        let terms = self.terms_in_turn(number, &group, asker);
         let is_take = terms.subscription.is_none();
         if is_take && terms.lease_ms.is_some() && self.leases_alive() >= self.limits.leases_max {
             self.leave(asker);
@@ -239,11 +347,14 @@ impl Model {
         }
         let (delivery, sequences) =
             self.deliver(number, &group, terms, real.map(|(_, _, outcome)| outcome));
+        let exhausted = self.at(number).choose(&group, 1, u64::MAX, None).is_empty();
+        let round = &mut self.at_mut(number).group_mut(&group).round;
+        *round = if exhausted { 0 } else { round.saturating_sub(1) };
         if let Asks::Subscription(subscription) = &mut self.askers[asker].asks {
             let queue = &self.queues[&number];
             let bytes: u64 = sequences.iter().map(|s| queue.messages[s].bytes).sum();
-            subscription.messages -= sequences.len() as i64;
-            subscription.bytes -= bytes as i64;
+            subscription.messages += sequences.len() as u64;
+            subscription.bytes += bytes;
             if subscription.rate > 0 {
                 subscription.tokens -= sequences.len() as u64 * WHOLE;
             }

@@ -5,6 +5,7 @@ use ringway_protocol::limits::{CREDIT_MESSAGES_MAX, TAKE_MESSAGES_MAX};
 use ringway_protocol::options::LEASE_MS_MAX;
 use ringway_protocol::request::{Credit, Subscribe};
 use ringway_protocol::{Code, Rejection};
+use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::Asked as Question;
 
 use super::{Asked, Real, Result};
@@ -33,37 +34,36 @@ impl Real {
         }
         let (who, now) = (words.asker(), self.now());
         let id = self.store.subscribe(&subscribe, self.origin(who), now)?;
-        self.subscriptions.push((queue, id, self.asked.len()));
+        self.subscriptions.push((id, self.asked.len()));
         let number = self.subscriptions.len();
         self.asked.push(Asked { who, subscription: Some(number) });
         Ok(Outcome::said(format!("subscription {number}")))
     }
 
-    /// The subscription that a word names, and where who asked for it is among those asked.
-    fn subscription(&self, word: &str) -> (SubscriptionId, usize) {
+    /// The subscription that a word names, and who asked for it.
+    fn subscription(&self, word: &str) -> (SubscriptionId, Origin) {
         let index = back(word, self.subscriptions.len());
-        index.map_or((SubscriptionId::new(7, 3, 99), 0), |index| {
-            let (_, id, asker) = self.subscriptions[index];
-            (id, asker)
+        index.map_or((SubscriptionId::new(7, 3, 99), self.origin('x')), |index| {
+            let (id, asker) = self.subscriptions[index];
+            (id, self.origin_of(asker))
         })
     }
 
     pub(super) fn credit(&mut self, words: &Words<'_>) -> Result<Outcome> {
-        let (subscription, asker) = self.subscription(words.word(1));
+        let (subscription, origin) = self.subscription(words.word(1));
         let credit = Credit {
             queue: self.queue(words.word(0)),
             subscription,
             messages: words.word(2).parse().expect("a number of messages"),
             bytes: words.number("bytes", 0) as u32,
         };
-        self.store.credit(&credit, self.origin_of(asker))?;
+        self.store.credit(&credit, origin)?;
         Ok(Outcome::ok())
     }
 
     pub(super) fn unsubscribe(&mut self, words: &Words<'_>) -> Result<Outcome> {
-        let (subscription, asker) = self.subscription(words.word(1));
+        let (subscription, origin) = self.subscription(words.word(1));
         let (queue, now) = (self.queue(words.word(0)), self.now());
-        let origin = self.origin_of(asker);
         let (messages, _) = self.store.unsubscribe(queue, subscription, origin, now)?;
         Ok(Outcome::said(messages))
     }

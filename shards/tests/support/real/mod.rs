@@ -48,8 +48,8 @@ pub struct Real {
     queues: Vec<(String, QueueId)>,
     groups: Vec<(QueueId, String, GroupId)>,
     asked: Vec<Asked>,
-    /// Every subscription, with its queue and its place in `asked`.
-    subscriptions: Vec<(QueueId, SubscriptionId, usize)>,
+    /// Every subscription, with its place in `asked`.
+    subscriptions: Vec<(SubscriptionId, usize)>,
     numbers: u64,
     taken: Taken,
     stored: Stored,
@@ -292,7 +292,7 @@ impl Real {
 
     fn release(&mut self, words: &Words<'_>) -> Outcome {
         let lease = self.lease(words.word(1)).id;
-        self.store.release(self.queue(words.word(0)), lease);
+        self.store.release(self.queue(words.word(0)), lease, self.now());
         Outcome::ok()
     }
 

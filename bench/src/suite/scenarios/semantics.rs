@@ -1,0 +1,93 @@
+//! What queues do beyond put, take and acknowledgement: alone on one thread, without sockets.
+
+use super::{Row, Scenario, stated};
+use crate::queue_figures::Work;
+use crate::suite::figure::Figure;
+use crate::suite::subject::Subject;
+use crate::suite::target::Target;
+
+/// Put, take and acknowledgement of batches of 256 with more asked of the queue.
+const fn alone(name: &'static str, work: Work, rows: &'static [Row]) -> Scenario {
+    let ours = Subject::Queue { batch: 256, work };
+    Scenario { name, ours, reference: None, rows, is_once: false }
+}
+
+const NO_ALLOCATIONS: Row = Row {
+    what: "the same: allocations of a batch",
+    figure: Figure::AllocationsPerOperation,
+    target: Target::AtMost(0.0),
+};
+
+/// What is measured of them.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    alone(
+        "queue alone, keys",
+        Work::Keys,
+        &[
+            stated(
+                "queue alone, batches of 256, 10,000 keys in use: a message",
+                Figure::NsPerMessage,
+            ),
+            NO_ALLOCATIONS,
+        ],
+    ),
+    alone(
+        "queue alone, groups",
+        Work::Groups,
+        &[
+            stated(
+                "queue alone, batches of 256, taken by 4 groups: a message",
+                Figure::NsPerMessage,
+            ),
+            NO_ALLOCATIONS,
+        ],
+    ),
+    alone(
+        "queue alone, dedup by producer",
+        Work::Producer,
+        &[
+            stated(
+                "queue alone, batches of 256, numbered by a producer: a message",
+                Figure::NsPerMessage,
+            ),
+            NO_ALLOCATIONS,
+        ],
+    ),
+    alone(
+        "queue alone, dedup by id",
+        Work::Ids,
+        &[
+            stated(
+                "queue alone, batches of 256, an id a message, 131,072 remembered: a message",
+                Figure::NsPerMessage,
+            ),
+            NO_ALLOCATIONS,
+        ],
+    ),
+    Scenario {
+        name: "delayed",
+        ours: Subject::Delayed,
+        reference: None,
+        rows: &[
+            Row {
+                what: "10 million delayed messages alone: memory of one beyond its payload",
+                figure: Figure::BytesBeyondPayload,
+                target: Target::AtMost(48.0),
+            },
+            Row {
+                what: "the same: to schedule and deliver one, due at random within 10 min",
+                figure: Figure::NsPerMessage,
+                target: Target::AtMost(200.0),
+            },
+            stated("the same: to schedule one, in batches of 256", Figure::ScheduleNs),
+            stated("the same: for one to become due", Figure::DueNs),
+            stated("the same: to take and acknowledge one that is due", Figure::DeliverNs),
+            stated("the same: the longest call that makes messages due", Figure::MaxNs),
+            stated(
+                "the same with 1 million due in one millisecond: the longest call",
+                Figure::BurstMaxNs,
+            ),
+        ],
+        is_once: false,
+    },
+];
