@@ -7,12 +7,12 @@ use std::rc::Rc;
 use crate::canary::Canary;
 use crate::chance::Chance;
 use crate::checker::{Checker, Event};
-use crate::client::{Found, Outside};
 use crate::client::glutton::Glutton;
 use crate::client::queues::{HOUR_MS, QueuePlan};
 use crate::client::sweeper::Sweeper;
 use crate::client::vandal::Vandal;
 use crate::client::worker::Worker;
+use crate::client::{Found, Outside};
 use crate::network::Network;
 use crate::shards_under_test::ShardsUnderTest;
 

@@ -20,6 +20,7 @@ impl Checker {
                 course.sort_by_key(|delivery| deliveries[*delivery].count);
             }
         }
+        self.publish_unseen();
         self.unanswered();
         self.stored_in_order();
         self.first_seen_in_order();
@@ -62,6 +63,9 @@ impl Checker {
     /// How a copy is called in a sentence.
     fn called(&self, copy: usize) -> String {
         let copy = &self.copies[copy];
-        format!("sequence {:#x} of queue {:#x} (message {})", copy.sequence, copy.queue, copy.message)
+        format!(
+            "sequence {:#x} of queue {:#x} (message {})",
+            copy.sequence, copy.queue, copy.message
+        )
     }
 }

@@ -2,7 +2,7 @@
 
 use super::copies::Source;
 use super::event::{Answer, Ask, Moment, Push};
-use super::state::{Outstanding, Subscription};
+use super::state::{Outstanding, Subscription, Unseen};
 use super::{Checker, Verdict};
 
 impl Checker {
@@ -68,10 +68,18 @@ impl Checker {
         let Outstanding { ask, at_ns: asked_ns, order, puts, place } = asked;
         match (ask, answer) {
             (_, Answer::Refused) => self.refused(connection, asked, at_ns),
-            (Ask::Put(_), Answer::Stored(stretches)) => self.put_answered(puts[0], at_ns, stretches),
+            (Ask::Put(_), Answer::Stored(stretches)) => {
+                self.put_answered(puts[0], at_ns, stretches)
+            }
             (Ask::Publish { topic, messages }, Answer::Published { matched, stored }) => {
                 let when = (*asked_ns, at_ns);
-                self.published((connection, *order), (*topic, messages), when, puts, (matched, stored));
+                self.published(
+                    (connection, *order),
+                    (*topic, messages),
+                    when,
+                    puts,
+                    (matched, stored),
+                );
             }
             (Ask::Bind { queue, topic }, Answer::Other) => {
                 let bound = self.topics.entry(*topic).or_default().iter_mut();
@@ -121,10 +129,7 @@ impl Checker {
                 self.queue(*queue).groups.entry(group).or_default().removed = true;
             }
             (
-                Ask::Unsubscribe { .. }
-                | Ask::Delete { .. }
-                | Ask::Move { .. }
-                | Ask::Other,
+                Ask::Unsubscribe { .. } | Ask::Delete { .. } | Ask::Move { .. } | Ask::Other,
                 Answer::Other,
             ) => {}
             (ask, answer) => {
@@ -179,15 +184,18 @@ impl Checker {
     pub(super) fn ended(&mut self, connection: u64, at_ns: u64) {
         let from = self.connections.entry(connection).or_default();
         from.ended = true;
-        let (outstanding, subscriptions) = (
-            std::mem::take(&mut from.outstanding),
-            std::mem::take(&mut from.subscriptions),
-        );
+        let (outstanding, subscriptions) =
+            (std::mem::take(&mut from.outstanding), std::mem::take(&mut from.subscriptions));
         for place in subscriptions {
             self.subscriptions[place].ended_ns.get_or_insert(at_ns);
         }
-        for Outstanding { ask, at_ns: asked_ns, .. } in outstanding.into_values() {
+        for Outstanding { ask, at_ns: asked_ns, order, puts, .. } in outstanding.into_values() {
             match ask {
+                Ask::Publish { topic, messages } => {
+                    let from = (connection, order);
+                    let unseen = Unseen { from, topic, messages, asked_ns, puts };
+                    self.unseen_publishes.push(unseen);
+                }
                 Ask::Take { queue, group, messages_max, for_good } => {
                     let group = self.queue(queue).groups.entry(group).or_default();
                     group.takes_unseen += 1;

@@ -171,9 +171,10 @@ impl Checker {
     fn must_stay(&self, copy: usize) -> bool {
         let copy = &self.copies[copy];
         let queue = &self.queues[&copy.queue];
-        let kept = queue.groups.values().all(|group| {
-            !group.removed && group.gone == 0 && group.expired == 0
-        });
+        let kept = queue
+            .groups
+            .values()
+            .all(|group| !group.removed && group.gone == 0 && group.expired == 0);
         kept && queue.deletions == 0 && queue.moved_to.is_empty() && queue.dead_letters.is_none()
     }
 }

@@ -3,8 +3,8 @@
 
 use ringway_protocol::Request;
 
-use super::peer::{Asked, Peer, Standing};
 use super::Outside;
+use super::peer::{Asked, Peer, Standing};
 use crate::chance::Chance;
 use crate::checker::{Ask, parcel};
 

@@ -134,7 +134,8 @@ impl Checker {
                 next += 1;
             }
             let lower = band(self.copies[delivery.copy].sequence);
-            let higher = (lower + 1..SCHEDULED).find(|band| last_ns[*band as usize] >= delivery.seen_ns);
+            let higher =
+                (lower + 1..SCHEDULED).find(|band| last_ns[*band as usize] >= delivery.seen_ns);
             if let Some(higher) = higher {
                 let name = self.called(delivery.copy);
                 found.push(format!("{name} came while one of band {higher} was there"));

@@ -47,7 +47,8 @@ impl<'a> Words<'a> {
 
     /// The number of a group, or 0 if the next word is none.
     pub fn group(&mut self) -> u32 {
-        let numbered = |word: &&str| word.strip_prefix('g').is_some_and(|rest| number(rest).is_some());
+        let numbered =
+            |word: &&str| word.strip_prefix('g').is_some_and(|rest| number(rest).is_some());
         let word = self.words.next_if(numbered);
         word.and_then(number).map_or(0, |group| group as u32)
     }
@@ -127,11 +128,9 @@ impl<'a> Words<'a> {
                 Ask::Group { queue: number(queue)?, name, start }
             }
             "end-group" => Ask::EndGroup { queue: self.number()?, name: self.after("named")? },
-            "move" => Ask::Move {
-                from: self.number()?,
-                group: self.group(),
-                to: self.after("to")?,
-            },
+            "move" => {
+                Ask::Move { from: self.number()?, group: self.group(), to: self.after("to")? }
+            }
             "delete" => Ask::Delete { queue: self.number()? },
             "other" => Ask::Other,
             _ => return None,
@@ -169,10 +168,9 @@ impl<'a> Words<'a> {
             "stored" | "before" | "later" => Answer::Stored(self.stretches(what)?),
             "transferred" => Answer::Transferred(true, self.stretches("stored")?),
             "half" => Answer::Transferred(false, self.stretches("stored")?),
-            "reached" => Answer::Published {
-                matched: self.small()?,
-                stored: self.after("stored")? as u32,
-            },
+            "reached" => {
+                Answer::Published { matched: self.small()?, stored: self.after("stored")? as u32 }
+            }
             "got" => {
                 let lease = self.after("lease")?;
                 let lease_ms = if lease == 0 { 0 } else { self.after("for")? as u32 };

@@ -44,12 +44,7 @@ impl Worker {
         });
     }
 
-    fn new_messages(
-        &mut self,
-        index: usize,
-        count: u64,
-        outside: &mut Outside<'_>,
-    ) -> Sending {
+    fn new_messages(&mut self, index: usize, count: u64, outside: &mut Outside<'_>) -> Sending {
         let (first, wall_ms) = (*outside.messages, outside.network.wall_ms());
         let plan = &self.plans[index];
         let (mut messages, mut bytes) = (Vec::new(), 0);

@@ -1,9 +1,7 @@
 //! What a worker acknowledges, gives back, rejects and brings back from the dead.
 
 use ringway_protocol::frame::Kind;
-use ringway_protocol::request::{
-    DEAD_LETTER, Move, Range, encode_nack, encode_settle,
-};
+use ringway_protocol::request::{DEAD_LETTER, Move, Range, encode_nack, encode_settle};
 use ringway_protocol::{GroupId, LeaseId, Request};
 
 use super::{Held, Known, Worker};
