@@ -59,6 +59,9 @@ pub const LANE_SLOTS: usize = 64;
 
 /// Timers of one kind that a turn lets expire.
 pub const TIMERS_PER_TURN_MAX: usize = 1024;
+/// Messages whose leases run out, or whose delays are over, in one turn: a lease or a stretch that
+/// was given back together is not cut, so that up to one delivery's messages more may be.
+pub const COMING_BACK_PER_TURN_MAX: u32 = 4096;
 /// Waiting takes that a turn answers.
 pub const ANSWERS_PER_TURN_MAX: usize = 1024;
 

@@ -136,6 +136,7 @@ impl<W: World> Shard<W> {
         self.work = 0;
         self.serve_lanes(); //    threads of this process: they wait in nanoseconds, not for a clock
         self.performer.now = read_clocks(&mut self.world);
+        self.performer.store.tell_time(self.performer.now);
         self.reap(); //           completions are recorded
         self.accept(); //         listening sockets become connections, here or on another shard
         self.receive(); //        bytes become frames, frames outcomes or handoffs
@@ -179,6 +180,7 @@ impl<W: World> Shard<W> {
     fn expire(&mut self) {
         let now = self.performer.now;
         self.performer.store.expire(now);
+        self.forget_deleted();
         let mut budget = TIMERS_PER_TURN_MAX;
         while let Some(timer) = self.timers.expire(now.ns, &mut budget) {
             self.worked(1);

@@ -112,7 +112,7 @@ fn a_pinned_slice_survives_drop_oldest() {
         ..QueueOptions::default()
     };
     check_pins(options, |store, queue, lease| {
-        store.release(queue, lease);
+        store.release(queue, lease, at(0));
         for number in 0..100 {
             assert!(put(store, queue, &[vec![number; 1_000]]));
         }

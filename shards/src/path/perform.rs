@@ -3,18 +3,18 @@
 mod administer;
 mod answers;
 mod give;
+mod look;
 mod push;
 mod transfer;
-mod unsupported;
 
 pub use answers::Closure;
 pub use push::TOO_MUCH;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::bindings::Bindings;
+use crate::path::errand::is_errand;
 use crate::path::errand::spread::Spreads;
 use crate::path::journal::Journal;
-use crate::path::errand::is_errand;
 use crate::path::origin::Origin;
 use crate::path::queue::{Admission, Store, Stored, Taken};
 use crate::path::reply as write;
@@ -223,8 +223,8 @@ impl Performer {
         Performed::Answered
     }
 
-    /// Puts a batch into a queue of this shard without ever waiting for room; `stored` says where it
-    /// went.
+    /// Puts a batch into a queue of this shard without ever waiting for room; `stored` says where
+    /// it went.
     #[inline]
     fn admit(&mut self, put: &Put<'_>) -> Result<(), Rejection> {
         if self.draining {
@@ -310,7 +310,6 @@ impl Performer {
         settle: &Settle<'_>,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        unsupported::delay(settle)?;
         self.verdicts.clear();
         let settlement = if kind == Kind::Ack {
             self.store.ack(settle, self.now, &mut self.verdicts)?

@@ -6,7 +6,7 @@ use ringway_protocol::request::{Binding, Publish};
 use ringway_protocol::{Code, QueueId, Records, Reply, Request};
 use std::time::Duration;
 
-fn bind(peer: &mut Peer, queue: QueueId, pattern: &str) -> bool {
+pub fn bind(peer: &mut Peer, queue: QueueId, pattern: &str) -> bool {
     let pattern = Pattern::new(pattern).expect("a valid pattern");
     match peer.ask(Request::Bind(Binding { queue, pattern })).reply() {
         Reply::Bound { changed } => changed,
@@ -30,7 +30,7 @@ fn outcome(reply: &Reply<'_>) -> (u32, u32, u32) {
     }
 }
 
-fn publish(peer: &mut Peer, name: &str, payload: &[u8]) -> (u32, u32, u32) {
+pub fn publish(peer: &mut Peer, name: &str, payload: &[u8]) -> (u32, u32, u32) {
     let bytes = batch(&[payload]);
     let records = Records::parse(&bytes, 1).expect("a record");
     outcome(&peer.ask(Request::Publish(Publish { name, records })).reply())

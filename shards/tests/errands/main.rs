@@ -1,5 +1,6 @@
 //! Requests that several shards carry out, on whole planes: real threads, real sockets.
 
+mod administration;
 mod bindings;
 mod moving;
 mod peer;

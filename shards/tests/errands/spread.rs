@@ -32,7 +32,7 @@ pub fn figure(peer: &mut Peer, queue: QueueId, column: &str) -> u64 {
 }
 
 /// Every queue of a name: the parts.
-fn parts(peer: &mut Peer, name: &str) -> Vec<(QueueId, u64)> {
+pub fn parts(peer: &mut Peer, name: &str) -> Vec<(QueueId, u64)> {
     let (mut cursor, mut parts) = (0, Vec::new());
     loop {
         let received = peer.ask(Request::List { cursor, limit: 1024, prefix: name });

@@ -58,9 +58,9 @@ fn may_be_of_several(kind: Kind) -> bool {
     matches!(kind, Kind::Transfer | Kind::Move | Kind::Bind | Kind::Unbind | Kind::Publish)
 }
 
-/// An acknowledgement with a put belongs to the shard of both queues if that is one. What changes
-/// or follows the bindings concerns every shard, and a queue's own shard begins to tell of its
-/// changes. A move takes steps wherever its queues are.
+/// An acknowledgement with a put, or a move, belongs to the shard of both queues if that is one.
+/// What changes or follows the bindings concerns every shard, and a queue's own shard begins to
+/// tell of its changes.
 #[cold]
 fn owners(kind: Kind, body: &[u8], here: usize, shards: usize) -> Result<Owner, Rejection> {
     let id_at = |at: usize| {
@@ -70,9 +70,11 @@ fn owners(kind: Kind, body: &[u8], here: usize, shards: usize) -> Result<Owner, 
     let (one, other) = match kind {
         Kind::Transfer => transfer_queues(body),
         Kind::Bind | Kind::Unbind => (id_at(0), id_at(0)),
-        Kind::Move if id_at(0).is_some_and(|from| from.shard() >= shards) => {
-            return Err(NO_SUCH_SHARD);
+        Kind::Move if id_at(8) == Some(QueueId(0)) => {
+            let known = id_at(0).is_none_or(|from| from.shard() < shards);
+            return if known { Ok(Owner::Several) } else { Err(NO_SUCH_SHARD) };
         }
+        Kind::Move => (id_at(0), id_at(8)),
         _ => return Ok(Owner::Several),
     };
     // What ends too early is refused where it arrived.
@@ -140,7 +142,9 @@ mod tests {
             let pattern = Pattern::new("a.>").expect("a valid pattern");
             Binding { queue: queue(shard), pattern }
         };
+        check(moving(3, Some(QueueId::new(2, 3, 8))), Ok(3));
         check(moving(3, Some(queue(2))), Ok(99));
+        check(moving(3, Some(queue(4))), Err(Code::NoSuchQueue));
         check(moving(3, None), Ok(99));
         check(moving(4, Some(queue(3))), Err(Code::NoSuchQueue));
         check(Request::Bind(binding(1)), Ok(1));

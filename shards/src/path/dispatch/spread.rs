@@ -24,8 +24,11 @@ impl<S> Dispatcher<'_, S> {
             let bytes = frame.body.get(at..)?.first_chunk()?;
             Some(u64::from_le_bytes(*bytes))
         };
-        if kind == Kind::Transfer {
-            let (from, to) = transfer_queues(frame.body);
+        if matches!(kind, Kind::Transfer | Kind::Move) {
+            let (from, to) = match kind {
+                Kind::Transfer => transfer_queues(frame.body),
+                _ => (number(0).map(QueueId), number(8).map(QueueId)),
+            };
             let is_spread = |queue: QueueId| self.performer.spreads.get(queue).is_some();
             let any = from.is_some_and(is_spread) || to.is_some_and(is_spread);
             return any.then(|| self.begin(connection, peer, frame));

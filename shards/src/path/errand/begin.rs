@@ -15,6 +15,8 @@ use crate::path::origin::Origin;
 use crate::path::perform::Performer;
 use ringway_protocol::{Code, Frame, Kind, QueueId, Records, Rejection, Request, request};
 
+/// The peer that no connection is: its generation has more bits than theirs.
+const NOBODY: u64 = 1 << 62;
 /// Where options say over how many shards a queue is spread.
 const SPREAD_AT: usize = 88;
 
@@ -259,6 +261,16 @@ impl<S> Runner<'_, S> {
         let removed = self.performer.delete(queue)?;
         self.performer.bindings.forget(queue);
         Ok(self.tell((origin, Kind::Delete), Change::Forget { queue }, removed))
+    }
+
+    /// A queue of this shard has gone by itself: nobody asked, and nobody gets the reply.
+    pub fn forget(&mut self, queue: QueueId) {
+        if self.performer.bindings.has(queue) {
+            self.performer.bindings.forget(queue);
+            let shard = self.here() as u8;
+            let nobody = Origin { shard, peer: NOBODY, stream: 0, request: 0 };
+            self.tell((nobody, Kind::Delete), Change::Forget { queue }, 0);
+        }
     }
 
     /// What this shard has changed is told to all others before the reply goes out; also what had

@@ -55,6 +55,15 @@ const ERRAND: u64 = 1 << 63;
 /// Generations of a slot fit the bits that are left.
 const GENERATION_MASK: u32 = u32::MAX >> 1;
 
+/// The stream of an errand's questions: they are about one queue, or one part, and nothing further
+/// is asked for them. Requests that are only passed on have another.
+const ALONE: u32 = 1;
+
+/// Whether a request from another shard is one of an errand's questions.
+pub fn is_question(peer: u64, stream: u32) -> bool {
+    is_errand(peer) && stream == ALONE
+}
+
 /// Whether a peer is an errand of its shard, and no connection.
 #[inline]
 pub fn is_errand(peer: u64) -> bool {

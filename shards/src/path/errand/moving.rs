@@ -8,16 +8,15 @@
 
 mod batch;
 
-use super::among::{GIVE, SCATTER, Scattered, given, scatter};
+use super::among::{EACH, GIVE, each, given};
 use super::runner::Runner;
 use super::{Answer, Call, Step};
 use batch::{Batch, Standing};
 use ringway_protocol::name::shard_of;
 use ringway_protocol::reply::{self, Moved};
-use ringway_protocol::request::HeaderFilter;
-use ringway_protocol::{Frame, Header, Kind, QueueId, Records, Reply, Request, request};
+use ringway_protocol::{Kind, QueueId, Records, Reply, request};
 
-/// What is moved, and how far it has come. The call keeps the request's filter, then the records.
+/// What is moved, and how far it has come. The call keeps the request's body, then the records.
 #[derive(Debug)]
 pub(super) struct Move {
     /// The queue, or the part of it whose messages are moved now.
@@ -79,11 +78,14 @@ impl Move {
                 Ok(Reply::Opened { queue }) => self.put(runner, call, queue),
                 _ => self.refused(runner, call),
             },
-            (PUT, _) => match Scattered::decode(answer.frame.body) {
-                Ok(Scattered { stored: 1, .. }) if answer.shard == runner.here() => Step::Commit,
-                Ok(Scattered { stored: 1, .. }) => self.settle(runner, call),
-                _ => self.refused(runner, call),
-            },
+            (PUT, Some(batch)) => {
+                batch.note(answer.frame.body);
+                match batch.count(Standing::Put) {
+                    0 => self.next(runner, call),
+                    _ if answer.shard == runner.here() => Step::Commit,
+                    _ => self.settle(runner, call),
+                }
+            }
             (_, batch) => {
                 batch.iter_mut().for_each(|batch| batch.settle(Standing::Moved));
                 self.next(runner, call)
@@ -104,7 +106,7 @@ impl Move {
             self.from = other;
             return self.ask(runner, call);
         }
-        self.batch = Some(Batch::new(&delivery, filter(&call.kept)));
+        self.batch = Some(Batch::new(&delivery));
         self.more = more;
         call.kept.clear();
         call.kept.extend_from_slice(delivery.records.map_or(&[], |records| records.as_bytes()));
@@ -132,7 +134,7 @@ impl Move {
     fn put<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call, mut to: QueueId) -> Step {
         let batch = self.batch.as_mut().expect("messages were taken before");
         if let Some(spread) = runner.performer.spreads.get(to).cloned() {
-            // One part after the other: each stores all that it gets, or none.
+            // One part after the other.
             let turn = runner.performer.spreads.turn();
             let default = spread.on(runner.here()).unwrap_or(turn % spread.parts.len());
             to = spread.parts[batch.narrow(&call.kept, |record| spread.of(record, default))];
@@ -141,7 +143,7 @@ impl Move {
         let count = batch.write(&call.kept, self.redrive, &mut bytes);
         match Records::parse(&bytes, count) {
             Ok(records) if to.shard() < runner.handoffs.shards() => {
-                runner.ask(call, (to.shard(), PUT), SCATTER, |out| scatter(out, &[to], records));
+                runner.ask(call, (to.shard(), PUT), EACH, |out| each(out, to, records));
                 Step::Wait
             }
             _ => self.refused(runner, call),
@@ -172,22 +174,12 @@ impl Move {
     /// What was not moved goes back; the reply counts both.
     fn finish<S>(&self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
         let batch = self.batch.as_ref().expect("messages were taken before");
-        let [moved, refused, passed] =
-            [Standing::Moved, Standing::Refused, Standing::Passed].map(|it| batch.count(it));
-        if refused + passed > 0 {
+        let [moved, refused] = [Standing::Moved, Standing::Refused].map(|it| batch.count(it));
+        if refused > 0 {
             runner.give_back(self.from, batch.lease);
         }
-        let more = self.more && moved > 0;
+        let more = self.more || !self.others.is_empty();
         runner.reply(call, 0, |out, ids| reply::moved(out, ids, Moved { moved, refused, more }));
         Step::Done
-    }
-}
-
-/// What the body of a move lets through.
-fn filter(body: &[u8]) -> Option<HeaderFilter<'_>> {
-    let header = Header { length: body.len() as u32, ..Header::request(Kind::Move, 0, 0) };
-    match Request::decode(Frame { header, body }) {
-        Ok(Request::Move(wanted)) => wanted.filter,
-        _ => unreachable!("it was decoded before the errand began"),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::runner::Runner;
 use super::{Answer, Call, Step};
-use ringway_protocol::Frame;
+use ringway_protocol::{Frame, Header};
 
 pub(super) fn begin<S>(
     runner: &mut Runner<'_, S>,
@@ -11,8 +11,11 @@ pub(super) fn begin<S>(
     shard: usize,
     frame: Frame<'_>,
 ) -> Step {
-    let body = |out: &mut Vec<u8>| out.extend_from_slice(frame.body);
-    runner.ask(call, (shard, 0), frame.header.kind, body);
+    let header = Header { stream: 0, request: 0, ..frame.header };
+    runner.ask_frame(call, (shard, 0), |out| {
+        out.extend_from_slice(&header.encode());
+        out.extend_from_slice(frame.body);
+    });
     Step::Wait
 }
 

@@ -5,7 +5,7 @@
 //! step, so no task is entered twice and nothing recurses.
 
 use super::holds::Held;
-use super::{Answer, Call, Errand, Errands, Step, Task, among};
+use super::{ALONE, Answer, Call, Errand, Errands, Step, Task, among};
 use crate::path::handoff::{Entry, Handoff, Handoffs, complete_entry, entry_prefix, first_entry};
 use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer};
@@ -166,7 +166,7 @@ impl<S> Runner<'_, S> {
         kind: u8,
         body: impl FnOnce(&mut Vec<u8>),
     ) {
-        let header = Header { length: 0, kind, flags: 0, code: 0, stream: 0, request: part };
+        let header = Header { length: 0, kind, flags: 0, code: 0, stream: ALONE, request: part };
         self.ask_frame(call, (shard, part), |out| frame::write(out, header, body));
     }
 
@@ -213,7 +213,8 @@ impl<S> Runner<'_, S> {
     /// Gives back what a lease still holds, as if it had not been delivered.
     pub fn give_back(&mut self, queue: QueueId, lease: LeaseId) {
         if queue.shard() == self.here() {
-            self.performer.store.release(queue, lease);
+            let now = self.performer.now;
+            self.performer.store.release(queue, lease, now);
         } else {
             self.handoffs.signal(queue.shard(), Handoff::Undelivered(queue, lease));
         }

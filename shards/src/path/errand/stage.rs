@@ -15,6 +15,14 @@ impl<W: World> Shard<W> {
         Runner { errands, performer, handoffs }
     }
 
+    /// Queues that have gone by themselves are forgotten by every shard.
+    pub(crate) fn forget_deleted(&mut self) {
+        while let Some(queue) = self.performer.store.next_deleted() {
+            self.worked(1);
+            self.errand_runner().forget(queue);
+        }
+    }
+
     /// Lets errands go on, and gives connections their replies.
     pub(crate) fn run_errands(&mut self) {
         for _ in 0..ROUNDS_PER_TURN_MAX {

@@ -4,7 +4,7 @@
 use super::{Entry, Handoff, Promise, complete_entry, entry_prefix, first_entry, mark_pushed};
 use crate::limits::HANDOFFS_PER_TURN_MAX;
 use crate::path::connection::Phase;
-use crate::path::errand::{among, begins_here, is_errand};
+use crate::path::errand::{among, begins_here, is_errand, is_question};
 use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Closure, Performed, Performer};
 use crate::path::queue::{Answer, Asked};
@@ -50,7 +50,9 @@ impl<W: World> Shard<W> {
             Handoff::Behind(peer, is_behind) => {
                 self.performer.store.set_behind(shard as u8, peer, is_behind);
             }
-            Handoff::Undelivered(queue, lease) => self.performer.store.release(queue, lease),
+            Handoff::Undelivered(queue, lease) => {
+                self.performer.store.release(queue, lease, self.performer.now);
+            }
         }
     }
 
@@ -59,7 +61,7 @@ impl<W: World> Shard<W> {
         let header = entry.frame.header;
         let (stream, request) = (header.stream, header.request);
         let origin = Origin { shard: shard as u8, peer: entry.peer, stream, request };
-        if begins_here(&self.performer, entry.frame) {
+        if !is_question(entry.peer, stream) && begins_here(&self.performer, entry.frame) {
             return self.begin_for_another(origin, entry.frame);
         }
         let promise = Promise { bytes: entry.released as usize, waits: entry.waits };

@@ -1,9 +1,10 @@
 //! Requests that are not a message's way: queues are made, found, listed, counted, emptied and
 //! removed.
 
-use super::{Asker, Performed, Performer, unsupported};
+use super::{Asker, Performed, Performer};
 use crate::path::errand::spread::spread_over;
 use crate::world::Outgoing;
+use ringway_protocol::name::shard_of;
 use ringway_protocol::pattern::Pattern;
 use ringway_protocol::reply::{self, GROUP_COLUMNS, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
 use ringway_protocol::request::{Binding, ChangeGroup, GroupOperation};
@@ -61,14 +62,39 @@ impl Performer {
             | Request::Ack(_)
             | Request::Nack(_)
             | Request::Transfer(_) => unreachable!("a message's way does not lead here"),
+            Request::Extend { queue, lease, lease_ms } => {
+                let lasting = self.store.extend(queue, lease, lease_ms, self.now)?;
+                self.journal.append();
+                reply::pair(out, kind, ids, lasting);
+            }
             Request::Group(change) => self.change_group(ids, &change, out)?,
             Request::Groups { queue } => self.list_groups(ids, queue, out)?,
+            Request::Browse(browse) => self.browse(ids, &browse, out)?,
+            Request::Remove { queue, sequences } => self.remove(ids, queue, sequences, out)?,
+            Request::Move(wanted) => self.move_messages(ids, &wanted, out)?,
+            Request::Alter { queue, options } => {
+                self.store.alter(queue, options, self.now)?;
+                self.journal.append();
+                reply::done(out, kind, ids);
+            }
+            Request::Pause { queue, puts, takes } => {
+                self.store.pause(queue, puts, takes)?;
+                self.journal.append();
+                reply::done(out, kind, ids);
+            }
+            Request::Rename { queue, name } => {
+                self.rename(queue, name)?;
+                reply::number(out, kind, ids, queue.0);
+            }
             Request::Subscribe(subscribe) => return self.subscribe(asker, &subscribe, out),
             Request::Credit(credit) => return self.credit(asker, &credit, out),
             Request::Unsubscribe { queue, subscription } => {
                 return self.unsubscribe(asker, queue, subscription, out);
             }
-            _ => return Err(unsupported::REQUEST),
+            Request::Publish(_) | Request::Bind(_) | Request::Unbind(_) => {
+                let sentence = "what concerns several shards is carried out where it arrives";
+                return Err(Rejection::new(Code::Unsupported, sentence));
+            }
         }
         Ok(Performed::Answered)
     }
@@ -131,14 +157,22 @@ impl Performer {
         &mut self,
         name: &str,
         options: Option<QueueOptions>,
-        _number: u8,
+        number: u8,
     ) -> Result<(QueueId, bool), Rejection> {
-        if let Some(options) = &options {
-            unsupported::options(options)?;
-        }
-        let declared = self.store.declare(name, options)?;
+        let declared = self.store.declare_part(name, options, number)?;
         self.changed_queues();
         Ok(declared)
+    }
+
+    /// Gives a queue of this shard another name that belongs to it.
+    fn rename(&mut self, queue: QueueId, name: &str) -> Result<(), Rejection> {
+        if shard_of(name, self.stats.len()) != self.shard {
+            let sentence = "queues of that name live on another shard: declare, move, delete";
+            return Err(Rejection::new(Code::OtherShard, sentence));
+        }
+        self.store.rename(queue, name)?;
+        self.changed_queues();
+        Ok(())
     }
 
     /// The name of a queue of this shard.

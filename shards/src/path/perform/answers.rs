@@ -46,7 +46,7 @@ impl Performer {
             Asked::Subscription(_) | Asked::Put => return,
         };
         if self.taken.lease.0 != 0 {
-            self.store.release(queue, self.taken.lease);
+            self.store.release(queue, self.taken.lease, self.now);
         }
         self.taken.runs.clear();
     }

@@ -1,15 +1,32 @@
-//! Messages of a queue of this shard, given to an errand that moves them elsewhere.
+//! Messages of a queue of this shard are moved to another one of it, or given to an errand that
+//! moves them elsewhere.
 
 use super::{Asker, Performed, Performer};
 use crate::path::reply as write;
 use crate::world::Outgoing;
 use ringway_protocol::request::{Move, Take};
-use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, Rejection, Request, frame};
+use ringway_protocol::{Code, Frame, HEADER_BYTES, Header, Kind, Rejection, Request, frame, reply};
 
 /// Milliseconds that an errand has for moving what it was given.
 const LEASE_MS: u32 = 60_000;
 
 impl Performer {
+    /// Moves messages between two queues of this shard.
+    pub(super) fn move_messages(
+        &mut self,
+        ids: (u32, u32),
+        wanted: &Move<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        if self.draining {
+            return Err(Rejection::new(Code::Draining, "the server is going down"));
+        }
+        let moved = self.store.move_messages(wanted, self.now)?;
+        self.journal.append();
+        reply::moved(out, ids, moved);
+        Ok(())
+    }
+
     /// Answers with a delivery of at most as many messages as a move asks for, and whether there
     /// may be more.
     pub fn give(&mut self, asker: Asker, frame: Frame<'_>, out: &mut Outgoing) -> Performed {
@@ -38,13 +55,13 @@ impl Performer {
             group: wanted.group,
             acknowledged: false,
         };
-        self.store.take(&take, self.now, &mut self.taken)?;
+        let more = self.store.take_matching(&take, wanted.filter, self.now, &mut self.taken)?;
         let (start, leased) = (out.bytes.len(), self.taken.count > 0);
         if leased {
             self.journal.append();
         }
         write::delivery(out, asker.ids(), &mut self.taken, false);
-        out.bytes.extend_from_slice(&u64::from(leased).to_le_bytes());
+        out.bytes.extend_from_slice(&u64::from(more).to_le_bytes());
         let length = out.bytes.len() - start - HEADER_BYTES;
         let kind = asked.kind | frame::REPLY;
         let header = Header { length: length as u32, kind, ..asked };

@@ -130,6 +130,10 @@ impl Store {
                 false => Records::parse(&part.bytes, part.count)?,
             });
         }
+        if wanted.iter().all(Option::is_none) {
+            // Repeats need no room, even where the queue holds more than it may by now.
+            return Ok(());
+        }
         let queue = self.catalog.get_mut(id)?;
         let before = queue.bands.live();
         let sizes = make_room(queue, &mut self.segments, &wanted);
@@ -223,6 +227,7 @@ impl Store {
             let memory = queue.memory();
             memory.producers.record(producer.id, producer.sequence, count, &desk.answer, now.ms());
         }
+        self.watch_memory(put.queue.slot() as u32);
         Ok(())
     }
 }

@@ -9,6 +9,8 @@ use super::segments::Segments;
 
 /// Bits of a sequence below those that name its log.
 const BAND_SHIFT: u32 = 60;
+/// Bits of a sequence below those that name the part of a spread queue.
+const PART_SHIFT: u32 = 52;
 /// The log of messages that are not due yet.
 pub(super) const SCHEDULED: usize = 8;
 /// How many logs a queue may have.
@@ -25,16 +27,20 @@ pub(super) fn band_of(sequence: u64) -> usize {
 pub(super) struct Bands {
     /// Band 0, where messages without a priority are.
     pub first: Log,
+    /// Where the sequences of band 0 begin: the part of a spread queue is in them.
+    base: u64,
     /// The others, made when they are needed first.
     more: Option<Box<[Option<Log>; LOGS - 1]>>,
 }
 
 impl Bands {
-    /// An empty queue's logs, for its first group. They may keep what is done.
-    pub fn new(keeps: bool) -> Self {
-        let mut first = Log::new(0, Lines::new(0, true));
+    /// An empty queue's logs, for its first group. They may keep what is done. The sequences of a
+    /// part of a spread queue carry its number.
+    pub fn new(keeps: bool, part: u8) -> Self {
+        let base = u64::from(part) << PART_SHIFT;
+        let mut first = Log::new(base, Lines::new(base, true));
         first.kept = keeps.then(Box::default);
-        Self { first, more: None }
+        Self { first, base, more: None }
     }
 
     /// Whether there is no log but the first.
@@ -83,9 +89,10 @@ impl Bands {
             return &mut self.first;
         }
         let (first, keeps) = (&self.first.lines, self.first.kept.is_some());
+        let base = self.base;
         let place = &mut self.more.get_or_insert_default()[band - 1];
         place.get_or_insert_with(|| {
-            let sequence = (band as u64) << BAND_SHIFT;
+            let sequence = ((band as u64) << BAND_SHIFT) | base;
             let mut lines = Lines::new(sequence, false);
             // What is scheduled belongs to nobody until it is due.
             if band != SCHEDULED {

@@ -1,7 +1,7 @@
 //! Messages are shown without being taken, a page at a time: each page says where the next begins.
 //!
-//! Messages that are ready, blocked, delayed or scheduled come in ascending order of sequence, and a
-//! cursor is the sequence to go on from. Leased ones come lease by lease, and their cursor is a
+//! Messages that are ready, blocked, delayed or scheduled come in ascending order of sequence, and
+//! a cursor is the sequence to go on from. Leased ones come lease by lease, and their cursor is a
 //! place among the leases of the shard. What comes or goes meanwhile may be seen or not.
 
 use ringway_protocol::reply::Standing;
@@ -117,7 +117,8 @@ impl Store {
                 show_sorted(pieces.map(|piece| (*piece, 0)), cursor, &mut page)
             }
             MessageState::Leased => self.show_leased(browse, group, &mut page),
-            MessageState::Delayed | MessageState::Scheduled => Ok(()),
+            MessageState::Delayed => queue.show_delayed(group, cursor, &mut page),
+            MessageState::Scheduled => Ok(()),
         }))
     }
 
@@ -182,6 +183,15 @@ impl Queue {
         log.show(log.head, from, page)
     }
 
+    /// Shows what a group was given back with a delay, and when it is ready again.
+    fn show_delayed(&self, group: usize, from: u64, page: &mut Page<'_>) -> Result<(), u64> {
+        let Some(delayed) = self.groups.at(group).delayed.as_deref() else { return Ok(()) };
+        delayed.from(from).try_for_each(|(piece, due_ns)| {
+            let due_ms = page.wall_ms(due_ns / 1_000_000);
+            page.add(*piece, from, Some(due_ms))
+        })
+    }
+
     /// Shows what a group could take, band by band from the least urgent one on.
     fn show_ready(&self, group: usize, from: u64, page: &mut Page<'_>) -> Result<(), u64> {
         for band in band_of(from)..SCHEDULED {
@@ -219,7 +229,15 @@ impl Log {
                 let offset = segment.offset_of(sequence);
                 // The page splits off what it has room for.
                 let bytes = u32::MAX;
-                let piece = Piece { sequence, segment: slot, offset, bytes, count, deliveries: 0 };
+                let piece = Piece {
+                    sequence,
+                    segment: slot,
+                    offset,
+                    bytes,
+                    count,
+                    deliveries: 0,
+                    first_ms: 0,
+                };
                 page.add(piece, sequence, None)?;
                 index += count;
             }

@@ -81,6 +81,7 @@ impl Catalog {
         &mut self,
         name: &str,
         options: Option<QueueOptions>,
+        part: u8,
     ) -> Result<(QueueId, bool), Rejection> {
         let name = QueueName::new(name)?;
         let options = options.map(|options| fit(&name, options)).transpose()?;
@@ -93,10 +94,15 @@ impl Catalog {
             return Ok((queue.id, false));
         }
         let options = options.unwrap_or_else(|| without_dead_letters(&name, self.defaults));
-        Ok((self.create(name, options)?, true))
+        Ok((self.create(name, options, part)?, true))
     }
 
-    fn create(&mut self, name: QueueName, options: QueueOptions) -> Result<QueueId, Rejection> {
+    fn create(
+        &mut self,
+        name: QueueName,
+        options: QueueOptions,
+        part: u8,
+    ) -> Result<QueueId, Rejection> {
         if self.len() == self.queues_max {
             let sentence = "the shard has as many queues as it may have";
             return Err(Rejection::new(Code::ResourceExhausted, sentence));
@@ -108,7 +114,7 @@ impl Catalog {
         let place = &mut self.slots[slot as usize];
         place.incarnation += 1;
         let id = QueueId::new(place.incarnation, self.shard, slot);
-        let queue = Queue::new(id, name.clone(), options, self.seed);
+        let queue = Queue::new(id, name.clone(), options, (self.seed, part));
         place.queue = Some(Box::new(queue));
         self.names.insert(name, slot);
         Ok(id)
@@ -219,7 +225,17 @@ impl Store {
         name: &str,
         options: Option<QueueOptions>,
     ) -> Result<(QueueId, bool), Rejection> {
-        let (id, made) = self.catalog.declare(name, options)?;
+        self.declare_part(name, options, 0)
+    }
+
+    /// The same for a part of a spread queue, whose number its sequences carry.
+    pub fn declare_part(
+        &mut self,
+        name: &str,
+        options: Option<QueueOptions>,
+        part: u8,
+    ) -> Result<(QueueId, bool), Rejection> {
+        let (id, made) = self.catalog.declare(name, options, part)?;
         if made {
             let queue = self.catalog.get_mut(id)?;
             queue.used_ns = self.uses.clock_ns;

@@ -9,7 +9,7 @@ use super::bands::SCHEDULED;
 use super::catalog::Queue;
 use super::keys::BLOCKED_MAX;
 use super::log::Log;
-use super::piece::Piece;
+use super::piece::{Piece, short_ms};
 use super::segments::Segments;
 use crate::limits::RUNS_PER_TAKE_MAX;
 use crate::world::Now;
@@ -25,6 +25,8 @@ pub(super) struct Basket {
     /// How many of them were delivered before.
     pub redelivered: u32,
     bytes: u32,
+    /// When this delivery is, as pieces keep it.
+    first_ms: u32,
     /// What has expired, and whether its keys are busy for it.
     pub expired: Vec<(Piece, bool)>,
     /// Room that is reused: a piece cut up, and what of it has expired.
@@ -33,15 +35,17 @@ pub(super) struct Basket {
 }
 
 impl Basket {
-    fn clear(&mut self) {
+    #[inline]
+    fn begin(&mut self, now: Now) {
+        self.first_ms = short_ms(now);
         self.pieces.clear();
         self.expired.clear();
         (self.count, self.redelivered, self.bytes, self.sifted) = (0, 0, 0, 0);
     }
 
     /// What was gathered elsewhere.
-    pub fn fill_with(&mut self, pieces: Vec<Piece>) {
-        self.clear();
+    pub fn fill_with(&mut self, pieces: Vec<Piece>, now: Now) {
+        self.begin(now);
         pieces.into_iter().for_each(|piece| self.add(piece));
     }
 
@@ -55,7 +59,7 @@ impl Basket {
             let left = (messages_max - count, bytes_max.saturating_sub(bytes));
             let Some(piece) = log.next_fresh(segments, group, left, count == 0) else { break };
             (count, bytes) = (count + piece.count, bytes + piece.bytes);
-            let piece = Piece { deliveries: 1, ..piece };
+            let piece = Piece { deliveries: 1, first_ms: self.first_ms, ..piece };
             if !self.pieces.last_mut().is_some_and(|last| last.join(&piece)) {
                 self.pieces.push(piece);
             }
@@ -95,7 +99,11 @@ impl Basket {
 
     #[inline]
     fn add(&mut self, mut piece: Piece) {
-        self.redelivered += if piece.deliveries > 0 { piece.count } else { 0 };
+        if piece.deliveries == 0 {
+            piece.first_ms = self.first_ms;
+        } else {
+            self.redelivered += piece.count;
+        }
         piece.deliveries = piece.deliveries.saturating_add(1);
         self.count += piece.count;
         self.bytes += piece.bytes;
@@ -121,7 +129,7 @@ impl Queue {
         now: Now,
         basket: &mut Basket,
     ) {
-        basket.clear();
+        basket.begin(now);
         if self.bands.is_single() && self.keys.is_none() && !self.is_mortal() {
             basket.fill(&mut self.bands.first, group, segments, limits);
         } else {

@@ -5,6 +5,7 @@
 use ringway_protocol::{Code, GroupId, Rejection};
 
 use super::catalog::Queue;
+use super::delayed::Delayed;
 use super::keys::KeyStates;
 use super::segment::NIL;
 use super::segments::Segments;
@@ -57,6 +58,8 @@ pub(super) struct Group {
     pub leases: u32,
     pub waits: Turns,
     pub keys: KeyStates,
+    /// Messages given back with a delay, once there were some.
+    pub delayed: Option<Box<Delayed>>,
     pub counters: Counters,
     /// The band whose turn it is where bands have shares, and what is left of its share.
     pub turn: (u8, u8),
@@ -65,6 +68,23 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Messages given back with a delay.
+    #[inline]
+    pub fn delayed(&self) -> u64 {
+        self.delayed.as_ref().map_or(0, |delayed| delayed.messages())
+    }
+
+    /// Whether a message was given back with a delay.
+    pub fn has_delayed(&self, sequence: u64) -> bool {
+        self.delayed.as_ref().is_some_and(|delayed| delayed.has(sequence))
+    }
+
+    /// Messages that it has and that are not ready: leased, delayed, or blocked by their keys.
+    #[inline]
+    pub fn held(&self) -> u64 {
+        self.leased + self.delayed() + u64::from(self.keys.count)
+    }
+
     pub fn new(name: Option<Box<str>>, incarnation: u16) -> Self {
         Self {
             name,
@@ -75,6 +95,7 @@ impl Group {
             leases: NIL,
             waits: Turns::EMPTY,
             keys: KeyStates::default(),
+            delayed: None,
             counters: Counters::default(),
             turn: (7, 8),
             untold_drops: 0,

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
 
     fn piece(sequence: u64) -> Piece {
-        Piece { sequence, segment: 0, offset: 0, bytes: 8, count: 1, deliveries: 0 }
+        Piece { sequence, segment: 0, offset: 0, bytes: 8, count: 1, deliveries: 0, first_ms: 0 }
     }
 
     #[test]

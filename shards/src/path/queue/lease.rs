@@ -76,6 +76,12 @@ impl Lease {
         bits[index as usize / 64] >> (index % 64) & 1 == 1
     }
 
+    /// Whether it has all of these messages, and none is settled.
+    pub fn has_unsettled(&self, first: u32, count: u32) -> bool {
+        first.checked_add(count).is_some_and(|end| end <= self.messages)
+            && (first..first + count).all(|index| !self.is_settled(index))
+    }
+
     /// Visits a range's stretches of settled and unsettled messages in order, then marks all of it
     /// settled.
     pub fn claim(&mut self, first: u32, count: u32, mut visit: impl FnMut(u32, u32, bool)) {
@@ -276,8 +282,15 @@ impl std::ops::IndexMut<u32> for Leases {
 mod tests {
     use super::*;
 
-    const PIECE: Piece =
-        Piece { sequence: 0, segment: 0, offset: 0, bytes: 8, count: 1, deliveries: 1 };
+    const PIECE: Piece = Piece {
+        sequence: 0,
+        segment: 0,
+        offset: 0,
+        bytes: 8,
+        count: 1,
+        deliveries: 1,
+        first_ms: 0,
+    };
 
     #[test]
     fn a_generation_is_used_once_even_after_the_last() {

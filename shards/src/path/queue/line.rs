@@ -361,6 +361,7 @@ impl Line {
             bytes,
             count,
             deliveries: 0,
+            first_ms: 0,
         };
         self.sequence += u64::from(count);
         self.offset += bytes;

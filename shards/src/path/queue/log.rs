@@ -237,7 +237,8 @@ impl Log {
         let bytes = segment.span(offset, 1);
         segment.settle(sequence, 1, bytes);
         self.gone(segments, slot, 1, bytes);
-        let piece = Piece { sequence, segment: slot, offset, bytes, count: 1, deliveries: 0 };
+        let piece =
+            Piece { sequence, segment: slot, offset, bytes, count: 1, deliveries: 0, first_ms: 0 };
         self.erase(segments, &piece);
     }
 

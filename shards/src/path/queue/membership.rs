@@ -172,7 +172,8 @@ impl Log {
             let sequence = segment.first_sequence + u64::from(index);
             let offset = segment.offset_of(sequence);
             let bytes = segment.span(offset, count);
-            let piece = Piece { sequence, segment: slot, offset, bytes, count, deliveries: 0 };
+            let piece =
+                Piece { sequence, segment: slot, offset, bytes, count, deliveries: 0, first_ms: 0 };
             self.settle(segments, &piece);
         }
         self.release_dead_tail(segments);

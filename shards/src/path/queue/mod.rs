@@ -21,8 +21,10 @@
 //! | `collect` | which messages a take gets |
 //! | `take`, `taken` | ready messages become a delivery |
 //! | `lease` | who holds which messages until when |
-//! | `settle` | ack, nack, release, expiry |
-//! | `dead_letters` | messages delivered too often |
+//! | `extend` | a lease lasts longer |
+//! | `settle`, `transfer` | ack, nack, release; ack and put together |
+//! | `returned`, `delayed` | what comes back, at once or later |
+//! | `dead_letters` | messages that nobody could use |
 //! | `waits` | takes, subscriptions and puts that wait |
 //! | `turns`, `active` | who of a group is served next, or alone |
 //! | `push`, `subscriptions` | messages are delivered as they come |
@@ -42,8 +44,6 @@
 //! state, and no call's work grows with the number of queues, leases or waiting takes, except that
 //! `purge` and `delete` visit every segment, lease and waiting take of their queue.
 
-#![allow(dead_code, reason = "some parts wait for the requests that use them")]
-
 mod active;
 mod admit;
 mod alter;
@@ -52,11 +52,15 @@ mod backoff;
 mod bands;
 mod bounds;
 mod browse;
+#[allow(dead_code, reason = "tests ask how much it holds")]
 mod calendar;
 mod catalog;
 mod collect;
 mod dead_letters;
+#[allow(dead_code, reason = "tests ask how much it holds")]
 mod dedup;
+mod delayed;
+mod extend;
 mod grouping;
 mod groups;
 mod held;
@@ -75,7 +79,9 @@ mod piece;
 mod push;
 mod quota;
 mod rate;
+mod remember;
 mod remove;
+mod returned;
 mod schedule;
 mod segment;
 mod segments;
@@ -87,6 +93,7 @@ mod stored;
 mod subscriptions;
 mod take;
 mod taken;
+mod transfer;
 mod turns;
 mod waits;
 
@@ -95,6 +102,7 @@ use std::collections::VecDeque;
 use ringway_protocol::{QueueId, QueueOptions, Rejection};
 
 use self::admit::Desk;
+use self::backoff::Random;
 use self::catalog::{Catalog, NO_SUCH_QUEUE};
 use self::collect::Basket;
 use self::hold::HeldPuts;
@@ -108,7 +116,7 @@ use self::segments::Segments;
 use self::settle::End;
 use self::subscriptions::Subscriptions;
 use self::waits::Waits;
-use crate::limits::TIMERS_PER_TURN_MAX;
+use crate::limits::{COMING_BACK_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
 use crate::world::{Now, Wheel};
 
 /// Queues that keep dead segments for sends: how many one call looks at.
@@ -147,10 +155,14 @@ enum Timer {
     Wait(u32),
     /// The time until the queue in this slot is looked at for messages that have expired.
     Lifetimes(u32),
+    /// The delay of messages that the group of the queue in this slot was given back.
+    Delayed(u32, u16),
     /// The same for what it has kept too long.
     Kept(u32),
     /// The time until it goes if nobody uses it.
     Idle(u32),
+    /// The time until the queue in this slot forgets some of its earlier puts.
+    Memory(u32),
 }
 
 /// The queues of one shard.
@@ -165,8 +177,8 @@ pub struct Store {
     subscriptions: Subscriptions,
     held_puts: HeldPuts,
     wheel: Wheel<Timer>,
-    /// Groups of queues that may have something for those who wait, in turn; and those that found no
-    /// lease.
+    /// Groups of queues that may have something for those who wait, in turn; and those that found
+    /// no lease.
     offers: VecDeque<(QueueId, u16)>,
     starved: Vec<(QueueId, u16)>,
     /// Queues that keep dead segments until sends end, in turn.
@@ -176,11 +188,14 @@ pub struct Store {
     messages: u64,
     /// Made on first use; out of its place while a batch is worked on.
     desk: Option<Box<Desk>>,
-    /// Room that is reused: what a take gathers, ranges claimed, pieces ending, a dead letter
-    /// before and after.
+    /// The dice for back-offs.
+    random: Random,
+    /// Room that is reused: what a take gathers, ranges claimed, pieces ending, a piece cut up and
+    /// what of it has expired, a record, dead letters.
     basket: Basket,
     claimed: Vec<(u32, u32)>,
     ending: Vec<Piece>,
+    stretches: Vec<(Piece, bool)>,
     record: Vec<u8>,
     letter: Vec<u8>,
 }
@@ -205,9 +220,11 @@ impl Store {
             schedule: Schedule::new(),
             messages: 0,
             desk: None,
+            random: Random::new(seed),
             basket: Basket::default(),
             claimed: Vec::new(),
             ending: Vec::new(),
+            stretches: Vec::new(),
             record: Vec::new(),
             letter: Vec::new(),
         }
@@ -259,7 +276,7 @@ impl Store {
         Ok(messages)
     }
 
-    /// Ends the leases of a group for good, and refuses those who wait there.
+    /// Ends the leases and delays of a group for good, and refuses those who wait there.
     fn end_group(&mut self, slot: u32, group: usize, why: Rejection) {
         loop {
             let lease = self.catalog.at(slot).groups.at(group).leases;
@@ -268,35 +285,32 @@ impl Store {
             }
             self.end_lease(lease, End::Deleted);
         }
+        self.end_delayed((slot, group));
         self.refuse_waits(slot, group, why);
     }
 
-    /// Ends leases and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call, and gives
-    /// memory back whose sends have ended. For once a turn.
+    /// Ends leases, delays and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call and
+    /// about [`COMING_BACK_PER_TURN_MAX`] messages of theirs, and gives memory back whose sends
+    /// have ended. For once a turn.
     pub fn expire(&mut self, now: Now) {
         self.tell_time(now);
         if !self.lingering.is_empty() {
             self.give_memory_back();
         }
         self.run_schedule(now);
-        let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some(timer) = self.wheel.expire(now.ns, &mut budget) {
+        let (mut budget, mut left) = (TIMERS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX);
+        while left > 0
+            && let Some(timer) = self.wheel.expire(now.ns, &mut budget)
+        {
             match timer {
                 Timer::Wait(slot) => self.time_out(slot),
                 Timer::Lifetimes(slot) => self.look_at_lifetimes(slot, now),
                 Timer::Kept(slot) => self.look_at_kept(slot, now),
                 Timer::Idle(slot) => self.look_at_use(slot, now),
-                Timer::Lease(slot) => {
-                    let lease = &mut self.leases[slot];
-                    lease.timer = None;
-                    let (queue, group) = (lease.queue, usize::from(lease.group));
-                    self.end_lease(slot, End::GivenBack(now));
-                    let queue = self.catalog.at_mut(queue);
-                    queue.groups.at_mut(group).counters.expired_leases += 1;
-                    let id = queue.id;
-                    queue.check();
-                    self.stir(id, now.ns);
-                    self.offer(id, group);
+                Timer::Memory(slot) => self.look_at_memory(slot, now),
+                Timer::Lease(slot) => left = left.saturating_sub(self.run_out(slot, now)),
+                Timer::Delayed(slot, group) => {
+                    self.wake_delayed((slot, group.into()), &mut left, now);
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! message with a time of its own has an entry in a calendar. A message under a lease is left to
 //! its consumer; it expires when it is given back and would be delivered again.
 
-use ringway_protocol::record;
+use ringway_protocol::{Rejection, record};
 
 use super::bands::SCHEDULED;
 use super::catalog::Queue;
@@ -35,6 +35,11 @@ impl Queue {
 
     /// Whether a message has expired.
     pub fn has_expired(&self, segments: &Segments, piece: &Piece, now: Now) -> bool {
+        self.expires_at_ms(segments, piece).is_some_and(|at_ms| now.ms() >= at_ms)
+    }
+
+    /// When a message expires, in milliseconds of the monotonic clock.
+    pub fn expires_at_ms(&self, segments: &Segments, piece: &Piece) -> Option<u64> {
         let segment = &segments[piece.segment];
         let own = if self.mortal {
             let (record, _) = record::first(segment.records(piece.offset, piece.bytes))
@@ -43,8 +48,8 @@ impl Queue {
         } else {
             0
         };
-        let age_ms = now.ms().saturating_sub(segment.put_at_ms(piece.sequence));
-        lifetime_ms(self.options.ttl_ms, own).is_some_and(|ttl_ms| age_ms >= ttl_ms)
+        let put_ms = segment.put_at_ms(piece.sequence);
+        lifetime_ms(self.options.ttl_ms, own).map(|ttl_ms| put_ms.saturating_add(ttl_ms))
     }
 
     /// Cuts what has expired out of messages that are to be delivered: visits each stretch, and
@@ -89,7 +94,8 @@ impl Store {
         let offset = spot.offset;
         let bytes = segment.span(offset, 1);
         let segment = spot.segment;
-        let piece = Piece { sequence, segment, offset, bytes, count: 1, deliveries: 0 };
+        let piece =
+            Piece { sequence, segment, offset, bytes, count: 1, deliveries: 0, first_ms: 0 };
         for group in 0..self.catalog.at(slot).groups.places() {
             let queue = self.catalog.at_mut(slot);
             let lines = &mut queue.bands.of_mut(sequence).lines;
@@ -100,48 +106,41 @@ impl Store {
                 self.end_expired((slot, group), piece, true, now);
             }
         }
-        self.remove_if_unseen(slot, piece, Some(now));
-        self.segments.timer_ended(spot.segment);
+        match self.expire_unseen(slot, piece, now) {
+            Ok(()) => self.segments.timer_ended(spot.segment),
+            Err(_) => {
+                // Nobody has it, so nobody can keep it back: it is looked at again.
+                let again_ns = now.ns.saturating_add(LOOK_AGAIN_MS * 1_000_000);
+                self.schedule.insert_expiry(again_ns, spot);
+            }
+        }
     }
 
-    /// Removes a message that no group has seen; says whether that was so. With a time, it has
-    /// expired by then.
-    pub(super) fn remove_if_unseen(
-        &mut self,
-        slot: u32,
-        piece: Piece,
-        expired: Option<Now>,
-    ) -> bool {
+    /// Ends a message that has expired if no group has seen it, or says why it cannot become dead
+    /// letters.
+    fn expire_unseen(&mut self, slot: u32, piece: Piece, now: Now) -> Result<(), Rejection> {
         let segment = &self.segments[piece.segment];
         if !segment.holds(segment.index(piece.sequence)) {
-            return false;
+            return Ok(());
         }
         let queue = self.catalog.at_mut(slot);
-        let log = queue.bands.of_mut(piece.sequence);
-        if log.lines.iter().any(|line| line.sequence > piece.sequence) {
-            return false;
+        let lines = &queue.bands.of_mut(piece.sequence).lines;
+        if lines.iter().any(|line| line.sequence > piece.sequence) {
+            return Ok(());
         }
-        let dead = expired.filter(|_| queue.options.dead_letter_expired);
-        for group in 0..queue.groups.places() {
-            let queue = self.catalog.at_mut(slot);
-            let needs = |group: usize| {
-                let line = queue.bands.at(super::bands::band_of(piece.sequence)).lines.at(group);
-                line.active && line.start <= piece.sequence
-            };
-            if queue.groups.get(group).is_none() || !needs(group) {
-                continue;
-            }
-            let counters = &mut queue.groups.at_mut(group).counters;
-            match (expired, dead) {
-                (None, _) => counters.removed += 1,
-                (Some(_), None) => counters.expired += 1,
-                (Some(_), Some(now)) => {
-                    counters.expired += 1;
-                    let _ = self.send_letter((slot, group), &piece, Reason::Expired, now);
-                }
-            }
+        let needs = |group: &usize| {
+            let line = lines.at(*group);
+            line.active && line.start <= piece.sequence
+        };
+        let groups: Vec<usize> =
+            queue.groups.iter().map(|(group, _)| group).filter(needs).collect();
+        if queue.options.dead_letter_expired && queue.has_dead_letters() {
+            self.send_letters(slot, &groups, &piece, Reason::Expired, now)?;
         }
         let queue = self.catalog.at_mut(slot);
+        for group in groups {
+            queue.groups.at_mut(group).counters.expired += 1;
+        }
         let key = self.segments[piece.segment].key_of(piece.sequence);
         if let Some(keys) = queue.keys.as_deref_mut().filter(|_| key != super::keys::NO_KEY) {
             keys.let_go(key);
@@ -152,8 +151,8 @@ impl Store {
         queue.linger(&mut self.lingering);
         queue.check();
         let id = queue.id;
-        self.stir(id, self.uses.clock_ns);
-        true
+        self.stir(id, now.ns);
+        Ok(())
     }
 
     /// Ends what a take of a group found expired.
@@ -175,23 +174,53 @@ impl Store {
         now: Now,
     ) {
         let queue = self.catalog.at_mut(slot);
-        queue.groups.at_mut(group).counters.expired += u64::from(piece.count);
-        if queue.options.dead_letter_expired {
-            let mut rest = piece;
-            while rest.count > 0 {
-                let bytes = self.segments[rest.segment].span(rest.offset, 1);
-                let one = rest.split_front(1, bytes);
-                // A letter that is refused is counted; the message has had its time all the same.
-                let _ = self.send_letter((slot, group), &one, Reason::Expired, now);
-            }
+        let (id, keyed) = (queue.id, queue.keys.is_some());
+        if queue.options.dead_letter_expired && queue.has_dead_letters() {
+            self.bury((slot, group), piece, (Reason::Expired, claimed), now);
+        } else {
+            queue.groups.at_mut(group).counters.expired += u64::from(piece.count);
+            self.let_die((slot, group), &piece, claimed);
         }
+        self.stir(id, now.ns);
+        if keyed && claimed {
+            // The next one of its key is ready.
+            self.offer(id, group);
+        }
+    }
+
+    /// A group is done with messages that are not to be kept for groups to come.
+    pub(super) fn let_die(&mut self, (slot, group): (u32, usize), piece: &Piece, claimed: bool) {
         let queue = self.catalog.at_mut(slot);
         let before = queue.bands.live();
-        queue.drop_for(&mut self.segments, group, &piece, claimed);
+        queue.drop_for(&mut self.segments, group, piece, claimed);
         self.messages -= before - queue.bands.live();
         queue.linger(&mut self.lingering);
-        let id = queue.id;
-        self.stir(id, now.ns);
+    }
+
+    /// Ends those of a group's messages that have expired, which are in no lease and whose keys are
+    /// busy for them; the others go on to `keep`.
+    #[inline]
+    pub(super) fn sift_returned(
+        &mut self,
+        (slot, group): (u32, usize),
+        piece: Piece,
+        now: Now,
+        mut keep: impl FnMut(&mut Self, Piece),
+    ) {
+        let queue = self.catalog.at(slot);
+        if !queue.is_mortal() {
+            return keep(self, piece);
+        }
+        let mut stretches = std::mem::take(&mut self.stretches);
+        queue.cull(&self.segments, piece, now, |piece, expired| stretches.push((piece, expired)));
+        for (piece, expired) in stretches.drain(..) {
+            if expired {
+                self.end_expired((slot, group), piece, true, now);
+            } else {
+                keep(self, piece);
+            }
+        }
+        self.stretches = stretches;
     }
 
     /// Sees to it that a queue with a time to live is looked at while it holds something.

@@ -2,8 +2,8 @@
 //!
 //! A move goes once over what is ready: request after request with the same filter goes on where
 //! the last one stopped, as long as that left something behind it and is not long ago. A moved
-//! message is put as a new one: what was said of its time in the queue that it leaves does not count
-//! again. What its new queue refuses stays, as if it had not been looked at.
+//! message is put as a new one: what was said of its time in the queue that it leaves does not
+//! count again. What its new queue refuses stays, as if it had not been looked at.
 
 use ringway_protocol::reply::Moved;
 use ringway_protocol::request::{HeaderFilter, Move, Put, Take};
@@ -142,7 +142,7 @@ impl Store {
         };
         self.note_progress(&wanted, group, sifted.stopped_at, now);
         let blocks = self.catalog.get(take.queue)?.groups.at(group).keys.count > 0;
-        self.basket.fill_with(sifted.pieces);
+        self.basket.fill_with(sifted.pieces, now);
         if sifted.count > 0 {
             self.hand_out(take, group, now, taken)?;
         }

@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 
 use ringway_protocol::record::record_bytes;
 
+use crate::world::Now;
+
 /// Messages that follow each other in one segment. The offset is where they were put: see
 /// `Segment::locate`.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +18,14 @@ pub(super) struct Piece {
     pub count: u32,
     /// How often they have been delivered.
     pub deliveries: u32,
+    /// When they were delivered first: see [`short_ms`]. Means nothing before that.
+    pub first_ms: u32,
+}
+
+/// A time of delivery as a piece keeps it: the low bits of the monotonic clock's milliseconds.
+#[inline]
+pub(super) fn short_ms(now: Now) -> u32 {
+    now.ms() as u32
 }
 
 impl Piece {
@@ -30,7 +40,8 @@ impl Piece {
         front
     }
 
-    /// Appends a piece that continues this one in the same segment, delivered as often.
+    /// Appends a piece that continues this one in the same segment, delivered as often. Together
+    /// they keep the earlier of their first deliveries.
     #[inline]
     pub fn join(&mut self, next: &Piece) -> bool {
         let continues = self.segment == next.segment
@@ -39,6 +50,9 @@ impl Piece {
         if continues {
             self.count += next.count;
             self.bytes += next.bytes;
+            if (self.first_ms.wrapping_sub(next.first_ms) as i32) > 0 {
+                self.first_ms = next.first_ms;
+            }
         }
         continues
     }

@@ -95,6 +95,7 @@ impl Queue {
                 && line.start <= sequence
                 && (line.sequence <= sequence
                     || line.has_returned(sequence)
+                    || self.groups.at(index).has_delayed(sequence)
                     || aside.iter().any(|(group, sequences)| {
                         *group == index && sequences.binary_search(&sequence).is_ok()
                     }))
@@ -138,8 +139,12 @@ impl Queue {
             }
             if line.sequence <= sequence {
                 self.groups.at_mut(index).counters.removed += 1;
-            } else if line.remove_returned(segments, sequence).is_some() {
-                let group = self.groups.at_mut(index);
+                continue;
+            }
+            let returned = line.remove_returned(segments, sequence).is_some();
+            let group = self.groups.at_mut(index);
+            let delayed = group.delayed.as_deref_mut();
+            if returned || delayed.is_some_and(|of| of.remove(segments, sequence).is_some()) {
                 group.counters.removed += 1;
                 let next = (key != NO_KEY).then(|| group.keys.release(key)).flatten();
                 if let Some(next) = next {

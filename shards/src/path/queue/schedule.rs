@@ -174,6 +174,7 @@ impl Store {
             bytes,
             count: 1,
             deliveries: 0,
+            first_ms: 0,
         };
         let slot = segment.queue;
         let queue = self.catalog.at_mut(slot);

@@ -20,10 +20,12 @@ use crate::world::Now;
 pub(super) enum End {
     /// They are done.
     Acknowledged,
-    /// Ready again, this delivery counted; or a dead letter.
+    /// Ready again at once, this delivery counted; or dead letters.
     GivenBack(Now),
+    /// The same, but their consumer said when: see [`Settle::delay_ms`].
+    Nacked(u32, Now),
     /// Ready again as if this delivery had never been.
-    Undelivered,
+    Undelivered(Now),
     /// Gone with their queue.
     Deleted,
 }
@@ -38,32 +40,60 @@ impl Store {
         now: Now,
         verdicts: &mut Vec<RangeVerdict>,
     ) -> Result<Settlement, Rejection> {
+        verdicts.clear();
+        if let Some((slot, settled, group)) = self.whole(settle) {
+            self.end_lease(slot, End::Acknowledged);
+            self.acknowledged(settle.queue, group, settled, now);
+            return Ok(Settlement { settled, stale: 0, unknown: 0 });
+        }
         let (settlement, group) = self.settle(settle, verdicts, End::Acknowledged)?;
-        let queue = self.catalog.get_mut(settle.queue)?;
         if let Some(group) = group {
-            queue.groups.at_mut(group).counters.acks += u64::from(settlement.settled);
-            queue.acks.add(now.ns, settlement.settled);
-        }
-        queue.check();
-        let keyed = queue.keys.is_some();
-        if settlement.settled > 0 {
-            self.stir(settle.queue, now.ns);
-        }
-        if let Some(group) = group.filter(|_| keyed) {
-            self.offer(settle.queue, group);
+            self.acknowledged(settle.queue, group, settlement.settled, now);
         }
         Ok(settlement)
     }
 
-    /// Gives messages of a lease back. `verdicts` is left empty if all of them were settled by
-    /// this.
+    /// The lease in its slot, its messages and its group, if all of it is named and unsettled: the
+    /// usual acknowledgement.
+    #[inline]
+    fn whole(&self, settle: &Settle<'_>) -> Option<(u32, u32, usize)> {
+        self.catalog.get(settle.queue).ok()?;
+        let Found::Live(slot) = self.leases.find(settle.queue.slot() as u32, settle.lease) else {
+            return None;
+        };
+        let lease = &self.leases[slot];
+        let named = settle.ranges.len() == 1
+            && settle.ranges.iter().all(|range| (range.first, range.count) == (0, lease.messages));
+        let whole = named && lease.unsettled == lease.messages;
+        whole.then_some((slot, lease.messages, usize::from(lease.group)))
+    }
+
+    /// Counts messages that a group has acknowledged.
+    #[inline]
+    fn acknowledged(&mut self, id: QueueId, group: usize, settled: u32, now: Now) {
+        let queue = self.catalog.at_mut(id.slot() as u32);
+        queue.groups.at_mut(group).counters.acks += u64::from(settled);
+        queue.acks.add(now.ns, settled);
+        queue.check();
+        let keyed = queue.keys.is_some();
+        if settled > 0 {
+            self.stir(id, now.ns);
+        }
+        if keyed {
+            self.offer(id, group);
+        }
+    }
+
+    /// Gives messages of a lease back: ready again after the queue's back-off or the delay that is
+    /// named, or dead letters. `verdicts` is left empty if all of them were settled by this.
     pub fn nack(
         &mut self,
         settle: &Settle<'_>,
         now: Now,
         verdicts: &mut Vec<RangeVerdict>,
     ) -> Result<Settlement, Rejection> {
-        let (settlement, group) = self.settle(settle, verdicts, End::GivenBack(now))?;
+        let (settlement, group) =
+            self.settle(settle, verdicts, End::Nacked(settle.delay_ms, now))?;
         let queue = self.catalog.get_mut(settle.queue)?;
         if let Some(group) = group {
             queue.groups.at_mut(group).counters.nacks += u64::from(settlement.settled);
@@ -76,12 +106,12 @@ impl Store {
 
     /// Takes back a delivery that never reached its asker: its messages are ready again, first in
     /// line, and the delivery does not count. Does nothing if the lease has ended.
-    pub fn release(&mut self, queue: QueueId, lease: LeaseId) {
+    pub fn release(&mut self, queue: QueueId, lease: LeaseId, now: Now) {
         if let Found::Live(lease) = self.leases.find(queue.slot() as u32, lease)
             && self.catalog.get(queue).is_ok()
         {
             let group = usize::from(self.leases[lease].group);
-            self.end_lease(lease, End::Undelivered);
+            self.end_lease(lease, End::Undelivered(now));
             self.offer(queue, group);
         }
     }
@@ -103,13 +133,10 @@ impl Store {
                 return Ok((refuse_all(settle, verdicts, Verdict::Unknown), None));
             }
         };
-        let lease = &self.leases[slot];
-        let (messages, group) = (lease.messages, Some(usize::from(lease.group)));
-        let whole = settle.ranges.len() == 1
-            && settle.ranges.iter().all(|range| (range.first, range.count) == (0, messages));
-        if whole && lease.unsettled == messages {
+        let group = Some(usize::from(self.leases[slot].group));
+        if let Some((slot, settled, _)) = self.whole(settle) {
             self.end_lease(slot, end);
-            return Ok((Settlement { settled: messages, ..Settlement::default() }, group));
+            return Ok((Settlement { settled, stale: 0, unknown: 0 }, group));
         }
         Ok((self.settle_ranges(slot, settle, verdicts, end), group))
     }
@@ -210,24 +237,28 @@ impl Store {
     /// Ends messages that a group leased and that are in no lease any more.
     #[inline]
     fn end_piece(&mut self, (slot, group): (u32, usize), mut piece: Piece, end: End) {
-        let queue = self.catalog.at_mut(slot);
-        let limit = queue.options.deliveries_max;
+        let holder = (slot, group);
+        self.catalog.at_mut(slot).groups.at_mut(group).leased -= u64::from(piece.count);
         match end {
-            End::GivenBack(now) if limit > 0 && piece.deliveries >= limit => {
-                return self.bury((slot, group), piece, now);
-            }
-            End::Acknowledged | End::Deleted => {
-                let before = queue.bands.live();
-                queue.settle(&mut self.segments, group, &piece, true);
-                self.messages -= before - queue.bands.live();
-                queue.linger(&mut self.lingering);
-            }
-            End::GivenBack(_) | End::Undelivered => {
-                piece.deliveries -= u32::from(end == End::Undelivered);
-                queue.bands.of_mut(piece.sequence).lines.at_mut(group).give_back(piece);
+            End::Acknowledged | End::Deleted => self.finish(holder, &piece, true),
+            End::GivenBack(now) => self.come_back(holder, piece, None, now),
+            End::Nacked(delay_ms, now) => self.come_back(holder, piece, Some(delay_ms), now),
+            End::Undelivered(now) => {
+                piece.deliveries -= 1;
+                self.make_ready(holder, piece, now);
             }
         }
-        queue.groups.at_mut(group).leased -= u64::from(piece.count);
+    }
+
+    /// A group is done with messages that are in no lease and not ready any more. `claimed` says
+    /// that their keys are busy for them.
+    #[inline]
+    pub(super) fn finish(&mut self, (slot, group): (u32, usize), piece: &Piece, claimed: bool) {
+        let queue = self.catalog.at_mut(slot);
+        let before = queue.bands.live();
+        queue.settle(&mut self.segments, group, piece, claimed);
+        self.messages -= before - queue.bands.live();
+        queue.linger(&mut self.lingering);
     }
 }
 

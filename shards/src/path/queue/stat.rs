@@ -61,7 +61,7 @@ impl Queue {
             self.counters.refused,
             self.sum(|group| group.counters.purged),
             self.sum(|group| u64::from(group.waits.takes)),
-            0,
+            self.sum(Group::delayed),
             self.sum(|group| u64::from(group.keys.count)),
             scheduled,
             self.groups.len() as u64,
@@ -91,7 +91,7 @@ impl Queue {
             self.bands.ready(index),
             group.leased,
             u64::from(group.keys.count),
-            0,
+            group.delayed(),
             counters.takes,
             counters.acks,
             counters.nacks,
@@ -119,8 +119,8 @@ impl Queue {
     pub fn check(&self) {
         if self.bands.is_single() && self.groups.places() == 1 {
             let group = self.groups.at(0);
-            let held = self.bands.first.ready(0) + group.leased + u64::from(group.keys.count);
-            assert!(self.bands.first.live == held, "a held message is ready, leased or blocked");
+            let held = self.bands.first.ready(0) + group.held();
+            assert!(self.bands.first.live == held, "a held message is ready or the group has it");
         }
         assert!(self.bands.live_bytes() <= self.bands.held_bytes(), "live bytes are held");
         if cfg!(debug_assertions) {
@@ -131,7 +131,7 @@ impl Queue {
     fn check_groups(&self) {
         let scheduled = self.bands.get(SCHEDULED).map_or(0, |log| log.live);
         for (index, group) in self.groups.iter() {
-            let held = self.bands.ready(index) + group.leased + u64::from(group.keys.count);
+            let held = self.bands.ready(index) + group.held();
             assert!(held + scheduled <= self.bands.live(), "a group holds live messages");
         }
     }

@@ -7,8 +7,8 @@
 //!      +------------------ standby -----------------+          (a single active consumer goes)
 //! ```
 //! The first in turn gets messages; a take is over with that, a subscription goes to the end of the
-//! turn. What cannot be served is in another list, so that nobody has to be passed over. Where there
-//! is not enough for all, what there is when a round begins is shared evenly in that round.
+//! turn. What cannot be served is in another list, so that nobody has to be passed over. Where
+//! there is not enough for all, what there is when a round begins is shared evenly in that round.
 
 use ringway_protocol::limits::TAKE_MESSAGES_MAX;
 use ringway_protocol::request::Take;
@@ -206,7 +206,8 @@ impl Store {
         }
     }
 
-    /// A group whose turn it is finds no lease for a subscription: it tries again once there is one.
+    /// A group whose turn it is finds no lease for a subscription: it tries again once there is
+    /// one.
     #[cold]
     pub(super) fn starve(&mut self, turn: Turn) {
         let queue = self.catalog.at_mut(turn.id.slot() as u32);

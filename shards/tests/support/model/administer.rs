@@ -17,7 +17,7 @@ fn urgency(sequence: u64) -> (usize, u64) {
 }
 
 impl Model {
-    /// Drops everything that no group has under a lease.
+    /// Drops everything that groups have neither under a lease nor given back with a delay.
     pub(super) fn purge(&mut self, words: &Words<'_>, real: Option<&Outcome>) -> Result<Outcome> {
         let number = self.there(words.word(0))?;
         let queue = self.at_mut(number);
@@ -36,7 +36,7 @@ impl Model {
             let shares: Vec<u64> = group
                 .shares
                 .iter()
-                .filter(|(_, share)| share.lease.is_none())
+                .filter(|(_, share)| share.lease.is_none() && share.back_ns.is_none())
                 .map(|(sequence, _)| *sequence)
                 .collect();
             group.counts.add("purged", shares.len() as u64);
@@ -232,8 +232,13 @@ impl Model {
         let (number, group) = self.place(words)?;
         let (mut count, wanted) = (0, words.word(2));
         for _ in 0..words.word(1).parse::<u32>().expect("a number") {
-            let terms =
-                Terms { messages_max: 1, share: 1, bytes_max: u64::MAX, lease_ms: None, subscription: None };
+            let terms = Terms {
+                messages_max: 1,
+                share: 1,
+                bytes_max: u64::MAX,
+                lease_ms: None,
+                subscription: None,
+            };
             let (delivery, _) = self.deliver(number, &group, terms, None);
             count += delivery.messages.iter().filter(|m| m.text.starts_with(wanted)).count();
         }

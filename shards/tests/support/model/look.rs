@@ -96,7 +96,9 @@ impl Model {
                 Some(super::queue::Due::Ns(ns)) => Some(self.clock.wall_at(ns)),
                 None => share.back_ns.or(lease).map(|ns| self.clock.wall_at(ns)),
             };
-            let due = due_ms.map(|ms| format!("@{}", ms.wrapping_sub(Clock::START_MS) as i64)).unwrap_or_default();
+            let due = due_ms
+                .map(|ms| format!("@{}", ms.wrapping_sub(Clock::START_MS) as i64))
+                .unwrap_or_default();
             let text = message.spec.text(Clock::START_MS);
             let deliveries = match share.deliveries {
                 0 => String::new(),

@@ -38,8 +38,8 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Share {
     pub deliveries: u32,
-    /// What the wall clock said at the first delivery.
-    pub first_ms: Option<u64>,
+    /// When it was delivered first, if it was.
+    pub first_ns: u64,
     /// Given back with a delay: not before this.
     pub back_ns: Option<u64>,
     pub lease: Option<usize>,
@@ -200,6 +200,16 @@ impl Queue {
         let share = self.group_mut(group).shares.remove(&sequence);
         assert!(share.is_some(), "a group is done with a message once");
         self.forget_if_done(sequence);
+    }
+
+    /// The time to live is another one: it holds from the put on, whenever that was.
+    pub fn live_by_options(&mut self) {
+        let ttl_ms = self.options.ttl_ms;
+        for message in self.messages.values_mut().filter(|message| message.due.is_none()) {
+            let own = [message.spec.ttl_ms.unwrap_or(0), ttl_ms];
+            let ttl_ms = own.into_iter().filter(|ttl| *ttl > 0).min();
+            message.expires_ns = ttl_ms.map(|ttl| message.put_ns + ttl * 1_000_000);
+        }
     }
 
     pub fn forget_if_done(&mut self, sequence: u64) {

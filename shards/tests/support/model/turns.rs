@@ -250,8 +250,8 @@ impl Model {
         (!full || !pushes).then_some(asker)
     }
 
-    /// What the first in turn may get: its part, and what the others do not want, where there is not
-    /// enough for all.
+    /// What the first in turn may get: its part, and what the others do not want, where there is
+    /// not enough for all.
     fn terms_in_turn(&mut self, number: usize, group: &str, asker: usize) -> Terms {
         let mut terms = Terms::of(&self.askers[asker].asks, asker);
         let count = self.in_turn(number, group).count();

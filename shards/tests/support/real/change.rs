@@ -1,10 +1,13 @@
 //! What operators do to the real store: groups, queues, messages one by one.
 
-use ringway_protocol::request::{GroupFlags, Start};
+use ringway_protocol::Records;
+use ringway_protocol::request::{GroupFlags, Producer, Put, Start};
 
 use super::{Real, Result};
 use crate::support::clock::Clock;
 use crate::support::outcome::Outcome;
+use crate::support::settle;
+use crate::support::spec::Spec;
 use crate::support::words::{Words, long, sequence_of};
 
 impl Real {
@@ -12,6 +15,8 @@ impl Real {
         match words.verb {
             "group" => self.change_group(words),
             "groups" => self.list_groups(words),
+            "extend" => self.extend(words),
+            "transfer" => self.transfer(words),
             "purge" => self.store.purge(self.queue(words.word(0))).map(Outcome::said),
             "delete" => self.store.delete(self.queue(words.word(0))).map(Outcome::said),
             "alter" => self.alter(words),
@@ -26,6 +31,34 @@ impl Real {
             }
             other => Ok(Outcome::said(format!("no command is called {other}"))),
         }
+    }
+
+    /// `extend QUEUE LEASE [lease=MS]`
+    fn extend(&mut self, words: &Words<'_>) -> Result<Outcome> {
+        let (queue, lease) = (self.queue(words.word(0)), self.lease(words.word(1)).id);
+        let lease_ms = words.ms("lease", 0) as u32;
+        let (lease_ms, unsettled) = self.store.extend(queue, lease, lease_ms, self.now())?;
+        Ok(Outcome::said(format!("{lease_ms} ms, {unsettled} unsettled")))
+    }
+
+    /// `transfer QUEUE LEASE RANGE... to TARGET PAYLOAD...`
+    fn transfer(&mut self, words: &Words<'_>) -> Result<Outcome> {
+        let to = words.plain().iter().position(|word| *word == "to").expect("to");
+        let specs = words.specs(to + 2, &mut self.numbers, Clock::START_MS);
+        let bytes: Vec<u8> = specs.iter().flat_map(Spec::record).collect();
+        let put = Put {
+            queue: self.queue(words.word(to + 1)),
+            producer: words.producer().map(|(id, sequence)| Producer { id, sequence }),
+            records: Records::parse(&bytes, specs.len() as u32)?,
+        };
+        let lease = self.lease(words.word(1));
+        let (ranges, mut room) = (words.ranges(2, lease.messages), Vec::new());
+        let settle = settle(self.queue(words.word(0)), lease.id, &ranges, &mut room);
+        let (now, mut verdicts) = (self.now(), Vec::new());
+        let settlement =
+            self.store.transfer(&settle, &put, now, &mut self.stored, &mut verdicts)?;
+        let stored = Outcome::Put(self.stored_runs());
+        Ok(Outcome::said(format!("{} settled, {stored}", settlement.settled)))
     }
 
     /// `group create|alter|delete QUEUE NAME ...`

@@ -292,7 +292,7 @@ impl Real {
 
     fn release(&mut self, words: &Words<'_>) -> Outcome {
         let lease = self.lease(words.word(1)).id;
-        self.store.release(self.queue(words.word(0)), lease);
+        self.store.release(self.queue(words.word(0)), lease, self.now());
         Outcome::ok()
     }
 

@@ -1,14 +1,9 @@
 //! The messages of a move: taken under one lease, each of them moved, refused or left alone.
 
+use crate::path::queue::{named_queue, rewrite};
 use ringway_protocol::LeaseId;
-use ringway_protocol::record::{self, Attribute, Record};
+use ringway_protocol::record::{self, Record};
 use ringway_protocol::reply::Delivery;
-use ringway_protocol::request::HeaderFilter;
-
-/// The header that names the queue of a message that has left it.
-const QUEUE_HEADER: &str = "ringway-queue";
-/// What the names of the server's own headers start with.
-const OWN_HEADERS: &str = "ringway-";
 
 /// What becomes of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,8 +16,6 @@ pub(super) enum Standing {
     Moved,
     /// Its new queue refused it, or is not there.
     Refused,
-    /// It is not one of those that were asked for.
-    Passed,
 }
 
 /// Messages under one lease, in the order of their records.
@@ -33,16 +26,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// What was delivered; the filter says which of it is to be moved.
-    pub fn new(delivery: &Delivery<'_>, filter: Option<HeaderFilter<'_>>) -> Self {
-        let passes = |record: Record<'_>| {
-            filter.is_none_or(|HeaderFilter { name, value }| {
-                record.headers().any(|header| header == (name, value))
-            })
-        };
-        let standing = |record| if passes(record) { Standing::Taken } else { Standing::Passed };
-        let records = delivery.records.iter().flat_map(|records| records.iter());
-        Self { lease: delivery.lease, standings: records.map(standing).collect() }
+    /// What was delivered.
+    pub fn new(delivery: &Delivery<'_>) -> Self {
+        Self { lease: delivery.lease, standings: vec![Standing::Taken; delivery.count() as usize] }
     }
 
     /// How many messages stand so.
@@ -63,8 +49,7 @@ impl Batch {
             if *standing != Standing::Taken {
                 continue;
             }
-            let named = record.headers().find(|(name, _)| *name == QUEUE_HEADER);
-            match named.and_then(|(_, value)| std::str::from_utf8(value).ok()) {
+            match named_queue(&record) {
                 None => *standing = Standing::Refused,
                 Some(name) if *found.get_or_insert(name) == name => *standing = Standing::Put,
                 Some(_) => {}
@@ -88,6 +73,16 @@ impl Batch {
         found.unwrap_or(0)
     }
 
+    /// Notes of each of those that are being put whether it is stored, in their order.
+    pub fn note(&mut self, stored: &[u8]) {
+        let put = self.standings.iter_mut().filter(|standing| **standing == Standing::Put);
+        for (standing, stored) in put.zip(stored) {
+            if *stored == 0 {
+                *standing = Standing::Refused;
+            }
+        }
+    }
+
     /// Those that are being put have become this.
     pub fn settle(&mut self, outcome: Standing) {
         self.change(Standing::Put, outcome);
@@ -101,17 +96,7 @@ impl Batch {
     /// Appends the records that are being put; returns how many. What was said of their time in the
     /// queue that they leave does not count again: they are due, and no repeats.
     pub fn write(&self, records: &[u8], redrive: bool, out: &mut Vec<u8>) -> u32 {
-        let mut attributes = Vec::new();
-        for (record, _) in self.being_put(records) {
-            attributes.clear();
-            attributes.extend(record.attributes().filter(|attribute| match attribute {
-                Attribute::DelayMs(_) | Attribute::AtMs(_) => false,
-                Attribute::DeduplicationId(_) => false,
-                Attribute::Header { name, .. } => !(redrive && name.starts_with(OWN_HEADERS)),
-                _ => true,
-            }));
-            record::write(out, &attributes, record.payload);
-        }
+        self.being_put(records).for_each(|(record, _)| rewrite(&record, redrive, out));
         self.count(Standing::Put)
     }
 
