@@ -64,4 +64,19 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn every_command_on_queues_shows_examples() {
+        let cli = Cli::command();
+        let queue = cli.find_subcommand("queue").expect("it is there");
+        for verb in queue.get_subcommands() {
+            let examples = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let own = examples.lines().filter(|line| line.contains("ringway queue")).count();
+            assert!(own > 0 && examples.starts_with("Examples:"), "{}", verb.get_name());
+            let wide = examples.lines().find(|line| line.chars().count() > 100);
+            // Sentences are wrapped to the terminal, examples are not.
+            let wide = wide.filter(|line| line.starts_with(' '));
+            assert_eq!(wide, None, "{}", verb.get_name());
+        }
+    }
 }

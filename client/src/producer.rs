@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ringway_protocol::request::Producer;
-use ringway_protocol::{Code, Rejection};
+use ringway_protocol::{Code, QueueId, Rejection};
 
 use crate::batch::Batch;
 use crate::chance;
@@ -39,7 +39,8 @@ pub struct IdempotentProducer {
     address: String,
     options: Options,
     queue: String,
-    client: Option<Client>,
+    /// The connection, and the queue's id there.
+    connected: Option<(Client, QueueId)>,
     id: u64,
     next: u64,
     give_up_after: Duration,
@@ -61,7 +62,7 @@ impl IdempotentProducer {
             address: address.to_owned(),
             options,
             queue: queue.to_owned(),
-            client: None,
+            connected: None,
             id: producer.id,
             next: producer.sequence,
             give_up_after: Duration::from_secs(60),
@@ -103,9 +104,6 @@ impl IdempotentProducer {
                 }
                 Err(error) => error,
             };
-            if error.ends_connection() {
-                self.client = None;
-            }
             if error.fate_unknown() {
                 self.open = Some(digest);
             }
@@ -120,13 +118,20 @@ impl IdempotentProducer {
 
     fn put_once(&mut self, batch: &Batch) -> Result<Placed, Error> {
         let producer = self.position();
-        let client = match &mut self.client {
-            Some(client) if client.is_usable() => client,
-            _ => self.client.insert(Client::connect(&self.address, &self.options)?),
-        };
-        // By its name each time that it connects: a queue that was declared anew has another id.
-        let queue = client.open(&self.queue)?;
-        client.put_as(queue, producer, batch)
+        if self.connected.is_none() {
+            let mut client = Client::connect(&self.address, &self.options)?;
+            let queue = client.open(&self.queue)?;
+            self.connected = Some((client, queue));
+        }
+        let (client, queue) = self.connected.as_mut().expect("it was connected above");
+        let placed = client.put_as(*queue, producer, batch);
+        // After an error of the connection it connects again; a queue that was declared anew has
+        // another id, so that is asked for again, too.
+        let gone = |error: &Error| error.code() == Some(Code::NoSuchQueue);
+        if placed.as_ref().is_err_and(|error| error.ends_connection() || gone(error)) {
+            self.connected = None;
+        }
+        placed
     }
 
     /// Whether the fate of the last batch is unknown: it was sent and never answered.

@@ -1,19 +1,59 @@
-//! `ringway queue declare`: options as people write them become a queue's options.
+//! `ringway queue declare` and `alter`: options as people write them become a queue's options.
 
 use clap::{Args, ValueEnum};
-use ringway_protocol::options::{FullPolicy, QueueOptions};
+use ringway_protocol::options::{FullPolicy, PriorityOrder, QueueOptions, SpreadOrder};
 use serde_json::json;
 
 use super::{Session, failure};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::units::{Size, Span};
+
+const DECLARE_EXAMPLES: &str = "\
+Examples:
+  ringway queue declare jobs                      the plane's defaults
+  ringway queue declare jobs --lease 1m --deliveries-max 5 --backoff 1s --backoff-max 5m
+  ringway queue declare mails --ttl 1d --dead-letter-expired
+  ringway queue declare payments --dedup 1h       a put that is repeated is stored once
+  ringway queue declare events --keep 7d --keep-bytes 512MiB    done messages can be replayed
+  ringway queue declare ring --messages-max 1000 --when-full drop-oldest
+  ringway queue declare big --spread 4 --spread-order per-key
+
+Declaring it again with the same options is fine, with others is an error: see \
+`ringway queue alter`. One option given fixes the others at the protocol's defaults.";
+
+const ALTER_EXAMPLES: &str = "\
+Examples:
+  ringway queue alter jobs --lease 5m --deliveries-max 20
+  ringway queue alter jobs --spread 4
+
+An alter sets all options: one that is not given gets the protocol's default, not what the queue \
+had.";
 
 /// The arguments of `ringway queue declare`. Without any option the plane's defaults count.
 #[derive(Args)]
+#[command(after_help = DECLARE_EXAMPLES)]
 pub struct DeclareArguments {
     /// Name: 1 to 255 letters, digits, '.', '_', '-' or '/'
     name: String,
 
+    #[command(flatten)]
+    options: OptionArguments,
+}
+
+/// The arguments of `ringway queue alter`.
+#[derive(Args)]
+#[command(after_help = ALTER_EXAMPLES)]
+pub struct AlterArguments {
+    /// Name of the queue
+    name: String,
+
+    #[command(flatten)]
+    options: OptionArguments,
+}
+
+/// The options of a queue as flags.
+#[derive(Args, PartialEq, Default)]
+pub struct OptionArguments {
     /// Most messages held, ready and leased together
     #[arg(long, value_name = "N")]
     messages_max: Option<u64>,
@@ -26,7 +66,7 @@ pub struct DeclareArguments {
     #[arg(long, value_name = "DURATION")]
     lease: Option<Span>,
 
-    /// Longest wait that a take may ask for
+    /// Longest wait that a take may ask for, and of a put that is held
     #[arg(long, value_name = "DURATION")]
     wait_max: Option<Span>,
 
@@ -37,14 +77,84 @@ pub struct DeclareArguments {
     /// What happens to a put when the queue is full
     #[arg(long, value_name = "POLICY")]
     when_full: Option<WhenFull>,
+
+    /// How the bands of priority share the queue
+    #[arg(long, value_name = "ORDER")]
+    priorities: Option<Priorities>,
+
+    /// How long a message may wait for its consumers; then it is dropped
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<Span>,
+
+    /// A message that expires goes to NAME.dead instead
+    #[arg(long)]
+    dead_letter_expired: bool,
+
+    /// How long a message waits that was given back
+    #[arg(long, value_name = "DURATION")]
+    backoff: Option<Span>,
+
+    /// Double that with each delivery, up to this
+    #[arg(long, value_name = "DURATION", requires = "backoff")]
+    backoff_max: Option<Span>,
+
+    /// How long a put is remembered to know its repeat
+    #[arg(long, value_name = "DURATION")]
+    dedup: Option<Span>,
+
+    /// How many messages are remembered at most [default: 1000000]
+    #[arg(long, value_name = "N", requires = "dedup")]
+    dedup_max: Option<u32>,
+
+    /// How long messages are kept that are done, to replay them
+    #[arg(long, value_name = "DURATION")]
+    keep: Option<Span>,
+
+    /// How many messages are kept that are done
+    #[arg(long, value_name = "N")]
+    keep_messages: Option<u64>,
+
+    /// How many bytes of messages are kept that are done
+    #[arg(long, value_name = "SIZE")]
+    keep_bytes: Option<Size>,
+
+    /// Delete the queue after so long without use
+    #[arg(long, value_name = "DURATION")]
+    idle: Option<Span>,
+
+    /// Over how many shards the queue is spread
+    #[arg(long, value_name = "N")]
+    spread: Option<u16>,
+
+    /// What order it keeps then
+    #[arg(long, value_name = "ORDER", requires = "spread")]
+    spread_order: Option<Order>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum WhenFull {
     /// The put is refused
     Reject,
     /// The oldest ready messages make room
     DropOldest,
+    /// The put waits for room, up to --wait-max
+    Hold,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Priorities {
+    /// A higher band first, always
+    Strict,
+    /// Band b gets b + 1 shares
+    Weighted,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Order {
+    /// Within each shard's part only
+    Relaxed,
+    /// Messages with one key keep their order
+    PerKey,
 }
 
 impl From<WhenFull> for FullPolicy {
@@ -52,39 +162,103 @@ impl From<WhenFull> for FullPolicy {
         match word {
             WhenFull::Reject => FullPolicy::Reject,
             WhenFull::DropOldest => FullPolicy::DropOldest,
+            WhenFull::Hold => FullPolicy::Hold,
         }
     }
 }
 
-impl DeclareArguments {
+impl From<Priorities> for PriorityOrder {
+    fn from(word: Priorities) -> Self {
+        match word {
+            Priorities::Strict => PriorityOrder::Strict,
+            Priorities::Weighted => PriorityOrder::Weighted,
+        }
+    }
+}
+
+impl From<Order> for SpreadOrder {
+    fn from(word: Order) -> Self {
+        match word {
+            Order::Relaxed => SpreadOrder::Relaxed,
+            Order::PerKey => SpreadOrder::PerKey,
+        }
+    }
+}
+
+impl OptionArguments {
     /// What was asked for; `None` leaves everything to the plane. One option given fixes the rest
     /// at the protocol's defaults, because a declaration carries all of them or none.
-    fn options(&self) -> Option<QueueOptions> {
+    pub fn options(&self) -> Option<QueueOptions> {
+        if *self == Self::default() {
+            return None;
+        }
         let base = QueueOptions::default();
-        let options = QueueOptions {
+        let ms = |span: Option<Span>, base: u32| span.map_or(base, Span::ms);
+        let long_ms = |span: Option<Span>| span.map_or(0, |span| span.ns() / 1_000_000);
+        Some(QueueOptions {
             messages_max: self.messages_max.unwrap_or(base.messages_max),
             bytes_max: self.bytes_max.map_or(base.bytes_max, |size| size.0),
-            lease_ms: self.lease.map_or(base.lease_ms, Span::ms),
-            wait_max_ms: self.wait_max.map_or(base.wait_max_ms, Span::ms),
+            lease_ms: ms(self.lease, base.lease_ms),
+            wait_max_ms: ms(self.wait_max, base.wait_max_ms),
             deliveries_max: self.deliveries_max.unwrap_or(base.deliveries_max),
             full_policy: self.when_full.map_or(base.full_policy, FullPolicy::from),
-            ..base
-        };
-        let said = self.messages_max.is_some()
-            || self.bytes_max.is_some()
-            || self.lease.is_some()
-            || self.wait_max.is_some()
-            || self.deliveries_max.is_some()
-            || self.when_full.is_some();
-        said.then_some(options)
+            level: base.level,
+            priority: self.priorities.map_or(base.priority, PriorityOrder::from),
+            dead_letter_expired: self.dead_letter_expired,
+            ttl_ms: long_ms(self.ttl),
+            backoff_ms: ms(self.backoff, base.backoff_ms),
+            backoff_max_ms: ms(self.backoff_max, base.backoff_max_ms),
+            dedup_ms: ms(self.dedup, base.dedup_ms),
+            dedup_max: self.dedup_max.unwrap_or(base.dedup_max),
+            keep_ms: long_ms(self.keep),
+            keep_messages: self.keep_messages.unwrap_or(base.keep_messages),
+            keep_bytes: self.keep_bytes.map_or(base.keep_bytes, |size| size.0),
+            idle_ms: long_ms(self.idle),
+            spread: self.spread.unwrap_or(base.spread),
+            spread_order: self.spread_order.map_or(base.spread_order, SpreadOrder::from),
+        })
     }
 }
 
 pub fn run(session: &mut Session, arguments: &DeclareArguments) -> Outcome {
     let name = &arguments.name;
-    let declared = session.client.declare_new(name, arguments.options());
+    let declared = session.client.declare_new(name, arguments.options.options());
     let (queue, created) = declared.map_err(failure)?;
     let document = json!({ "queue": name, "id": queue.0, "created": created });
     let found = if created { "declared" } else { "was there already, with these options" };
     session.answer(&document, &format!("{name} {found}"))
+}
+
+pub fn alter(session: &mut Session, arguments: &AlterArguments) -> Outcome {
+    let name = &arguments.name;
+    let Some(options) = arguments.options.options() else {
+        return Err(Failure::usage(
+            "an alter needs at least one option",
+            "give all that are not the default: those that are not given become it",
+        ));
+    };
+    let queue = session.open(name)?;
+    session.client.alter(queue, options).map_err(failure)?;
+    let document = json!({ "queue": name, "id": queue.0, "altered": true });
+    session.answer(&document, &format!("{name} has these options now"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_option_is_none_and_one_fixes_the_rest() {
+        assert_eq!(OptionArguments::default().options(), None);
+        let hour = Some(Span::of_ms(3_600_000));
+        let arguments =
+            OptionArguments { ttl: hour, dedup: hour, idle: hour, ..OptionArguments::default() };
+        let expected = QueueOptions {
+            ttl_ms: 3_600_000,
+            dedup_ms: 3_600_000,
+            idle_ms: 3_600_000,
+            ..QueueOptions::default()
+        };
+        assert_eq!(arguments.options(), Some(expected));
+    }
 }

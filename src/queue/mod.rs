@@ -4,29 +4,51 @@
 //! with `--json`. What it has to say about that goes to stderr, one sentence with a remedy when it
 //! fails.
 
+mod bindings;
+mod browse;
 mod declare;
+mod document;
+mod group;
+mod input;
+mod message;
+mod moment;
+mod moving;
+mod pause;
 mod put;
+mod request;
 mod settle;
 mod show;
+mod stat;
+mod subscribe;
+mod table;
 mod take;
+mod transfer;
 
 use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
-use ringway_client::{Client, Error, Options, QueueId};
+use ringway_client::{Client, Error, GroupId, Options, QueueId};
 use serde_json::Value;
 
 use crate::failure::{Failure, Outcome};
 
 const EXAMPLES: &str = "\
 Examples:
-  ringway queue declare jobs --lease 1m
+  ringway queue declare jobs --lease 1m --deliveries-max 5
   ringway queue put jobs first second
   seq 1000 | ringway queue put jobs -
   ringway queue take jobs --count 10 --ack
+  ringway queue subscribe jobs             prints what comes, until Ctrl-C
   ringway queue take jobs --json           shows ids, deliveries and the lease
   ringway queue ack jobs 4294967296 0-9    settles messages 0 to 9 of that lease
-  ringway queue take jobs.dead --ack       what was delivered too often";
+  ringway queue redrive jobs               brings back what was delivered too often
+  ringway queue stat jobs
+
+Each command has its own examples: ringway queue put --help
+Exit codes: 0 done; 1 it failed, or not all of it could be done; 2 wrong usage.";
+
+/// Where the help lists the flags of all commands.
+const EVERYWHERE: &str = "With every command";
 
 /// The arguments of `ringway queue`.
 #[derive(Args)]
@@ -38,7 +60,8 @@ pub struct QueueArguments {
         global = true,
         value_name = "HOST:PORT",
         env = "RINGWAY_ADDRESS",
-        default_value = "127.0.0.1:7311"
+        default_value = "127.0.0.1:7311",
+        help_heading = EVERYWHERE
     )]
     address: String,
 
@@ -50,12 +73,13 @@ pub struct QueueArguments {
         env = "RINGWAY_TOKEN",
         default_value = "",
         hide_default_value = true,
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = EVERYWHERE
     )]
     token: String,
 
     /// Print one JSON document
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
 
     #[command(subcommand)]
@@ -66,22 +90,61 @@ pub struct QueueArguments {
 enum Verb {
     /// Make a queue, or find that it is there with the same options
     Declare(declare::DeclareArguments),
+    /// Change the options of a queue
+    Alter(declare::AlterArguments),
     /// List queues, with how many messages are ready and leased
     Ls(show::ListArguments),
     /// Show the figures of a queue, or of every shard
-    Stat(show::StatArguments),
+    Stat(stat::StatArguments),
     /// Put messages: arguments, or lines of stdin with '-'
     Put(put::PutArguments),
     /// Take messages under a lease, or acknowledge them once they are printed
     Take(take::TakeArguments),
+    /// Print and acknowledge messages as they come, until Ctrl-C
+    Subscribe(subscribe::SubscribeArguments),
     /// Acknowledge messages of a lease: they are done
-    Ack(settle::SettleArguments),
-    /// Give messages of a lease back: they become ready at once
-    Nack(settle::SettleArguments),
+    Ack(settle::AckArguments),
+    /// Give messages of a lease back, at once, later, or as dead letters
+    Nack(settle::NackArguments),
+    /// Make a lease last longer
+    Extend(settle::ExtendArguments),
+    /// Acknowledge messages of a lease and put their results, together
+    Transfer(transfer::TransferArguments),
+    /// Make, change, remove and list the groups of consumers of a queue
+    Group(group::GroupArguments),
+    /// Print the next messages without taking them
+    Peek(browse::PeekArguments),
+    /// Show messages by where they stand: ready, leased, scheduled, blocked, delayed
+    Browse(browse::BrowseArguments),
+    /// Remove messages by their sequences; cancels scheduled ones
+    #[command(visible_alias = "cancel")]
+    Remove(browse::RemoveArguments),
+    /// Move ready messages to another queue
+    Move(moving::MoveArguments),
+    /// Bring dead letters back to the queue that they came from
+    Redrive(moving::RedriveArguments),
+    /// Give a queue another name
+    Rename(moving::RenameArguments),
+    /// Give a queue what is published under names that match a pattern
+    Bind(bindings::BindArguments),
+    /// Take a pattern back
+    Unbind(bindings::BindArguments),
+    /// List bindings
+    Bindings(bindings::BindingsArguments),
+    /// Put messages to every queue that is bound to a name
+    Publish(bindings::PublishArguments),
+    /// Put a request and print its answer
+    Request(request::RequestArguments),
+    /// Answer requests, with a text or with what a command makes of them
+    Reply(request::ReplyArguments),
+    /// Stop the puts of a queue, its takes, or both
+    Pause(pause::PauseArguments),
+    /// Let the puts and takes of a queue go on
+    Resume(pause::ResumeArguments),
     /// Drop every ready message
-    Purge(show::NameArguments),
+    Purge(show::PurgeArguments),
     /// Remove a queue and all its messages
-    Rm(show::NameArguments),
+    Rm(show::RemoveArguments),
 }
 
 /// A connection and how to answer.
@@ -95,17 +158,36 @@ pub fn run(arguments: QueueArguments) -> Outcome {
     let QueueArguments { address, token, json, verb } = arguments;
     let options = Options { token, ..Options::default() };
     let client = Client::connect(&address, &options).map_err(failure)?;
-    let mut session = Session { client, json };
+    let session = &mut Session { client, json };
     match verb {
-        Verb::Declare(arguments) => declare::run(&mut session, &arguments),
-        Verb::Ls(arguments) => show::list(&mut session, &arguments),
-        Verb::Stat(arguments) => show::stat(&mut session, &arguments),
-        Verb::Put(arguments) => put::run(&mut session, &arguments),
-        Verb::Take(arguments) => take::run(&mut session, &arguments),
-        Verb::Ack(arguments) => settle::ack(&mut session, &arguments),
-        Verb::Nack(arguments) => settle::nack(&mut session, &arguments),
-        Verb::Purge(arguments) => show::purge(&mut session, &arguments),
-        Verb::Rm(arguments) => show::remove(&mut session, &arguments),
+        Verb::Declare(arguments) => declare::run(session, &arguments),
+        Verb::Alter(arguments) => declare::alter(session, &arguments),
+        Verb::Ls(arguments) => show::list(session, &arguments),
+        Verb::Stat(arguments) => stat::run(session, &arguments),
+        Verb::Put(arguments) => put::run(session, &arguments),
+        Verb::Take(arguments) => take::run(session, &arguments),
+        Verb::Subscribe(arguments) => subscribe::run(session, &arguments),
+        Verb::Ack(arguments) => settle::ack(session, &arguments),
+        Verb::Nack(arguments) => settle::nack(session, &arguments),
+        Verb::Extend(arguments) => settle::extend(session, &arguments),
+        Verb::Transfer(arguments) => transfer::run(session, &arguments),
+        Verb::Group(arguments) => group::run(session, &arguments),
+        Verb::Peek(arguments) => browse::peek(session, &arguments),
+        Verb::Browse(arguments) => browse::run(session, &arguments),
+        Verb::Remove(arguments) => browse::remove(session, &arguments),
+        Verb::Move(arguments) => moving::run(session, &arguments),
+        Verb::Redrive(arguments) => moving::redrive(session, &arguments),
+        Verb::Rename(arguments) => moving::rename(session, &arguments),
+        Verb::Bind(arguments) => bindings::bind(session, &arguments),
+        Verb::Unbind(arguments) => bindings::unbind(session, &arguments),
+        Verb::Bindings(arguments) => bindings::list(session, &arguments),
+        Verb::Publish(arguments) => bindings::publish(session, &arguments),
+        Verb::Request(arguments) => request::run(session, &arguments),
+        Verb::Reply(arguments) => request::reply(session, &arguments),
+        Verb::Pause(arguments) => pause::run(session, &arguments),
+        Verb::Resume(arguments) => pause::resume(session, &arguments),
+        Verb::Purge(arguments) => show::purge(session, &arguments),
+        Verb::Rm(arguments) => show::remove(session, &arguments),
     }
 }
 
@@ -114,15 +196,27 @@ impl Session {
         self.client.open(name).map_err(failure)
     }
 
+    /// The number of a group of consumers; that of `default` needs no question.
+    fn group(&mut self, queue: QueueId, name: Option<&str>) -> Result<GroupId, Failure> {
+        match name {
+            None => Ok(GroupId::DEFAULT),
+            Some(name) => self.client.group(queue, name).map_err(failure),
+        }
+    }
+
     /// Says what was done: a document on stdout, or a sentence on stderr.
     fn answer(&self, document: &Value, sentence: &str) -> Outcome {
         if self.json {
-            print(format!("{document:#}\n").as_bytes())
+            print_document(document)
         } else {
             eprintln!("{sentence}");
             Ok(())
         }
     }
+}
+
+fn print_document(document: &Value) -> Outcome {
+    print(format!("{document:#}\n").as_bytes())
 }
 
 /// Writes to stdout, all of it, now.

@@ -1,30 +1,88 @@
-//! `ringway queue ack` and `nack`: a lease that an earlier take printed, and which of its messages.
+//! `ringway queue ack`, `nack` and `extend`: a lease that an earlier take printed, and which of
+//! its messages.
 
 use std::str::FromStr;
 
 use clap::Args;
-use ringway_client::{LeaseId, Range, Settlement};
+use ringway_client::{LeaseId, Range, Retry, Settlement};
 use serde_json::json;
 
 use super::{Session, counted, failure};
 use crate::failure::{Failure, Outcome};
+use crate::units::Span;
 
-/// The arguments of `ringway queue ack` and `nack`.
+const ACK_EXAMPLES: &str = "\
+Examples:
+  ringway queue ack jobs 4294967296 0           the first message of that lease
+  ringway queue ack jobs 4294967296 0-9,12      ranges, counted from 0
+
+Code 1 if any of them had been settled before, or its lease has ended.";
+
+const NACK_EXAMPLES: &str = "\
+Examples:
+  ringway queue nack jobs 4294967296 0-9               as the queue's back-off says, else at once
+  ringway queue nack jobs 4294967296 3 --delay 30s
+  ringway queue nack jobs 4294967296 3 --reject        to jobs.dead, with the reason 'rejected'";
+
+const EXTEND_EXAMPLES: &str = "\
+Examples:
+  ringway queue extend jobs 4294967296         for as long as the queue's leases last
+  ringway queue extend jobs 4294967296 5m      for five minutes from now";
+
+/// Messages of a lease.
 #[derive(Args)]
-pub struct SettleArguments {
+pub struct LeaseArguments {
+    /// Name of the queue
+    pub name: String,
+
+    /// The lease, as `take` printed it
+    pub lease: u64,
+
+    /// Which of its messages, counted from 0: 0-9 or 0,2,4-7
+    pub ranges: RangeList,
+}
+
+/// The arguments of `ringway queue ack`.
+#[derive(Args)]
+#[command(after_help = ACK_EXAMPLES)]
+pub struct AckArguments {
+    #[command(flatten)]
+    messages: LeaseArguments,
+}
+
+/// The arguments of `ringway queue nack`.
+#[derive(Args)]
+#[command(after_help = NACK_EXAMPLES)]
+pub struct NackArguments {
+    #[command(flatten)]
+    messages: LeaseArguments,
+
+    /// How long until they are delivered again [default: the queue's back-off]
+    #[arg(long, value_name = "DURATION", conflicts_with = "reject")]
+    delay: Option<Span>,
+
+    /// Never deliver them again: they become dead letters
+    #[arg(long)]
+    reject: bool,
+}
+
+/// The arguments of `ringway queue extend`.
+#[derive(Args)]
+#[command(after_help = EXTEND_EXAMPLES)]
+pub struct ExtendArguments {
     /// Name of the queue
     name: String,
 
     /// The lease, as `take` printed it
     lease: u64,
 
-    /// Which of its messages, counted from 0: 0-9 or 0,2,4-7
-    ranges: RangeList,
+    /// How long it lasts from now [default: what the queue was declared with]
+    time: Option<Span>,
 }
 
 /// Indices of messages in a lease: `0-9`, `0,2,4-7`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct RangeList(Vec<Range>);
+pub struct RangeList(pub Vec<Range>);
 
 impl FromStr for RangeList {
     type Err = String;
@@ -41,18 +99,37 @@ impl FromStr for RangeList {
     }
 }
 
-pub fn ack(session: &mut Session, arguments: &SettleArguments) -> Outcome {
-    let queue = session.open(&arguments.name)?;
-    let lease = LeaseId(arguments.lease);
-    let settled = session.client.ack_lease(queue, lease, &arguments.ranges.0);
+pub fn ack(session: &mut Session, arguments: &AckArguments) -> Outcome {
+    let LeaseArguments { name, lease, ranges } = &arguments.messages;
+    let queue = session.open(name)?;
+    let settled = session.client.ack_lease(queue, LeaseId(*lease), &ranges.0);
     report(session, settled.map_err(failure)?, "acknowledged")
 }
 
-pub fn nack(session: &mut Session, arguments: &SettleArguments) -> Outcome {
+pub fn nack(session: &mut Session, arguments: &NackArguments) -> Outcome {
+    let LeaseArguments { name, lease, ranges } = &arguments.messages;
+    let (retry, done) = match (arguments.delay, arguments.reject) {
+        (_, true) => (Retry::Never, "given up"),
+        (Some(Span(delay)), _) => (Retry::After(delay), "given back for later"),
+        (None, false) => (Retry::BackOff, "given back"),
+    };
+    let queue = session.open(name)?;
+    let settled = session.client.nack_lease_with((queue, LeaseId(*lease)), &ranges.0, retry);
+    report(session, settled.map_err(failure)?, done)
+}
+
+pub fn extend(session: &mut Session, arguments: &ExtendArguments) -> Outcome {
     let queue = session.open(&arguments.name)?;
-    let lease = LeaseId(arguments.lease);
-    let settled = session.client.nack_lease(queue, lease, &arguments.ranges.0);
-    report(session, settled.map_err(failure)?, "given back")
+    let time = arguments.time.map_or(std::time::Duration::ZERO, |time| time.0);
+    let extended = session.client.extend_lease(queue, LeaseId(arguments.lease), time);
+    let extended = extended.map_err(failure)?;
+    let document = json!({ "lease_ms": extended.lease_ms, "unsettled": extended.unsettled });
+    let sentence = format!(
+        "the lease lasts {} from now, on {} that are not settled",
+        Span::of_ms(extended.lease_ms.into()),
+        counted(extended.unsettled.into()),
+    );
+    session.answer(&document, &sentence)
 }
 
 /// Says what was settled. What was not makes the command fail, after the document.
@@ -60,7 +137,12 @@ fn report(session: &Session, settlement: Settlement, done: &str) -> Outcome {
     let Settlement { settled, stale, unknown } = settlement;
     let document = json!({ "settled": settled, "stale": stale, "unknown": unknown });
     session.answer(&document, &format!("{} {done}", counted(settled.into())))?;
-    match (stale, unknown) {
+    check(settlement)
+}
+
+/// Whether all was settled that was named.
+pub fn check(settlement: Settlement) -> Outcome {
+    match (settlement.stale, settlement.unknown) {
         (0, 0) => Ok(()),
         (stale, 0) => Err(Failure::failed(
             format!("{} had been settled before, or their lease has ended", counted(stale.into())),

@@ -1,35 +1,51 @@
-//! `ringway queue ls`, `stat`, `purge` and `rm`: what there is, and getting rid of it.
-
-use std::io::IsTerminal;
+//! `ringway queue ls`, `purge` and `rm`: what there is, and getting rid of it.
 
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
-use ringway_client::{FigureTable, Listed};
-use serde_json::{Map, Value, json};
+use ringway_client::Listed;
+use serde_json::{Value, json};
 
-use super::{Session, counted, failure, print};
+use super::table::print_rows;
+use super::{Session, counted, failure, print_document};
 use crate::failure::Outcome;
 
-/// The arguments of verbs that name one queue.
+const LIST_EXAMPLES: &str = "\
+Examples:
+  ringway queue ls                   every queue: name, ready, leased
+  ringway queue ls mail/             those whose name starts with mail/
+  ringway queue ls --json | jq '.[] | select(.ready > 1000) | .queue'";
+
+const PURGE_EXAMPLES: &str = "\
+Examples:
+  ringway queue purge jobs           leased messages stay with their leases";
+
+const REMOVE_EXAMPLES: &str = "\
+Examples:
+  ringway queue rm jobs              with its messages, groups and bindings
+  ringway queue remove jobs 17       removes one message instead";
+
+/// The arguments of `ringway queue purge`.
 #[derive(Args)]
-pub struct NameArguments {
+#[command(after_help = PURGE_EXAMPLES)]
+pub struct PurgeArguments {
+    /// Name of the queue
+    name: String,
+}
+
+/// The arguments of `ringway queue rm`.
+#[derive(Args)]
+#[command(after_help = REMOVE_EXAMPLES)]
+pub struct RemoveArguments {
     /// Name of the queue
     name: String,
 }
 
 /// The arguments of `ringway queue ls`.
 #[derive(Args)]
+#[command(after_help = LIST_EXAMPLES)]
 pub struct ListArguments {
     /// Only queues whose name starts so
     #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
-}
-
-/// The arguments of `ringway queue stat`.
-#[derive(Args)]
-pub struct StatArguments {
-    /// Name of the queue; without one, a column for each shard
-    name: Option<String>,
 }
 
 pub fn list(session: &mut Session, arguments: &ListArguments) -> Outcome {
@@ -40,84 +56,27 @@ pub fn list(session: &mut Session, arguments: &ListArguments) -> Outcome {
             let Listed { name, queue, ready, leased } = listed;
             json!({ "queue": name, "id": queue.0, "ready": ready, "leased": leased })
         };
-        let document = Value::from(listed.iter().map(entry).collect::<Vec<_>>());
-        return print(format!("{document:#}\n").as_bytes());
+        return print_document(&listed.iter().map(entry).collect::<Value>());
     }
     let rows = listed.iter().map(|listed| {
         vec![listed.name.clone(), listed.ready.to_string(), listed.leased.to_string()]
     });
-    print_rows(Some(["queue", "ready", "leased"].map(str::to_owned).to_vec()), rows)
+    print_rows(&["queue", "ready", "leased"], 1, rows)
 }
 
-pub fn stat(session: &mut Session, arguments: &StatArguments) -> Outcome {
-    let figures = match &arguments.name {
-        Some(name) => {
-            let queue = session.open(name)?;
-            session.client.stat_queue(queue)
-        }
-        None => session.client.stat_plane(),
-    };
-    let figures = figures.map_err(failure)?;
-    if session.json {
-        let row = |row: Vec<(&str, u64)>| {
-            Value::from(Map::from_iter(
-                row.into_iter().map(|(name, figure)| (name.to_owned(), Value::from(figure))),
-            ))
-        };
-        let mut rows: Vec<Value> = figures.rows().map(row).collect();
-        let document = match arguments.name {
-            Some(_) => rows.pop().unwrap_or(Value::Null),
-            None => Value::from(rows),
-        };
-        return print(format!("{document:#}\n").as_bytes());
-    }
-    print_rows(None, by_figure(&figures))
-}
-
-/// A line a figure, with a column for each row of the table: figures are many, shards are few.
-fn by_figure(figures: &FigureTable) -> impl Iterator<Item = Vec<String>> + '_ {
-    figures.columns().iter().map(|name| {
-        let values = (0..figures.len()).map(|row| figures.get(row, name).to_string());
-        std::iter::once((*name).to_owned()).chain(values).collect()
-    })
-}
-
-pub fn purge(session: &mut Session, arguments: &NameArguments) -> Outcome {
+pub fn purge(session: &mut Session, arguments: &PurgeArguments) -> Outcome {
     let queue = session.open(&arguments.name)?;
     let removed = session.client.purge(queue).map_err(failure)?;
-    report_removed(session, arguments, removed, "purged from")
+    report_removed(session, &arguments.name, removed, "purged from")
 }
 
-pub fn remove(session: &mut Session, arguments: &NameArguments) -> Outcome {
+pub fn remove(session: &mut Session, arguments: &RemoveArguments) -> Outcome {
     let queue = session.open(&arguments.name)?;
     let removed = session.client.delete(queue).map_err(failure)?;
-    report_removed(session, arguments, removed, "removed with")
+    report_removed(session, &arguments.name, removed, "removed with")
 }
 
-fn report_removed(
-    session: &Session,
-    arguments: &NameArguments,
-    removed: u64,
-    how: &str,
-) -> Outcome {
-    let document = json!({ "queue": arguments.name, "messages": removed });
-    session.answer(&document, &format!("{} {how} {}", counted(removed), arguments.name))
-}
-
-/// Aligned columns with a heading for a person, values between tabs for a pipe.
-fn print_rows(heading: Option<Vec<String>>, rows: impl Iterator<Item = Vec<String>>) -> Outcome {
-    if !std::io::stdout().is_terminal() {
-        let lines: String = rows.map(|row| row.join("\t") + "\n").collect();
-        return print(lines.as_bytes());
-    }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if let Some(heading) = heading {
-        table.set_header(heading);
-    }
-    table.add_rows(rows);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    print(format!("{table}\n").as_bytes())
+fn report_removed(session: &Session, name: &str, removed: u64, how: &str) -> Outcome {
+    let document = json!({ "queue": name, "messages": removed });
+    session.answer(&document, &format!("{} {how} {name}", counted(removed)))
 }

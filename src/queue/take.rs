@@ -1,17 +1,27 @@
 //! `ringway queue take`: messages to stdout, under a lease or acknowledged once they are printed.
 
 use clap::Args;
-use ringway_client::{QueueId, TakeOptions, Taken};
+use ringway_client::{GroupId, QueueId, TakeOptions, Taken};
 use ringway_protocol::limits::TAKE_MESSAGES_MAX;
-use ringway_protocol::record::Attribute;
-use serde_json::{Map, Value, json};
 
-use super::{Session, counted, failure, print};
+use super::{Session, counted, document, failure, print, print_document};
 use crate::failure::{Failure, Outcome};
 use crate::units::Span;
 
+const EXAMPLES: &str = "\
+Examples:
+  ringway queue take jobs                         one message, under a lease that is named
+  ringway queue take jobs --count 100 --wait 30s
+  ringway queue take jobs --count 1000 --ack      acknowledged once they are printed
+  ringway queue take jobs --group audit --json    for another group of consumers
+  ringway queue take jobs.dead --json             why a message died, in its headers
+
+Without --ack the lease is on stderr: settle it with `ringway queue ack` or `nack`. Code 1 and \
+nothing on stdout: no message came.";
+
 /// The arguments of `ringway queue take`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct TakeArguments {
     /// Name of the queue
     name: String,
@@ -28,6 +38,10 @@ pub struct TakeArguments {
     /// How long the lease lasts [default: what the queue was declared with]
     #[arg(long, value_name = "DURATION")]
     lease: Option<Span>,
+
+    /// Group of consumers that takes [default: default]
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
 
     /// Acknowledge the messages after they are printed
     #[arg(long)]
@@ -46,10 +60,11 @@ pub fn run(session: &mut Session, arguments: &TakeArguments) -> Outcome {
             "take fewer, or print them as lines with --ack",
         ));
     }
+    let from = (queue, session.group(queue, arguments.group.as_deref())?);
     let taken = if arguments.ack {
-        take_and_ack(session, queue, arguments)?
+        take_and_ack(session, from, arguments)?
     } else {
-        lease(session, queue, arguments)?
+        lease(session, from, arguments)?
     };
     if taken == 0 {
         eprintln!("no message in {} within {}", arguments.name, arguments.wait);
@@ -59,8 +74,12 @@ pub fn run(session: &mut Session, arguments: &TakeArguments) -> Outcome {
 }
 
 /// One take; its lease is named, so that `ringway queue ack` can settle it.
-fn lease(session: &mut Session, queue: QueueId, arguments: &TakeArguments) -> Result<u64, Failure> {
-    let taken = take(session, queue, arguments, arguments.count)?;
+fn lease(
+    session: &mut Session,
+    from: (QueueId, GroupId),
+    arguments: &TakeArguments,
+) -> Result<u64, Failure> {
+    let taken = take(session, from, arguments, arguments.count)?;
     print_taken(session, &taken, arguments)?;
     if !taken.is_empty() && !session.json {
         eprintln!(
@@ -79,26 +98,18 @@ fn lease(session: &mut Session, queue: QueueId, arguments: &TakeArguments) -> Re
 /// Takes until there are enough or no more come. A message is acknowledged only once stdout has it.
 fn take_and_ack(
     session: &mut Session,
-    queue: QueueId,
+    from: (QueueId, GroupId),
     arguments: &TakeArguments,
 ) -> Result<u64, Failure> {
     let mut done = 0;
     while done < arguments.count {
-        let taken = take(session, queue, arguments, arguments.count - done)?;
+        let taken = take(session, from, arguments, arguments.count - done)?;
         if taken.is_empty() {
             break;
         }
         print_taken(session, &taken, arguments)?;
         let settlement = session.client.ack(&taken, &[taken.all()]).map_err(failure)?;
-        if settlement.settled < taken.count() {
-            return Err(Failure::failed(
-                format!(
-                    "the lease ran out before {} were acknowledged",
-                    counted(taken.count().into())
-                ),
-                "they will be delivered again: give --lease more time",
-            ));
-        }
+        check_settled(settlement.settled, taken.count())?;
         done += u64::from(taken.count());
         if session.json {
             break; // one document
@@ -109,7 +120,7 @@ fn take_and_ack(
 
 fn take(
     session: &mut Session,
-    queue: QueueId,
+    (queue, group): (QueueId, GroupId),
     arguments: &TakeArguments,
     most: u64,
 ) -> Result<Taken, Failure> {
@@ -117,68 +128,41 @@ fn take(
         messages_max: most.min(TAKE_MESSAGES_MAX.into()) as u32,
         wait: arguments.wait.0,
         lease: arguments.lease.map_or(std::time::Duration::ZERO, |lease| lease.0),
+        group,
         ..TakeOptions::default()
     };
     session.client.take(queue, &options).map_err(failure)
 }
 
-fn print_taken(session: &Session, taken: &Taken, arguments: &TakeArguments) -> Outcome {
-    if session.json {
-        return print(format!("{:#}\n", document(taken, &arguments.name)).as_bytes());
+/// Whether a lease lasted until its messages were printed.
+pub fn check_settled(settled: u32, printed: u32) -> Outcome {
+    if settled < printed {
+        return Err(Failure::failed(
+            format!("the lease ran out before {} were acknowledged", counted(printed.into())),
+            "they will be delivered again: give --lease more time",
+        ));
     }
+    Ok(())
+}
+
+fn print_taken(session: &Session, taken: &Taken, arguments: &TakeArguments) -> Outcome {
+    if taken.dropped > 0 && !session.json {
+        eprintln!("{} had been dropped before these: the queue was full", taken.dropped);
+    }
+    if session.json {
+        return print_document(&document::delivery(taken, &arguments.name));
+    }
+    print(&lines(taken.messages().map(|message| message.record.payload), arguments.raw))
+}
+
+/// Payloads with a newline after each, or as they are.
+pub fn lines<'a>(payloads: impl Iterator<Item = &'a [u8]>, raw: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for message in taken.messages() {
-        bytes.extend_from_slice(message.record.payload);
-        if !arguments.raw {
+    for payload in payloads {
+        bytes.extend_from_slice(payload);
+        if !raw {
             bytes.push(b'\n');
         }
     }
-    print(&bytes)
-}
-
-/// Text stays text; other bytes become hexadecimal digits under a name of their own.
-fn document(taken: &Taken, name: &str) -> Value {
-    let messages = taken.messages().map(|message| {
-        let mut entry = json!({
-            "index": message.index,
-            "id": format!("{:x}-{}", taken.queue.0, message.sequence),
-            "sequence": message.sequence,
-            "deliveries": message.deliveries,
-        });
-        let (key, value) = bytes_field("payload", message.record.payload);
-        entry[key] = value;
-        let attributes: Map<_, _> = message.record.attributes().map(attribute).collect();
-        if !attributes.is_empty() {
-            entry["attributes"] = attributes.into();
-        }
-        entry
-    });
-    json!({
-        "queue": name,
-        "lease": taken.lease.0,
-        "lease_ms": taken.lease_ms,
-        "messages": messages.collect::<Vec<_>>(),
-    })
-}
-
-fn attribute(attribute: Attribute<'_>) -> (String, Value) {
-    match attribute {
-        Attribute::Key(key) => bytes_field("key", key),
-        Attribute::DelayMs(delay) => ("delay_ms".to_owned(), delay.into()),
-        Attribute::TimeToLiveMs(time) => ("time_to_live_ms".to_owned(), time.into()),
-        Attribute::AtMs(time) => ("at_ms".to_owned(), time.into()),
-        Attribute::Priority(band) => ("priority".to_owned(), band.into()),
-        Attribute::DeduplicationId(id) => bytes_field("deduplication_id", id),
-        Attribute::Header { name, value } => bytes_field(&format!("header:{name}"), value),
-    }
-}
-
-fn bytes_field(name: &str, bytes: &[u8]) -> (String, Value) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (name.to_owned(), text.into()),
-        Err(_) => {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            (format!("{name}_hex"), digits.into())
-        }
-    }
+    bytes
 }

@@ -1,5 +1,9 @@
 //! `ringway queue` as scripts use it: pipes, exit codes, documents.
 
+mod paths;
+mod watching;
+mod work;
+
 use std::io::Write;
 use std::process::Stdio;
 

@@ -68,6 +68,8 @@ pub enum Subject {
     QueuePut,
     /// Delayed messages on one thread.
     Delayed,
+    /// So many shards without sockets that drive themselves, with one queue, spread over them.
+    SelfDriven(usize),
     /// Batches of 256 through a lane of this process, many under way.
     LanePipelined,
     /// One message through a lane and its answer back.
@@ -111,6 +113,7 @@ impl Subject {
             Self::Queue { batch, work } => in_process::queue(bench, *batch, *work),
             Self::QueuePut => in_process::queue_put(bench),
             Self::Delayed => delayed::measure(bench),
+            Self::SelfDriven(shards) => in_process::self_driven(bench, *shards),
             Self::LanePipelined => in_process::lane_pipelined(bench),
             Self::LaneRoundTrip => in_process::lane_round_trip(bench).map(of_latency),
             Self::Load(run) => load(run),
@@ -157,6 +160,8 @@ impl fmt::Display for Subject {
             }
             Self::QueuePut => write!(out, "queue alone, puts"),
             Self::Delayed => write!(out, "queue alone, delayed messages"),
+            Self::SelfDriven(1) => write!(out, "one self-driven shard"),
+            Self::SelfDriven(shards) => write!(out, "{shards} self-driven shards"),
             Self::LanePipelined => write!(out, "lane, batches of 256"),
             Self::LaneRoundTrip => write!(out, "lane round trip"),
             Self::Load(run) | Self::OpenLoop { run, .. } | Self::Extra(run, _) => {
@@ -225,6 +230,7 @@ mod tests {
             (Subject::Queue { batch: 256, work: Work::Producer }, Figure::NsPerMessage),
             (Subject::QueuePut, Figure::NsPerMessage),
             (Subject::Delayed, Figure::BytesBeyondPayload),
+            (Subject::SelfDriven(2), Figure::MessagesPerSecond),
             (Subject::LanePipelined, Figure::MessagesPerSecond),
             (Subject::LaneRoundTrip, Figure::P50Ns),
         ] {

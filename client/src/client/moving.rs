@@ -128,8 +128,8 @@ impl Client {
     ///
     /// Where one shard has both names this is [`Client::rename`]. Else the new queue is declared
     /// with `options`, the ready messages of the group `default` are moved, and the old queue is
-    /// deleted if nothing is left in it. Other groups and bindings do not move with it, and who puts
-    /// meanwhile puts into the old one: stop the producers first.
+    /// deleted if nothing is left in it. Other groups and bindings do not move with it, and who
+    /// puts meanwhile puts into the old one: stop the producers first.
     pub fn rename_or_move(
         &mut self,
         queue: QueueId,

@@ -1,10 +1,11 @@
 //! What a message can ask for: keys, times, priorities, names against repeats, headers.
 
+use std::thread;
 use std::time::{Duration, SystemTime};
 
-use ringway_client::{Batch, Code, NewMessage, PutOutcome, QueueOptions, TakeOptions};
+use ringway_client::{Batch, Code, FullPolicy, NewMessage, PutOutcome, QueueOptions, TakeOptions};
 
-use crate::{refusal, served, take, take_within, texts};
+use crate::{connect, refusal, served, take, take_within, texts};
 
 const SOON: Duration = Duration::from_millis(40);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,7 +62,7 @@ fn the_higher_priority_goes_first_and_the_dead_go_never() {
     let high = NewMessage::new("high").priority(7);
     let mortal = NewMessage::new("mortal").time_to_live(Duration::from_millis(1));
     client.put_batch(queue, &batch(&[low, high, mortal])).unwrap();
-    std::thread::sleep(SOON);
+    thread::sleep(SOON);
     assert_eq!(texts(&take(&mut client, queue)), ["high", "low"]);
     assert_eq!(client.stat_queue(queue).unwrap().get(0, "expired"), 1);
 }
@@ -80,6 +81,29 @@ fn a_message_with_a_known_name_is_stored_once() {
     let mixed = client.put_batch(queue, &batch(&mixed)).unwrap();
     assert_eq!((mixed.duplicate, mixed.count_of(PutOutcome::Duplicate)), (false, 1));
     assert_eq!(take(&mut client, queue).count(), 2);
+}
+
+#[test]
+fn a_put_waits_for_room_where_the_queue_holds_it() {
+    let (plane, mut client) = served();
+    let options = QueueOptions {
+        messages_max: 1,
+        full_policy: FullPolicy::Hold,
+        wait_max_ms: 300,
+        ..QueueOptions::default()
+    };
+    let queue = client.declare("held", Some(options)).unwrap();
+    client.put(queue, &["first"]).unwrap();
+    let mut producer = connect(&plane);
+    let held = thread::spawn(move || producer.put(queue, &["second"]).map(|_| producer));
+    while client.stat_queue(queue).unwrap().get(0, "held_puts") == 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let taken = take(&mut client, queue);
+    client.ack(&taken, &[taken.all()]).unwrap();
+    let mut producer = held.join().unwrap().expect("there is room now");
+    assert_eq!(refusal(producer.put(queue, &["third"])), Code::QueueFull, "nobody makes room");
+    assert_eq!(texts(&take(&mut client, queue)), ["second"]);
 }
 
 #[test]

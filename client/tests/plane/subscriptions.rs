@@ -9,7 +9,6 @@ use crate::{connect, refusal, served, take, texts};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
-#[ignore = "the server does not push"]
 fn messages_come_as_they_are_put_and_as_credit_allows() {
     let (plane, mut client) = served();
     let queue = client.declare("pushed", None).unwrap();
@@ -36,7 +35,6 @@ fn messages_come_as_they_are_put_and_as_credit_allows() {
 }
 
 #[test]
-#[ignore = "the server does not push"]
 fn other_requests_pass_deliveries_and_credit_can_change() {
     let (_plane, mut client) = served();
     let queue = client.declare("busy", None).unwrap();
@@ -65,7 +63,6 @@ fn other_requests_pass_deliveries_and_credit_can_change() {
 }
 
 #[test]
-#[ignore = "the server does not push"]
 fn the_end_of_its_queue_is_the_end_of_a_subscription() {
     let (plane, mut client) = served();
     let queue = client.declare("gone", None).unwrap();

@@ -1,5 +1,7 @@
 //! Where every choice of a run comes from: one seed, and generators forked from it.
 
+use crate::checker::parcel::spread;
+
 /// A probability in parts of a million.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rate(pub u32);
@@ -59,14 +61,6 @@ impl Chance {
     pub fn pick<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len())]
     }
-}
-
-/// A number whose bits all depend on all bits of `number` (the finaliser of SplitMix64).
-pub fn spread(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
 }
 
 #[cfg(test)]

@@ -1,38 +1,68 @@
 //! The checker: reads what clients asked and what they saw, and says what must not have happened.
 //!
-//! It knows nothing of the simulator: a load driver that records [`Event`]s of real connections can
-//! use it as well. Its time and memory grow with the length of the history, whatever the history is
-//! like.
+//! It knows nothing of the simulator: whoever records [`Event`]s of real connections can use it as
+//! well, and [`wire`] puts real replies into its words. Its time and memory grow with the length of
+//! the history (times its logarithm), whatever the history is like.
 //!
-//! A **copy** is one stored message: a queue and a sequence. How often a copy was delivered is in
-//! each delivery, so the deliveries of one copy are ordered by that count and not by when clients
-//! happened to read them.
+//! A **copy** is one stored message: a queue and a sequence. Each group of consumers has its own
+//! **course** of deliveries of a copy. How often a copy was delivered is in each delivery, so the
+//! deliveries of a course are ordered by that count and not by when clients happened to read them.
+//!
+//! Whatever happens more than once, or not at all, needs a cause that has a name: a put whose
+//! outcome nobody knows may be stored, a lease that ran out may be delivered again, a message whose
+//! time is over may be gone. What has none is a [`Violation`].
 
+mod batches;
 mod copies;
 mod event;
 mod judge;
+pub mod parcel;
+mod requests;
+mod settling;
+mod state;
 mod text;
+pub mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-pub use copies::Violations;
-pub use event::{Answer, Ask, Delivered, Event, Moment, RangeOutcome, RequestName, Taken};
+use state::{
+    Connection, Copy, Delivery, Lease, Message, Put, Queue, Subscription, Transfer, Unseen,
+};
+
+pub use event::{
+    Answer, Ask, Batch, Delivered, Due, Event, Facts, How, Letter, Moment, Place, Push,
+    RangeOutcome, Reason, RequestName, Settled, Start, Stretch, Taken, Traits,
+};
 pub use text::{history, verdicts};
+
+/// What was found; empty is good.
+pub type Violations = Vec<Violation>;
 
 /// What must not have happened.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Verdict {
-    /// Acknowledged, and neither delivered nor in the queue at the end; or leased, not settled, and
+    /// Acknowledged, and a group neither got it nor has it at the end; or leased, not settled, and
     /// not seen again.
     Lost,
-    /// Delivered, and never sent so (or refused).
+    /// Delivered, and never sent so (or refused, or not to this group).
     Phantom,
-    /// Delivered again without a cause that has a name.
+    /// Stored or delivered again without a cause that has a name.
     Duplicate,
-    /// Stored or first delivered in another order than sent.
+    /// Stored or first delivered in another order than sent, or in another band.
     Order,
-    /// An acknowledgement settled what it could not settle any more.
+    /// Two messages of a key in flight at a time, or a later one before an earlier one.
+    Key,
+    /// Delivered before it was due, or before it should have come back.
+    Early,
+    /// Delivered after its time to live.
+    Expired,
+    /// An acknowledgement settled what it could not settle any more, or half of a transfer was
+    /// done.
     Stale,
+    /// A dead letter without the reason that it states.
+    Letter,
+    /// More was pushed than there was credit for.
+    Credit,
     /// A reply without its request, a second one, or one of another kind.
     Reply,
     /// A request on a living connection that got no reply.
@@ -40,7 +70,7 @@ pub enum Verdict {
 }
 
 /// A verdict and the sentence that says why.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Violation {
     /// What must not have happened.
     pub verdict: Verdict,
@@ -57,102 +87,30 @@ impl std::fmt::Display for Violation {
 /// Takes a history in, event by event, in the order in which they happened to clients.
 #[derive(Default)]
 pub struct Checker {
+    slack_ns: u64,
+    printed: bool,
     connections: HashMap<u64, Connection>,
-    queues: HashMap<u64, Queue>,
-    /// Attempts to put each message.
+    queues: BTreeMap<u64, Queue>,
     messages: HashMap<u64, Message>,
     copies: Vec<Copy>,
-    leases: HashMap<(u64, u64), Lease>,
+    deliveries: Vec<Delivery>,
+    leases: Vec<Lease>,
+    lease_names: HashMap<(u64, u64), usize>,
+    subscriptions: Vec<Subscription>,
     /// Puts in the order of asking, across all connections.
     puts: Vec<Put>,
-    violations: Vec<Violation>,
-}
-
-#[derive(Default)]
-struct Connection {
-    outstanding: HashMap<RequestName, Outstanding>,
-    ended: bool,
-    /// The last sequence that this connection saw delivered for the first time, of each queue.
-    last_first: HashMap<u64, u64>,
-    /// Sequences of each queue that it saw for the first time after later ones.
-    steps_back: HashMap<u64, Vec<u64>>,
-}
-
-struct Outstanding {
-    ask: Ask,
-    at_ns: u64,
-    /// Where a put stands in `puts`.
-    put: usize,
-}
-
-#[derive(Default)]
-struct Queue {
-    /// Copies by their sequence.
-    copies: HashMap<u64, usize>,
-    /// Takes whose reply nobody saw.
-    takes_unseen: u64,
-    /// Messages that such takes may have taken for good, and that were purged, deleted or dropped.
-    may_be_gone: u64,
-    /// The queue that this one's poison goes to.
-    dead_letters: Option<u64>,
-    /// Whether this is some queue's dead-letter queue.
-    is_dead: bool,
-    /// Copies that should have been seen, or seen again; filled in at the end.
-    missing: Vec<usize>,
-}
-
-#[derive(Default)]
-struct Message {
-    /// Puts that contained it and were not refused.
-    attempts: u32,
-    /// Copies of it that were delivered, in queues that are nobody's dead letters.
-    copies: u32,
-    /// Whether a dead-letter queue delivered it.
-    in_dead_letters: bool,
-}
-
-/// One stored message.
-struct Copy {
-    queue: u64,
-    sequence: u64,
-    message: u64,
-    /// Whether a reply named it.
-    acknowledged: bool,
-    /// Its deliveries in the order in which they were seen.
-    deliveries: Vec<Delivery>,
-}
-
-#[derive(Clone, Copy)]
-struct Delivery {
-    /// Which delivery of the copy this is, counted by the server from 1.
-    count: u32,
-    seen_ns: u64,
-    /// Its lease cannot have ended of itself before this; `None` if it was taken for good.
-    lease_until_ns: Option<u64>,
-    nack_asked_ns: Option<u64>,
-    /// Acks that named it and were not answered.
-    acks_open: u32,
-    /// What settled it, and when that was asked.
-    settled: Option<(Settled, u64)>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Settled {
-    Acked,
-    Nacked,
-}
-
-struct Lease {
-    /// Its messages: a copy, and which of the copy's deliveries.
-    messages: Vec<(usize, usize)>,
-}
-
-struct Put {
-    connection: u64,
-    queue: u64,
-    messages: Vec<u64>,
-    /// `None` while the outcome is unknown, `Some(None)` if refused.
-    outcome: Option<Option<u64>>,
+    transfers: Vec<Transfer>,
+    /// The queues bound to each topic: when that was asked, and when it was known to be so.
+    topics: HashMap<u64, Vec<(u64, u64, Option<u64>)>>,
+    /// Publishes whose reply nobody saw.
+    unseen_publishes: Vec<Unseen>,
+    /// What the wall clock reads from some moment on.
+    clock: Vec<(u64, u64)>,
+    /// Requests so far.
+    requests: u64,
+    /// When something happened last.
+    last_ns: u64,
+    violations: Violations,
 }
 
 impl Checker {
@@ -161,23 +119,49 @@ impl Checker {
         Self::default()
     }
 
+    /// One for a server that may read its clocks so much too early: it takes its time between
+    /// reading them and acting.
+    pub fn with_slack(slack_ns: u64) -> Self {
+        Self { slack_ns, ..Self::default() }
+    }
+
+    /// Prints every event on stderr from now on.
+    pub fn print(&mut self) {
+        self.printed = true;
+    }
+
     /// Something happened.
     pub fn record(&mut self, event: Event) {
+        if self.printed {
+            eprintln!("{event:?}");
+        }
         match event {
-            Event::Asked { moment, ask } => self.asked(moment, ask),
-            Event::Answered { moment, answer } => self.answered(moment, answer),
-            Event::Ended { connection } => self.ended(connection),
+            Event::Asked { moment, ask } => {
+                self.last_ns = self.last_ns.max(moment.at_ns);
+                self.asked(moment, ask);
+            }
+            Event::Answered { moment, answer } => {
+                self.last_ns = self.last_ns.max(moment.at_ns);
+                self.answered(moment, answer);
+            }
+            Event::Ended { connection, at_ns } => self.ended(connection, at_ns),
             Event::Unreadable { connection, sentence } => {
                 self.violation(Verdict::Reply, format!("connection {connection}: {sentence}"));
             }
+            Event::Made { message, traits } => {
+                self.messages.entry(message).or_default().traits = traits;
+            }
+            Event::Queue { queue, facts } => self.queue(queue).facts = facts,
             Event::DeadLetters { queue, dead } => {
-                self.queues.entry(queue).or_default().dead_letters = Some(dead);
-                self.queues.entry(dead).or_default().is_dead = true;
+                self.queue(queue).dead_letters = Some(dead);
+                self.queue(dead).origins.push(queue);
             }
-            Event::Dropped { queue, count } => {
-                let gone = &mut self.queues.entry(queue).or_default().may_be_gone;
-                *gone = gone.saturating_add(count);
+            Event::Gone { queue, group, dropped, expired } => {
+                let group = self.queue(queue).groups.entry(group).or_default();
+                group.gone = group.gone.saturating_add(dropped);
+                group.expired = group.expired.saturating_add(expired);
             }
+            Event::Clock { at_ns, wall_ms } => self.clock.push((at_ns, wall_ms)),
         }
     }
 
@@ -190,96 +174,7 @@ impl Checker {
         self.violations.push(Violation { verdict, sentence });
     }
 
-    fn asked(&mut self, moment: Moment, ask: Ask) {
-        let Moment { at_ns, connection, name } = moment;
-        let mut put = 0;
-        match &ask {
-            Ask::Put { queue, messages } => {
-                put = self.puts.len();
-                for message in messages {
-                    self.messages.entry(*message).or_default().attempts += 1;
-                }
-                let (queue, messages) = (*queue, messages.clone());
-                self.puts.push(Put { connection, queue, messages, outcome: None });
-            }
-            Ask::Settle { queue, lease, ranges, nack } => {
-                self.settle_asked((*queue, *lease), *nack, ranges, at_ns);
-            }
-            _ => {}
-        }
-        let outstanding = &mut self.connections.entry(connection).or_default().outstanding;
-        if outstanding.insert(name, Outstanding { ask, at_ns, put }).is_some() {
-            // The driver's own mistake: a verdict about the server would be worth nothing.
-            panic!("connection {connection} reuses {name:?} while it is unanswered");
-        }
-    }
-
-    fn answered(&mut self, moment: Moment, answer: Answer) {
-        let Moment { at_ns, connection, name } = moment;
-        let from = self.connections.entry(connection).or_default();
-        let Some(outstanding) = from.outstanding.remove(&name) else {
-            let sentence = format!("connection {connection}: a reply to {name:?}, never asked");
-            return self.violation(Verdict::Reply, sentence);
-        };
-        let Outstanding { ask, at_ns: asked_ns, put } = outstanding;
-        match (ask, answer) {
-            (Ask::Put { messages, .. }, Answer::Refused) => {
-                for message in messages {
-                    self.messages.entry(message).or_default().attempts -= 1;
-                }
-                self.puts[put].outcome = Some(None);
-            }
-            (_, Answer::Refused) => {}
-            (Ask::Put { messages, .. }, Answer::Stored { first_sequence, count }) => {
-                if count as usize != messages.len() {
-                    let sentence = format!("a put of {} stored {count}", messages.len());
-                    self.violation(Verdict::Reply, sentence);
-                }
-                self.puts[put].outcome = Some(Some(first_sequence));
-                self.stored(put, first_sequence);
-            }
-            (Ask::Take { queue, messages_max, for_good }, Answer::Delivered(delivery)) => {
-                if delivery.messages.len() > messages_max as usize {
-                    let sentence = format!("a take of {messages_max} got more");
-                    self.violation(Verdict::Reply, sentence);
-                }
-                let times = (asked_ns, at_ns);
-                self.delivered(connection, (queue, for_good), times, &delivery);
-            }
-            (Ask::Settle { queue, lease, ranges, nack }, Answer::Settled(outcomes)) => {
-                self.settled((queue, lease), (nack, asked_ns), &ranges, &outcomes);
-            }
-            (Ask::Remove { queue }, Answer::Removed(count)) => {
-                let gone = &mut self.queues.entry(queue).or_default().may_be_gone;
-                *gone = gone.saturating_add(count);
-            }
-            (Ask::Other, Answer::Other) => {}
-            (ask, answer) => {
-                let sentence = format!("connection {connection}: {answer:?} in reply to {ask:?}");
-                self.violation(Verdict::Reply, sentence);
-            }
-        }
-    }
-
-    /// A connection has gone: what it had asked has an unknown outcome.
-    fn ended(&mut self, connection: u64) {
-        let from = self.connections.entry(connection).or_default();
-        from.ended = true;
-        for (_, Outstanding { ask, .. }) in from.outstanding.drain() {
-            match ask {
-                Ask::Take { queue, messages_max, for_good } => {
-                    let queue = self.queues.entry(queue).or_default();
-                    queue.takes_unseen += 1;
-                    if for_good {
-                        let most = u64::from(messages_max);
-                        queue.may_be_gone = queue.may_be_gone.saturating_add(most);
-                    }
-                }
-                Ask::Remove { queue } => {
-                    self.queues.entry(queue).or_default().may_be_gone = u64::MAX;
-                }
-                _ => {}
-            }
-        }
+    fn queue(&mut self, queue: u64) -> &mut Queue {
+        self.queues.entry(queue).or_default()
     }
 }

@@ -36,6 +36,8 @@ pub struct Faults {
     pub starved_shard: Rate,
     /// The clock jumps ahead by some milliseconds: the machine stood still.
     pub stall: Rate,
+    /// The wall clock is set, by an hour or by little, ahead or back.
+    pub clock_step: Rate,
     /// Every receive completes once: the path for kernels without multishot.
     pub single_shot: bool,
     /// Longest way of bytes through the network, in nanoseconds.
@@ -64,7 +66,7 @@ impl Faults {
         let (accept_error, accept_ends) = (rate(200_000), rate(500_000));
         let (reset, late_doorbell) = (rate(300), rate(800_000));
         let (spurious_wake, short_reap) = (rate(100_000), rate(500_000));
-        let (starved_shard, stall) = (rate(2_000), rate(300));
+        let (starved_shard, stall, clock_step) = (rate(2_000), rate(300), rate(1_000));
         Self {
             short_send,
             soft_send_error,
@@ -80,6 +82,7 @@ impl Faults {
             short_reap,
             starved_shard,
             stall,
+            clock_step,
             single_shot: chance.once_in(8),
             delay_ns_max: chance.magnitude(200_000) as u64,
             doorbell_ns_max: chance.magnitude(500_000) as u64,
@@ -109,6 +112,7 @@ impl Faults {
             short_reap: never,
             starved_shard: never,
             stall: never,
+            clock_step: never,
             single_shot: false,
             delay_ns_max: 1_000,
             doorbell_ns_max: 1_000,

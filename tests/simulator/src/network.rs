@@ -30,9 +30,15 @@ const BACKLOG_MAX: usize = 16;
 /// Bytes that a pipe holds once the world has calmed down.
 const CALM_PIPE_BYTES: usize = 1 << 20;
 
+/// What the wall clock reads when the monotonic one reads 0, in milliseconds since 1970, until it
+/// is set.
+const WALL_BEGAN_MS: u64 = 1_700_000_000_000;
+
 /// Everything outside the shards.
 pub struct Network {
     clock_ns: u64,
+    /// What the wall clock has been set ahead by.
+    wall_ahead_ms: i64,
     chance: Chance,
     faults: Faults,
     canary: Option<Canary>,
@@ -100,6 +106,7 @@ impl Network {
         Self {
             // A monotonic clock starts anywhere; near zero hides subtractions that underflow.
             clock_ns: chance.between(1, 1 << 40),
+            wall_ahead_ms: 0,
             chance,
             faults,
             canary: None,
@@ -142,6 +149,18 @@ impl Network {
     /// The clock's reading in nanoseconds.
     pub fn now_ns(&self) -> u64 {
         self.clock_ns
+    }
+
+    /// The wall clock's reading, in milliseconds since 1970.
+    pub fn wall_ms(&self) -> u64 {
+        (WALL_BEGAN_MS + self.clock_ns / 1_000_000).saturating_add_signed(self.wall_ahead_ms)
+    }
+
+    /// Sets the wall clock to so many milliseconds ahead of what it would read if nobody had ever
+    /// set it.
+    pub fn set_wall(&mut self, ahead_ms: i64) {
+        self.wall_ahead_ms = ahead_ms;
+        self.note("wall clock set", 0);
     }
 
     /// How often each fault happened.

@@ -108,7 +108,10 @@ pub fn run_in(
     let network = Rc::new(RefCell::new(network));
     let started_ns = network.borrow().now_ns();
     let plans: Rc<[_]> = queues::draw(&mut chance).into();
-    let scheduler = Scheduler::new(network.clone(), shards, plans, chance.fork());
+    let mut scheduler = Scheduler::new(network.clone(), shards, plans, chance.fork());
+    if options.trace {
+        scheduler.checker.print();
+    }
     let ran = catch_unwind(AssertUnwindSafe(|| play(scheduler, options.steps)));
     let network = network.borrow();
     let hash = network.trace().hash();

@@ -6,13 +6,13 @@ use std::rc::Rc;
 
 use crate::canary::Canary;
 use crate::chance::Chance;
-use crate::checker::Checker;
-use crate::client::Outside;
+use crate::checker::{Checker, Event};
 use crate::client::glutton::Glutton;
-use crate::client::queues::QueuePlan;
+use crate::client::queues::{HOUR_MS, QueuePlan};
 use crate::client::sweeper::Sweeper;
 use crate::client::vandal::Vandal;
 use crate::client::worker::Worker;
+use crate::client::{Found, Outside};
 use crate::network::Network;
 use crate::shards_under_test::ShardsUnderTest;
 
@@ -30,6 +30,9 @@ const QUIET_ROUNDS: u32 = 3;
 const ANSWERED_NS: u64 = 500_000_000;
 /// Nanoseconds within which everything ends: connections linger for a second at most.
 const ENDED_NS: u64 = 3_000_000_000;
+
+/// Smallest steps of the wall clock, in milliseconds.
+const SLEW_MS: u64 = 40;
 
 /// Bytes of a pipe or a buffer that count as wide.
 const WIDE_BYTES: usize = 64 << 10;
@@ -64,6 +67,7 @@ pub struct Scheduler {
     chance: Chance,
     connections: u64,
     messages: u64,
+    found: Found,
 }
 
 impl Scheduler {
@@ -97,6 +101,7 @@ impl Scheduler {
             chance,
             connections: 0,
             messages: 1,
+            found: Found::default(),
         }
     }
 
@@ -115,6 +120,7 @@ impl Scheduler {
 
     /// Lets the world run wild for so many steps.
     pub fn run(&mut self, steps: u64) {
+        self.set_wall(0);
         for _ in 0..steps {
             self.pass_time();
             let shard = self.chance.below(self.sleep.len());
@@ -129,6 +135,8 @@ impl Scheduler {
     /// From now on nothing goes wrong and nobody asks for anything new.
     pub fn calm(&mut self) {
         self.network.borrow_mut().calm();
+        // Whatever time of day somebody waits for has come.
+        self.set_wall(2 * HOUR_MS as i64);
         self.with_outside(|outside, this| {
             this.workers.iter_mut().for_each(|worker| worker.calm(outside));
             this.glutton.iter_mut().for_each(Glutton::calm);
@@ -189,10 +197,18 @@ impl Scheduler {
         done: impl Fn(&Self) -> bool,
     ) -> Result<(), String> {
         let mut quiet = 0;
-        let until_ns = self.network.borrow().now_ns() + within_ns;
-        while self.network.borrow().now_ns() < until_ns {
+        let (mut swept, mut until_ns) = (0, 0);
+        loop {
             if done(self) {
                 return Ok(());
+            }
+            let now_ns = self.network.borrow().now_ns();
+            if until_ns == 0 || swept != self.sweeper.taken() {
+                // One message of a key at a time: a sweep may take long while it gets on.
+                (swept, until_ns) = (self.sweeper.taken(), now_ns + within_ns);
+            }
+            if now_ns >= until_ns {
+                break;
             }
             let before = self.network.borrow().trace().events();
             self.round();
@@ -257,12 +273,26 @@ impl Scheduler {
             self.network.borrow_mut().count("stalls");
         }
         self.network.borrow_mut().advance(by_ns);
+        if self.chance.happens(faults.clock_step) {
+            let little = self.chance.between(0, 2 * SLEW_MS) as i64 - SLEW_MS as i64;
+            let hour = HOUR_MS as i64;
+            let ahead_ms = self.chance.pick(&[-hour, 0, hour]) + little;
+            self.set_wall(ahead_ms);
+            self.network.borrow_mut().count("steps of the wall clock");
+        }
         if self.chance.happens(faults.starved_shard) {
             let shard = self.chance.below(self.sleep.len());
             let until_ns = self.chance.magnitude(STARVED_NS_MAX) as u64;
             self.starved_until_ns[shard] = self.network.borrow().now_ns() + until_ns;
             self.network.borrow_mut().count("starved shards");
         }
+    }
+
+    fn set_wall(&mut self, ahead_ms: i64) {
+        let mut network = self.network.borrow_mut();
+        network.set_wall(ahead_ms);
+        let (at_ns, wall_ms) = (network.now_ns(), network.wall_ms());
+        self.checker.record(Event::Clock { at_ns, wall_ms });
     }
 
     /// A shard gets its turn, goes to sleep, or sleeps on.
@@ -325,10 +355,11 @@ impl Scheduler {
 
     /// Lends clients what they reach outside themselves.
     fn with_outside(&mut self, act: impl FnOnce(&mut Outside<'_>, &mut Clients<'_>)) {
-        let Self { network, checker, connections, messages, .. } = self;
+        let Self { network, checker, connections, messages, found, .. } = self;
         let Self { workers, vandals, glutton, sweeper, .. } = self;
         let mut network = network.borrow_mut();
-        let mut outside = Outside { network: &mut network, checker, connections, messages };
+        let network = &mut *network;
+        let mut outside = Outside { network, checker, connections, messages, found };
         act(&mut outside, &mut Clients { workers, vandals, glutton, sweeper });
     }
 }

@@ -12,8 +12,6 @@ use crate::network::{Network, Posted, Work};
 
 /// How many times too fast the clock of a shard runs whose leases end too early.
 const HASTE: u64 = 8;
-/// What the wall clock says when a simulation begins, in milliseconds since 1970.
-const SIMULATION_BEGAN_MS: u64 = 1_700_000_000_000;
 /// What is left in a receive buffer that was given back.
 const POISON: u8 = 0xa5;
 
@@ -67,7 +65,7 @@ impl World for SimWorld {
     }
 
     fn wall_ms(&mut self) -> u64 {
-        SIMULATION_BEGAN_MS + self.network.borrow().now_ns() / 1_000_000
+        self.network.borrow().wall_ms()
     }
 
     fn cpu_ns(&mut self) -> u64 {

@@ -24,7 +24,7 @@ fn what_was_acknowledged_is_seen_or_there_at_the_end() {
         0 c1#1 put q1: 7 8
         1 c1#1 stored 0 x2
         2 c2#1 take-for-good q1 max 10
-        3 c2#1 got lease 0 for 0ms: 0/1=7
+        3 c2#1 got for good: 0/1=7
 
         good: nobody knows whether it was stored
         0 c1#1 put q1: 7
@@ -65,20 +65,20 @@ fn what_was_acknowledged_is_seen_or_there_at_the_end() {
         good: purged
         0 c1#1 put q1: 7
         1 c1#1 stored 0 x1
-        2 c1#2 purge q1
-        3 c1#2 removed 1
+        2 q1 gone 1
 
         good: dropped by a queue that drops its oldest
         0 c1#1 put q1: 7
         1 c1#1 stored 0 x1
-        2 q1 dropped 1
+        2 q1 gone 1
 
         good: a dead letter
         0 c1#1 put q1: 7
         1 c1#1 stored 0 x1
         2 q1 dead q2
+        2 q1 is deliveries 1
         3 c2#1 take-for-good q2 max 1
-        4 c2#1 got lease 0 for 0ms: 0/1=7",
+        4 c2#1 got for good: 0/1=7:deliveries/1@0",
     );
 }
 
@@ -88,31 +88,31 @@ fn what_is_delivered_was_sent() {
         "
         phantom: never sent
         2 c2#1 take-for-good q1 max 10
-        3 c2#1 got lease 0 for 0ms: 0/1=9
+        3 c2#1 got for good: 0/1=9
 
         phantom: bytes of no message
         0 c1#1 put q1: 7
         2 c2#1 take-for-good q1 max 10
-        3 c2#1 got lease 0 for 0ms: 0/1=?
+        3 c2#1 got for good: 0/1=?
         4 c1 gone
 
         phantom: refused, and delivered all the same
         0 c1#1 put q1: 7
         1 c1#1 refused
         2 c2#1 take-for-good q1 max 10
-        3 c2#1 got lease 0 for 0ms: 0/1=7
+        3 c2#1 got for good: 0/1=7
 
         lost phantom: the acknowledged place holds another message
         0 c1#1 put q1: 7 8
         1 c1#1 stored 0 x2
         2 c2#1 take-for-good q1 max 10
-        3 c2#1 got lease 0 for 0ms: 0/1=8
+        3 c2#1 got for good: 0/1=8
 
         good: put, outcome unknown, delivered
         0 c1#1 put q1: 7
         1 c1 gone
         2 c2#1 take-for-good q1 max 10
-        3 c2#1 got lease 0 for 0ms: 0/1=7",
+        3 c2#1 got for good: 0/1=7",
     );
 }
 
@@ -124,9 +124,9 @@ fn what_comes_again_has_a_cause() {
         0 c1#1 put q1: 7
         1 c1#1 stored 0 x1
         2 c2#1 take-for-good q1 max 1
-        3 c2#1 got lease 0 for 0ms: 0/1=7
+        3 c2#1 got for good: 0/1=7
         4 c2#2 take-for-good q1 max 1
-        5 c2#2 got lease 0 for 0ms: 0/2=7
+        5 c2#2 got for good: 0/2=7
 
         duplicate: the lease lasts until 52 ms
         0 c1#1 put q1: 7
@@ -134,7 +134,7 @@ fn what_comes_again_has_a_cause() {
         2 c2#1 take q1 max 1
         3 c2#1 got lease 5 for 50ms: 0/1=7
         50 c3#1 take-for-good q1 max 1
-        51 c3#1 got lease 0 for 0ms: 0/2=7
+        51 c3#1 got for good: 0/2=7
 
         good: the lease ran out
         0 c1#1 put q1: 7
@@ -142,7 +142,7 @@ fn what_comes_again_has_a_cause() {
         2 c2#1 take q1 max 1
         3 c2#1 got lease 5 for 50ms: 0/1=7
         50 c3#1 take-for-good q1 max 1
-        52 c3#1 got lease 0 for 0ms: 0/2=7
+        52 c3#1 got for good: 0/2=7
 
         good: given back, though the answer was not seen
         0 c1#1 put q1: 7
@@ -151,7 +151,7 @@ fn what_comes_again_has_a_cause() {
         3 c2#1 got lease 5 for 50ms: 0/1=7
         4 c2#2 nack q1 lease 5: 0+1
         5 c3#1 take-for-good q1 max 1
-        6 c3#1 got lease 0 for 0ms: 0/2=7
+        6 c3#1 got for good: 0/2=7
         7 c2 gone
 
         duplicate: acknowledged, then delivered again after the lease would have ended
@@ -162,7 +162,7 @@ fn what_comes_again_has_a_cause() {
         4 c2#2 ack q1 lease 5: 0+1
         5 c2#2 settled
         60 c3#1 take-for-good q1 max 1
-        61 c3#1 got lease 0 for 0ms: 0/2=7
+        61 c3#1 got for good: 0/2=7
 
         good: put again because nobody knew the outcome
         0 c1#1 put q1: 7
@@ -170,19 +170,19 @@ fn what_comes_again_has_a_cause() {
         2 c3#1 put q1: 7
         3 c3#1 stored 1 x1
         4 c2#1 take-for-good q1 max 2
-        5 c2#1 got lease 0 for 0ms: 0/1=7 1/1=7
+        5 c2#1 got for good: 0/1=7 1/1=7
 
         duplicate: put once, stored twice
         0 c1#1 put q1: 7
         1 c1#1 stored 0 x1
         2 c2#1 take-for-good q1 max 2
-        3 c2#1 got lease 0 for 0ms: 0/1=7 1/1=7
+        3 c2#1 got for good: 0/1=7 1/1=7
 
         duplicate: a second delivery, and no take that can have had the first
         0 c1#1 put q1: 7
         1 c1#1 stored 0 x1
         2 c2#1 take-for-good q1 max 2
-        3 c2#1 got lease 0 for 0ms: 0/2=7
+        3 c2#1 got for good: 0/2=7
 
         good: the reply with the first delivery was lost, its lease ran out
         0 c1#1 put q1: 7
@@ -190,18 +190,19 @@ fn what_comes_again_has_a_cause() {
         2 c2#1 take q1 max 2
         3 c2 gone
         60 c3#1 take-for-good q1 max 2
-        61 c3#1 got lease 0 for 0ms: 0/2=7
+        61 c3#1 got for good: 0/2=7
 
         duplicate: acknowledged, and a dead letter
         0 c1#1 put q1: 7
         0 q1 dead q2
+        0 q1 is deliveries 1
         1 c1#1 stored 0 x1
         2 c2#1 take q1 max 2
         3 c2#1 got lease 5 for 50ms: 0/1=7
         4 c2#2 ack q1 lease 5: 0+1
         5 c2#2 settled
         6 c2#3 take-for-good q2 max 1
-        7 c2#3 got lease 0 for 0ms: 0/1=7",
+        7 c2#3 got for good: 0/1=7:deliveries/1@0",
     );
 }
 
@@ -215,13 +216,13 @@ fn order_is_kept_for_each_producer_and_each_consumer() {
         1 c1#2 stored 0 x1
         2 c1#1 stored 1 x1
         3 c2#1 take-for-good q1 max 2
-        4 c2#1 got lease 0 for 0ms: 0/1=8 1/1=7
+        4 c2#1 got for good: 0/1=8 1/1=7
 
         order: delivered against the order of the queue
         0 c1#1 put q1: 7 8
         1 c1#1 stored 0 x2
         3 c2#1 take-for-good q1 max 2
-        4 c2#1 got lease 0 for 0ms: 1/1=8 0/1=7
+        4 c2#1 got for good: 1/1=8 0/1=7
 
         good: two queues have nothing to do with each other
         0 c1#1 put q1: 7
@@ -229,9 +230,9 @@ fn order_is_kept_for_each_producer_and_each_consumer() {
         1 c1#2 stored 0 x1
         2 c1#1 stored 1 x1
         3 c2#1 take-for-good q1 max 2
-        4 c2#1 got lease 0 for 0ms: 1/1=7
+        4 c2#1 got for good: 1/1=7
         5 c2#2 take-for-good q2 max 2
-        6 c2#2 got lease 0 for 0ms: 0/1=8
+        6 c2#2 got for good: 0/1=8
 
         order: a put of unknown outcome shows by its copy that it overtook
         0 c1#1 put q1: 7
@@ -239,17 +240,17 @@ fn order_is_kept_for_each_producer_and_each_consumer() {
         1 c1#1 stored 5 x1
         2 c1 gone
         3 c2#1 take-for-good q1 max 2
-        4 c2#1 got lease 0 for 0ms: 4/1=8 5/1=7
+        4 c2#1 got for good: 4/1=8 5/1=7
 
         good: what could not be brought to its taker is first in line again, and was not counted
         0 c1#1 put q1: 7 8
         1 c1#1 stored 0 x2
         2 c3#1 take q1 max 1
         3 c2#1 take-for-good q1 max 1
-        4 c2#1 got lease 0 for 0ms: 1/1=8
+        4 c2#1 got for good: 1/1=8
         5 c3 gone
         6 c2#2 take-for-good q1 max 1
-        7 c2#2 got lease 0 for 0ms: 0/1=7
+        7 c2#2 got for good: 0/1=7
 
         good: what comes a second time comes first in line
         0 c1#1 put q1: 7 8
@@ -257,7 +258,7 @@ fn order_is_kept_for_each_producer_and_each_consumer() {
         2 c2#1 take q1 max 1
         3 c2#1 got lease 5 for 10ms: 0/1=7
         30 c2#2 take-for-good q1 max 2
-        31 c2#2 got lease 0 for 0ms: 0/2=7 1/1=8",
+        31 c2#2 got for good: 0/2=7 1/1=8",
     );
 }
 
@@ -353,7 +354,7 @@ fn each_request_gets_one_reply() {
         0 c1#1 put q1: 7 8
         1 c1#1 stored 0 x2
         2 c1#2 take-for-good q1 max 1
-        3 c1#2 got lease 0 for 0ms: 0/1=7 1/1=8
+        3 c1#2 got for good: 0/1=7 1/1=8
 
         unanswered: the connection lives
         0 c1#1 other

@@ -9,9 +9,9 @@ use ringway_protocol::request::{Put, Range, encode_transfer};
 use ringway_protocol::{LeaseId, QueueId, Records, Reply, Request, record};
 use ringway_shards::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
 use ringway_simulator::chance::Chance;
-use ringway_simulator::checker::{Ask, Checker};
-use ringway_simulator::client::peer::{Arrival, Asked, Peer};
-use ringway_simulator::client::{Outside, payload};
+use ringway_simulator::checker::{Ask, Batch, Checker, Traits, parcel};
+use ringway_simulator::client::peer::{Arrival, Asked, Peer, Sending};
+use ringway_simulator::client::{Found, Outside};
 use ringway_simulator::faults::Faults;
 use ringway_simulator::network::Network;
 use ringway_simulator::shards_under_test::ShardsUnderTest;
@@ -31,6 +31,7 @@ struct Plane {
     peers: Vec<Peer>,
     connections: u64,
     messages: u64,
+    found: Found,
 }
 
 impl Plane {
@@ -40,16 +41,18 @@ impl Plane {
         let network = Rc::new(RefCell::new(network));
         let shards = ShardsUnderTest::new(&network, 2);
         let (checker, chance) = (Checker::new(), Chance::new(2));
-        Self { network, shards, checker, chance, peers: vec![], connections: 0, messages: 0 }
+        let (peers, found) = (vec![], Found::default());
+        Self { network, shards, checker, chance, peers, connections: 0, messages: 0, found }
     }
 
     fn with<T>(
         &mut self,
         act: impl FnOnce(&mut Vec<Peer>, &mut Chance, &mut Outside<'_>) -> T,
     ) -> T {
-        let Self { network, checker, connections, messages, .. } = self;
+        let Self { network, checker, connections, messages, found, .. } = self;
         let mut network = network.borrow_mut();
-        let mut outside = Outside { network: &mut network, checker, connections, messages };
+        let network = &mut *network;
+        let mut outside = Outside { network, checker, connections, messages, found };
         act(&mut self.peers, &mut self.chance, &mut outside)
     }
 
@@ -117,7 +120,7 @@ fn check(
     // The owner of the far queue stands still: its ring fills, batch by batch.
     for number in 0..PUTS as u64 {
         let mut records = Vec::new();
-        record::write(&mut records, &[], &payload::write(number, FILLER_BYTES));
+        record::write(&mut records, &[], &parcel::payload(number, FILLER_BYTES));
         let records = Records::parse(&records, 1).expect("a record");
         ask(&mut plane, queues, &records, number);
         plane.run(&[0]);
@@ -144,9 +147,10 @@ fn check(
 fn who_fills_a_ring_is_stopped_and_nothing_is_dropped() {
     check(
         |plane, (_, far), records, number| {
-            let ask = Ask::Put { queue: far.0, messages: vec![number] };
+            let ask = Ask::Put(Batch { queue: far.0, messages: vec![number], producer: None });
+            let messages = vec![(number, Traits::default())];
             let put = Request::Put(Put::new(far, *records));
-            plane.ask(0, Asked::Put(0, vec![number]), ask, &put);
+            plane.ask(0, Asked::Put(0, Sending { messages, producer: None }), ask, &put);
         },
         |reply| match reply {
             Reply::Put(receipt) => Some(receipt.first_sequence),

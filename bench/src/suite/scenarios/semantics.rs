@@ -1,4 +1,4 @@
-//! What queues do beyond put, take and acknowledgement: alone on one thread, without sockets.
+//! What queues do beyond put, take and acknowledgement, without sockets.
 
 use super::{Row, Scenario, stated};
 use crate::queue_figures::Work;
@@ -87,6 +87,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 "the same with 1 million due in one millisecond: the longest call",
                 Figure::BurstMaxNs,
             ),
+        ],
+        is_once: false,
+    },
+    Scenario {
+        name: "spread",
+        ours: Subject::SelfDriven(2),
+        reference: Some(Subject::SelfDriven(1)),
+        rows: &[
+            Row {
+                what: "a queue spread over 2 self-driven shards against one on one, batches of 256",
+                figure: Figure::MessagesPerSecond,
+                target: Target::TimesAtLeast(1.5),
+            },
+            stated("the same: CPU of a shard for a message", Figure::ServerCpuNsPerMessage),
         ],
         is_once: false,
     },

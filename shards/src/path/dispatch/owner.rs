@@ -58,9 +58,9 @@ fn may_be_of_several(kind: Kind) -> bool {
     matches!(kind, Kind::Transfer | Kind::Move | Kind::Bind | Kind::Unbind | Kind::Publish)
 }
 
-/// An acknowledgement with a put, or a move, belongs to the shard of both queues if that is one. What
-/// changes or follows the bindings concerns every shard, and a queue's own shard begins to tell of
-/// its changes.
+/// An acknowledgement with a put, or a move, belongs to the shard of both queues if that is one.
+/// What changes or follows the bindings concerns every shard, and a queue's own shard begins to
+/// tell of its changes.
 #[cold]
 fn owners(kind: Kind, body: &[u8], here: usize, shards: usize) -> Result<Owner, Rejection> {
     let id_at = |at: usize| {

@@ -7,6 +7,8 @@
 //!           reply: | stored u32 | refused u32 | missing u32 | 0 u32 |
 //!  give     | the body of a move |
 //!           reply: | the body of a delivery | more u64 |
+//!  each     | queue u64 | count u32 | 0 u32 | records ... |
+//!           reply: | stored (1) or refused (0) u8 for each record |
 //!  part     | number u8 | with_options u8 | 6 x 0 | options | name ... |
 //!           reply: | queue u64 |
 //! ```
@@ -16,6 +18,7 @@ use crate::path::perform::{Asker, Performed, Performer};
 use crate::world::Outgoing;
 use ringway_protocol::bytes::{Reader, text};
 use ringway_protocol::options::OPTIONS_BYTES;
+use ringway_protocol::record::record_bytes;
 use ringway_protocol::reply::Delivery;
 use ringway_protocol::{
     Code, Frame, Header, Kind, QueueId, QueueOptions, Records, Rejection, Reply, SpreadOrder, frame,
@@ -28,6 +31,9 @@ pub const SCATTER: u8 = 0x71;
 
 /// Messages of a queue of this shard, to be moved to another.
 pub const GIVE: u8 = 0x72;
+
+/// Records for one queue of this shard, each of which may be refused for itself.
+pub const EACH: u8 = 0x74;
 
 /// A part of a spread queue is declared.
 pub const PART: u8 = 0x73;
@@ -190,6 +196,9 @@ pub fn perform(
                 counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
             });
         }),
+        EACH => put_each(performer, frame.body).map(|stored| {
+            answer(out, frame.header, |out| out.extend_from_slice(&stored));
+        }),
         GIVE => return performer.give(asker, frame, out),
         PART => {
             return declare_part(performer, asker, frame, out).unwrap_or_else(Performed::Broken);
@@ -228,6 +237,27 @@ pub fn given(frame: Frame<'_>) -> Result<(Delivery<'_>, bool), Rejection> {
         Reply::Delivery(delivery) => Ok((delivery, *more != [0; 8])),
         _ => Err(malformed),
     }
+}
+
+/// Appends the body of an [`EACH`] before its records.
+pub fn each(out: &mut Vec<u8>, queue: QueueId, records: Records<'_>) {
+    out.extend_from_slice(&queue.0.to_le_bytes());
+    out.extend_from_slice(&u64::from(records.count()).to_le_bytes());
+    out.extend_from_slice(records.as_bytes());
+}
+
+/// Puts records one by one; says of each whether it is stored.
+fn put_each(performer: &mut Performer, body: &[u8]) -> Result<Vec<u8>, Rejection> {
+    let mut reader = Reader::new(body);
+    let (queue, count) = (QueueId(reader.u64()?), reader.u64()?);
+    let mut stored = Vec::new();
+    for _ in 0..count {
+        let mut rest = reader;
+        let records = Records::parse(reader.bytes(record_bytes(rest.rest()))?, 1)?;
+        stored.push(u8::from(performer.enqueue(queue, records).is_ok()));
+    }
+    performer.stats().requests.add(1);
+    Ok(stored)
 }
 
 fn answer(out: &mut Outgoing, asked: Header, body: impl FnOnce(&mut Vec<u8>)) {

@@ -8,7 +8,7 @@
 
 mod batch;
 
-use super::among::{GIVE, SCATTER, Scattered, given, scatter};
+use super::among::{EACH, GIVE, each, given};
 use super::runner::Runner;
 use super::{Answer, Call, Step};
 use batch::{Batch, Standing};
@@ -78,11 +78,14 @@ impl Move {
                 Ok(Reply::Opened { queue }) => self.put(runner, call, queue),
                 _ => self.refused(runner, call),
             },
-            (PUT, _) => match Scattered::decode(answer.frame.body) {
-                Ok(Scattered { stored: 1, .. }) if answer.shard == runner.here() => Step::Commit,
-                Ok(Scattered { stored: 1, .. }) => self.settle(runner, call),
-                _ => self.refused(runner, call),
-            },
+            (PUT, Some(batch)) => {
+                batch.note(answer.frame.body);
+                match batch.count(Standing::Put) {
+                    0 => self.next(runner, call),
+                    _ if answer.shard == runner.here() => Step::Commit,
+                    _ => self.settle(runner, call),
+                }
+            }
             (_, batch) => {
                 batch.iter_mut().for_each(|batch| batch.settle(Standing::Moved));
                 self.next(runner, call)
@@ -131,7 +134,7 @@ impl Move {
     fn put<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call, mut to: QueueId) -> Step {
         let batch = self.batch.as_mut().expect("messages were taken before");
         if let Some(spread) = runner.performer.spreads.get(to).cloned() {
-            // One part after the other: each stores all that it gets, or none.
+            // One part after the other.
             let turn = runner.performer.spreads.turn();
             let default = spread.on(runner.here()).unwrap_or(turn % spread.parts.len());
             to = spread.parts[batch.narrow(&call.kept, |record| spread.of(record, default))];
@@ -140,7 +143,7 @@ impl Move {
         let count = batch.write(&call.kept, self.redrive, &mut bytes);
         match Records::parse(&bytes, count) {
             Ok(records) if to.shard() < runner.handoffs.shards() => {
-                runner.ask(call, (to.shard(), PUT), SCATTER, |out| scatter(out, &[to], records));
+                runner.ask(call, (to.shard(), PUT), EACH, |out| each(out, to, records));
                 Step::Wait
             }
             _ => self.refused(runner, call),

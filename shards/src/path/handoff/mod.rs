@@ -14,9 +14,10 @@
 //! ```
 //! `peer` names the connection, or the errand, on the shard that asked. In replies, `queue` is the
 //! queue of a lease that must go back if the peer is gone, else 0; `released` is what the peer was
-//! promised and is now free of; `waits` has two bits: 1, the promise was to a take that may wait, or
-//! to a subscription; 2, it is no request's reply, but what a subscription brings. A request says
-//! what its peer was promised for it, and its reply says the same unless a subscription keeps some.
+//! promised and is now free of; `waits` has two bits: 1, the promise was to a take that may wait,
+//! or to a subscription; 2, it is no request's reply, but what a subscription brings. A request
+//! says what its peer was promised for it, and its reply says the same unless a subscription keeps
+//! some.
 
 mod arrivals;
 mod link;
@@ -110,9 +111,9 @@ pub fn mark_pushed(batch: &mut [u8], start: usize) {
 }
 
 /// Ends the entry that was begun at `start` and whose frame is written, by what was performed: it
-/// names the lease that it delivers; it keeps of the promise what a subscription has for its credit;
-/// it goes again if the request waits; it gets the last words if the request broke the protocol,
-/// for the asker's own shard to pass on.
+/// names the lease that it delivers; it keeps of the promise what a subscription has for its
+/// credit; it goes again if the request waits; it gets the last words if the request broke the
+/// protocol, for the asker's own shard to pass on.
 pub fn complete_entry(batch: &mut Vec<u8>, start: usize, performed: Performed) {
     match performed {
         Performed::Answered => {}

@@ -1,5 +1,5 @@
-//! Messages of a queue of this shard are moved to another one of it, or given to an errand that moves
-//! them elsewhere.
+//! Messages of a queue of this shard are moved to another one of it, or given to an errand that
+//! moves them elsewhere.
 
 use super::{Asker, Performed, Performer};
 use crate::path::reply as write;

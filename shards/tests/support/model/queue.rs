@@ -38,8 +38,8 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Share {
     pub deliveries: u32,
-    /// What the wall clock said at the first delivery.
-    pub first_ms: Option<u64>,
+    /// When it was delivered first, if it was.
+    pub first_ns: u64,
     /// Given back with a delay: not before this.
     pub back_ns: Option<u64>,
     pub lease: Option<usize>,
@@ -74,8 +74,10 @@ pub struct Group {
     pub single_active: bool,
     /// Who alone gets messages of a group with a single active consumer.
     pub active: Option<char>,
-    /// Waiting takes and subscriptions, in turn.
+    /// Waiting takes and subscriptions, in turn, and how many of them are still to be served in
+    /// this round.
     pub turn: VecDeque<usize>,
+    pub round: usize,
     pub counts: Counts,
     /// Messages dropped that no delivery has told of.
     pub untold_drops: u64,

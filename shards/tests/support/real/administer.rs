@@ -1,5 +1,5 @@
-//! What operators do to queues and messages of the real store: alter, pause, rename, browse, remove,
-//! move.
+//! What operators do to queues and messages of the real store: alter, pause, rename, browse,
+//! remove, move.
 
 use ringway_protocol::QueueId;
 use ringway_protocol::record;

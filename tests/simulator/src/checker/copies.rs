@@ -1,32 +1,44 @@
-//! What a history says about single copies: stored, delivered, settled.
+//! What a history says about single copies: where they stand, and who got them.
 
-use super::event::{Delivered, RangeOutcome, Taken};
-use super::{Checker, Copy, Delivery, Lease, Settled, Verdict, Violation};
+use super::event::{Delivered, Letter, Taken, Traits};
+use super::state::{Copy, Delivery, Lease, SCHEDULED, band};
+use super::{Checker, Verdict};
 
-/// What was found; empty is good.
-pub type Violations = Vec<Violation>;
+/// To whom and from where a delivery came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub connection: u64,
+    pub queue: u64,
+    pub group: u32,
+    pub for_good: bool,
+    /// The subscription that it was pushed to.
+    pub push: Option<usize>,
+}
 
 impl Checker {
-    /// A reply named the copies of a put.
-    pub(super) fn stored(&mut self, put: usize, first_sequence: u64) {
-        let (queue, messages) = (self.puts[put].queue, self.puts[put].messages.clone());
-        for (sequence, message) in (first_sequence..).zip(messages) {
-            let Some(copy) = self.copy(queue, sequence, message) else { continue };
-            if std::mem::replace(&mut self.copies[copy].acknowledged, true) {
-                let sentence = format!("sequence {sequence} was given to two puts");
+    /// The copy at a sequence, which must be of this message.
+    pub(super) fn copy(&mut self, queue: u64, sequence: u64, message: u64) -> Option<usize> {
+        let new = self.copies.len();
+        let known = self.queue(queue);
+        let copy = *known.copies.entry(sequence).or_insert(new);
+        if copy == new {
+            known.holdings.entry(message).or_default().copies.push(new);
+            self.copies.push(Copy {
+                queue,
+                sequence,
+                message,
+                acknowledged: false,
+                put: None,
+                courses: Default::default(),
+                letters: Vec::new(),
+            });
+            let priority = self.messages.entry(message).or_default().traits.priority;
+            if band(sequence) != u64::from(priority) {
+                let sentence = format!(
+                    "message {message} of priority {priority} stands at sequence {sequence:#x}"
+                );
                 self.violation(Verdict::Order, sentence);
             }
-        }
-    }
-
-    /// The copy at a sequence, which must be of this message.
-    fn copy(&mut self, queue: u64, sequence: u64, message: u64) -> Option<usize> {
-        let new = self.copies.len();
-        let known = self.queues.entry(queue).or_default().copies.entry(sequence);
-        let copy = *known.or_insert(new);
-        if copy == new {
-            let (acknowledged, deliveries) = (false, Vec::new());
-            self.copies.push(Copy { queue, sequence, message, acknowledged, deliveries });
         }
         let stored = self.copies[copy].message;
         if stored != message {
@@ -39,146 +51,141 @@ impl Checker {
         Some(copy)
     }
 
-    /// A take was answered.
+    /// Messages came.
     pub(super) fn delivered(
         &mut self,
-        connection: u64,
-        (queue, for_good): (u64, bool),
+        source: Source,
         (asked_ns, seen_ns): (u64, u64),
         delivery: &Delivered,
     ) {
-        let lease_ns = u64::from(delivery.lease_ms) * 1_000_000;
+        let Source { connection, queue, group, for_good, push } = source;
+        let lease = self.leases.len();
         let mut messages = Vec::with_capacity(delivery.messages.len());
-        for &taken in &delivery.messages {
-            self.first_in_order(connection, queue, taken);
-            let Some(copy) = self.delivered_copy(queue, taken) else { continue };
-            let deliveries = &mut self.copies[copy].deliveries;
-            if deliveries.iter().any(|delivery| delivery.count == taken.deliveries) {
-                let Taken { sequence, deliveries, .. } = taken;
-                let sentence =
-                    format!("delivery {deliveries} of sequence {sequence} was seen twice");
+        for (index, &taken) in delivery.messages.iter().enumerate() {
+            let Some(copy) = self.delivered_copy(queue, taken) else {
+                messages.push(None);
+                continue;
+            };
+            self.first_in_order((queue, group), connection, taken);
+            let course = self.copies[copy].courses.entry(group).or_default();
+            let count = taken.deliveries;
+            if course.iter().any(|before| self.deliveries[*before].count == count) {
+                let sequence = taken.sequence;
+                let sentence = format!("delivery {count} of sequence {sequence} was seen twice");
                 self.violation(Verdict::Duplicate, sentence);
+                messages.push(None);
                 continue;
             }
-            messages.push((copy, deliveries.len()));
-            deliveries.push(Delivery {
-                count: taken.deliveries,
+            let place = self.deliveries.len();
+            course.push(place);
+            messages.push(Some(place));
+            self.deliveries.push(Delivery {
+                copy,
+                count,
+                connection,
+                asked_ns,
                 seen_ns,
-                lease_until_ns: (!for_good).then_some(asked_ns + lease_ns),
-                nack_asked_ns: None,
+                lease: (!for_good).then_some(lease),
+                first: index == 0,
+                subscription: push,
+                nack: None,
+                rejected: false,
+                end_asked_ns: None,
                 acks_open: 0,
                 settled: None,
             });
         }
-        if for_good || delivery.messages.is_empty() {
+        if let Some(push) = push {
+            self.subscriptions[push].deliveries.extend(messages.iter().flatten());
+        }
+        if for_good {
+            return;
+        }
+        let until_ns = asked_ns + u64::from(delivery.lease_ms) * 1_000_000;
+        self.leases.push(Lease { messages, until_ns });
+        if delivery.messages.is_empty() {
             return;
         }
         let name = (queue, delivery.lease);
-        if self.leases.insert(name, Lease { messages }).is_some() || delivery.lease == 0 {
+        if self.lease_names.insert(name, lease).is_some() || delivery.lease == 0 {
             let sentence = format!("lease {:#x} was given to two takes", delivery.lease);
             self.violation(Verdict::Reply, sentence);
         }
     }
 
-    /// On one connection, what comes for the first time comes in the order of its queue.
+    /// On one connection, what comes for the first time comes in the order of its queue, unless it
+    /// has a key and waits for others.
     ///
     /// A delivery that could not be brought to its taker is not counted and is first in line again:
     /// each take whose reply nobody saw allows one step back. How many there were is known at the
     /// end.
-    fn first_in_order(&mut self, connection: u64, queue: u64, taken: Taken) {
-        if taken.deliveries != 1 {
+    fn first_in_order(&mut self, (queue, group): (u64, u32), connection: u64, taken: Taken) {
+        let Some(message) = taken.message else { return };
+        if taken.deliveries != 1 || self.messages[&message].traits.key.is_some() {
             return;
         }
+        let line = (queue, group, band(taken.sequence));
         let from = self.connections.entry(connection).or_default();
-        let before = from.last_first.insert(queue, taken.sequence);
+        let before = from.last_first.insert(line, taken.sequence);
         if before.is_some_and(|before| before >= taken.sequence) {
-            from.steps_back.entry(queue).or_default().push(taken.sequence);
+            from.steps_back.entry(line).or_default().push(taken.sequence);
         }
     }
 
     fn delivered_copy(&mut self, queue: u64, taken: Taken) -> Option<usize> {
-        let Taken { sequence, message, .. } = taken;
-        let sent = message.and_then(|message| self.messages.get_mut(&message));
-        let (Some(message), Some(sent)) = (message, sent) else {
+        let Taken { sequence, message, traits, letter, .. } = taken;
+        let sent = message.and_then(|message| self.messages.get(&message));
+        let (Some(message), Some(sent)) = (message, sent.filter(|sent| sent.sent)) else {
             let sentence = format!("sequence {sequence} of queue {queue:#x} was never sent so");
             self.violation(Verdict::Phantom, sentence);
             return None;
         };
-        let entry = self.queues.entry(queue).or_default();
-        let first_seen = match entry.copies.get(&sequence) {
-            Some(copy) => self.copies[*copy].deliveries.is_empty(),
-            None => true,
+        let (sent, moved) = (sent.traits, self.has_moved(queue));
+        // What died or was moved is due, is no repeat of itself, and has had its time.
+        let alike = |traits: &Traits| {
+            let Traits { due, ttl_ms, deduplication, .. } = *traits;
+            let rest = Traits { due, ttl_ms, deduplication, ..sent };
+            *traits == sent || (moved || letter.is_some()) && *traits == rest
         };
-        if entry.is_dead {
-            sent.in_dead_letters = true;
-        } else if first_seen {
-            sent.copies += 1;
+        if let Some(traits) = traits.filter(|traits| !alike(traits)) {
+            let sentence = format!("message {message} came with {traits:?}, not with {sent:?}");
+            self.violation(Verdict::Phantom, sentence);
+        }
+        if band(sequence) == SCHEDULED {
+            let sentence = format!("message {message} was delivered while it was scheduled");
+            self.violation(Verdict::Early, sentence);
+        }
+        let new = !self.queue(queue).copies.contains_key(&sequence);
+        if let (Some(letter), true) = (letter, new) {
+            self.died(queue, message, letter);
         }
         self.copy(queue, sequence, message)
     }
 
-    /// An ack or nack was asked for: after a nack its messages may come again.
-    pub(super) fn settle_asked(
-        &mut self,
-        lease: (u64, u64),
-        nack: bool,
-        ranges: &[(u32, u32)],
-        at_ns: u64,
-    ) {
-        for (copy, delivery) in self.named(lease, ranges) {
-            let delivery = &mut self.copies[copy].deliveries[delivery];
-            if nack {
-                delivery.nack_asked_ns.get_or_insert(at_ns);
-            } else {
-                delivery.acks_open += 1;
-            }
-        }
+    /// Whether messages may have been moved to a queue, or to one whose poison it gets.
+    fn has_moved(&self, queue: u64) -> bool {
+        let origins = &self.queues[&queue].origins;
+        let mut queues = origins.iter().chain([&queue]).filter_map(|queue| self.queues.get(queue));
+        queues.any(|queue| !queue.moved_from.is_empty())
     }
 
-    /// An ack or nack was answered.
-    pub(super) fn settled(
-        &mut self,
-        lease: (u64, u64),
-        (nack, asked_ns): (bool, u64),
-        ranges: &[(u32, u32)],
-        outcomes: &[RangeOutcome],
-    ) {
-        let settled: Vec<(u32, u32)> = match outcomes {
-            [] => ranges.to_vec(),
-            outcomes => {
-                let settled = outcomes.iter().filter(|outcome| outcome.settled);
-                settled.map(|outcome| (outcome.first, outcome.count)).collect()
-            }
+    /// A dead letter was seen for the first time.
+    fn died(&mut self, dead: u64, message: u64, letter: Letter) {
+        // Of the queues that have had that name, one that has the message there, or may have it.
+        let there = |origin: &&u64| {
+            let copy = self.queues.get(*origin)?.copies.get(&letter.sequence)?;
+            Some(self.copies[*copy].message == message)
         };
-        if !nack {
-            for (copy, delivery) in self.named(lease, ranges) {
-                self.copies[copy].deliveries[delivery].acks_open -= 1;
-            }
-        }
-        let how = if nack { Settled::Nacked } else { Settled::Acked };
-        for (copy, delivery) in self.named(lease, &settled) {
-            let Copy { queue, sequence, ref mut deliveries, .. } = self.copies[copy];
-            let delivery = &mut deliveries[delivery];
-            // Whether another delivery was settled shows at the end: replies are read in any order.
-            if let Some(before) = delivery.settled.replace((how, asked_ns)) {
-                let now = delivery.count;
-                let sentence = format!(
-                    "delivery {now} of sequence {sequence} of queue {queue:#x} was settled by \
-                     {before:?} and by {:?}",
-                    (how, asked_ns)
-                );
-                self.violation(Verdict::Stale, sentence);
-            }
-        }
-    }
-
-    /// The messages that ranges of a lease name, as far as the history knows the lease.
-    fn named(&self, lease: (u64, u64), ranges: &[(u32, u32)]) -> Vec<(usize, usize)> {
-        let Some(lease) = self.leases.get(&lease) else { return Vec::new() };
-        let index = |(first, count): &(u32, u32)| {
-            let last = first.saturating_add(*count) as usize;
-            (*first as usize).min(lease.messages.len())..last.min(lease.messages.len())
+        let may_be = |origin: &&u64| {
+            let queue = self.queues.get(*origin);
+            let holds = queue.is_some_and(|queue| queue.holdings.contains_key(&message));
+            holds && there(origin).is_none()
         };
-        ranges.iter().flat_map(|range| &lease.messages[index(range)]).copied().collect()
+        let origins = &self.queues[&dead].origins;
+        let origin = origins.iter().find(|origin| there(origin) == Some(true));
+        let Some(origin) = origin.or_else(|| origins.iter().find(may_be)).copied() else { return };
+        if let Some(copy) = self.copy(origin, letter.sequence, message) {
+            self.copies[copy].letters.push(letter);
+        }
     }
 }

@@ -1,21 +1,34 @@
 //! Histories as text, one event a line, for tests and for people.
 //!
 //! ```text
+//! 0 m7 key 3 priority 2 after 5ms ttl 9ms id 4   attributes of message 7; `at 1000` by the wall
+//! 0 q1 is strict dedup 50ms ttl 9ms deliveries 3 backoff 5ms dead-expired
+//! 0 q1 dead q2                   poison of q1 goes to q2
+//! 0 clock 1000                   the wall clock reads 1,000 ms from then on
 //! 0 c1#1 put q1: 7 8             time in ms, connection, request; messages by number
+//! 0 c1#1 put q1 as p5/0: 7 8     by producer 5 as its number 0
 //! 1 c1#1 stored 0 x2             first sequence, how many; or `refused`
-//! 2 c2#1 take q1 max 10          or `take-for-good`
+//! 1 c1#1 before 0 x1 later s0 x1 a repeat, and one that is scheduled; `b7.0` is in band 7
+//! 2 c2#1 take q1 g2 max 10       or `take-for-good`; without `g2` for group 0
 //! 3 c2#1 got lease 5 for 50ms: 0/1=7     sequence/deliveries=message; `?` for no message
-//! 4 c2#2 ack q1 lease 5: 0+2     ranges as first+count; or `nack`
+//! 3 c2#1 got for good: 0/1=7:deliveries/3@0  a dead letter: its reason, deliveries, sequence
+//! 4 c2#2 ack q1 lease 5: 0+2     ranges as first+count; or `nack`, `nack .. after 5ms`, `reject`
 //! 5 c2#2 settled                 or `settled: 0+1 stale 1+1`
-//! 6 c2#3 purge q1                then `removed 3`
-//! 7 c2#4 other                   then `done`
+//! 4 c2#2 transfer q1 lease 5: 0+2 into q2: 9     then `transferred 0 x1`, or `half 0 x1`
+//! 4 c2#2 extend q1 lease 5 for 50ms              then `extended 50ms`
+//! 6 c2#3 subscribe q1 max 10     then `subscribed 4`, and `got` again and again
+//! 7 c2#4 unsubscribe q1 4        then `done`; as after bind, move, delete, other
+//! 6 c2#3 publish t1: 7           then `reached 2 stored 2`; before that `bind q1 t1`
+//! 6 c2#3 group q1 named 3 latest then `group 65537`; as after `end-group q1 named 3`
 //! 8 c1 gone                      the connection has ended
-//! 9 q1 dead q2                   poison of q1 goes to q2
-//! 9 q1 dropped 3
+//! 9 q1 g2 gone 3 expired 2       went without being taken
 //! ```
 
-use super::event::{Answer, Ask, Delivered, Event, Moment, RangeOutcome, Taken};
+mod words;
+
+use super::event::{Event, Moment};
 use super::{Checker, Verdict};
+use words::Words;
 
 /// Reads a history. Panics on a line that is none, with that line.
 pub fn history(text: &str) -> Vec<Event> {
@@ -34,104 +47,45 @@ pub fn verdicts(text: &str) -> Vec<Verdict> {
 }
 
 fn event(line: &str) -> Option<Event> {
-    let mut words = line.split_whitespace();
-    let at_ns = words.next()?.parse::<u64>().ok()? * 1_000_000;
-    let who = words.next()?;
-    let what = words.next()?;
-    let rest: Vec<&str> = words.collect();
-    if who.starts_with('q') {
-        let queue = number(who)?;
-        return match what {
-            "dead" => Some(Event::DeadLetters { queue, dead: number(rest.first()?)? }),
-            "dropped" => Some(Event::Dropped { queue, count: number(rest.first()?)? }),
-            _ => None,
-        };
-    }
-    let (connection, request) = who.split_once('#').unwrap_or((who, "0"));
-    let connection = number(connection)?;
-    if what == "gone" {
-        return Some(Event::Ended { connection });
-    }
-    let moment = Moment { at_ns, connection, name: (0, request.parse().ok()?) };
-    match ask(what, &rest) {
-        Some(ask) => Some(Event::Asked { moment, ask }),
-        None => Some(Event::Answered { moment, answer: answer(what, &rest)? }),
-    }
-}
-
-fn ask(what: &str, rest: &[&str]) -> Option<Ask> {
-    let queue = || number(rest.first()?);
-    Some(match what {
-        "put" => Ask::Put { queue: queue()?, messages: numbers(&rest[1..])? },
-        "take" | "take-for-good" => Ask::Take {
-            queue: queue()?,
-            messages_max: number(rest.get(2)?)? as u32,
-            for_good: what == "take-for-good",
-        },
-        "ack" | "nack" => Ask::Settle {
-            queue: queue()?,
-            lease: number(rest.get(2)?)?,
-            ranges: rest[3..].iter().map(|word| range(word)).collect::<Option<_>>()?,
-            nack: what == "nack",
-        },
-        "purge" => Ask::Remove { queue: queue()? },
-        "other" => Ask::Other,
-        _ => return None,
-    })
-}
-
-fn answer(what: &str, rest: &[&str]) -> Option<Answer> {
-    Some(match what {
-        "stored" => Answer::Stored {
-            first_sequence: number(rest.first()?)?,
-            count: number(rest.get(1)?)? as u32,
-        },
-        "refused" => Answer::Refused,
-        "got" => Answer::Delivered(Delivered {
-            lease: number(rest.get(1)?)?,
-            lease_ms: number(rest.get(3)?)? as u32,
-            messages: rest[4..].iter().map(|word| taken(word)).collect::<Option<_>>()?,
-        }),
-        "settled" => Answer::Settled(vec![]),
-        "settled:" => {
-            let mut settled = true;
-            let mut outcomes = Vec::new();
-            for word in rest {
-                if *word == "stale" {
-                    settled = false;
-                } else {
-                    let (first, count) = range(word)?;
-                    outcomes.push(RangeOutcome { first, count, settled });
+    let mut words = Words::new(line);
+    let at_ns = words.number()? * 1_000_000;
+    let who = words.word()?;
+    let event = match who.chars().next()? {
+        'q' => of_queue(number(who)?, &mut words)?,
+        'm' => Event::Made { message: number(who)?, traits: words.traits()? },
+        _ if who == "clock" => Event::Clock { at_ns, wall_ms: words.number()? },
+        _ => {
+            let (connection, request) = who.split_once('#').unwrap_or((who, "0"));
+            let connection = number(connection)?;
+            if words.takes("gone") {
+                Event::Ended { connection, at_ns }
+            } else {
+                let moment = Moment { at_ns, connection, name: (0, request.parse().ok()?) };
+                let what = words.word()?;
+                match words.ask(what) {
+                    Some(ask) => Event::Asked { moment, ask },
+                    None => Event::Answered { moment, answer: words.answer(what)? },
                 }
             }
-            Answer::Settled(outcomes)
         }
-        "removed" => Answer::Removed(number(rest.first()?)?),
-        "done" => Answer::Other,
-        _ => return None,
-    })
+    };
+    words.is_over().then_some(event)
+}
+
+fn of_queue(queue: u64, words: &mut Words<'_>) -> Option<Event> {
+    if words.takes("is") {
+        return Some(Event::Queue { queue, facts: words.facts()? });
+    }
+    if words.takes("dead") {
+        return Some(Event::DeadLetters { queue, dead: words.number()? });
+    }
+    let group = words.group();
+    let dropped = if words.takes("gone") { words.number()? } else { 0 };
+    let expired = if words.takes("expired") { words.number()? } else { 0 };
+    Some(Event::Gone { queue, group, dropped, expired })
 }
 
 /// The number in a word like `c1`, `q2:`, `x3`, `50ms:`.
 fn number(word: &str) -> Option<u64> {
     word.trim_matches(|letter: char| !letter.is_ascii_digit()).parse().ok()
-}
-
-fn numbers(words: &[&str]) -> Option<Vec<u64>> {
-    words.iter().map(|word| number(word)).collect()
-}
-
-fn range(word: &str) -> Option<(u32, u32)> {
-    let (first, count) = word.split_once('+')?;
-    Some((first.parse().ok()?, count.parse().ok()?))
-}
-
-fn taken(word: &str) -> Option<Taken> {
-    let (place, message) = word.split_once('=')?;
-    let (sequence, deliveries) = place.split_once('/')?;
-    Some(Taken {
-        sequence: sequence.parse().ok()?,
-        deliveries: deliveries.parse().ok()?,
-        message: message.parse().ok(),
-    })
 }

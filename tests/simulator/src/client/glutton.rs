@@ -3,10 +3,10 @@
 
 use ringway_protocol::Request;
 
+use super::Outside;
 use super::peer::{Asked, Peer, Standing};
-use super::{Outside, payload};
 use crate::chance::Chance;
-use crate::checker::Ask;
+use crate::checker::{Ask, parcel};
 
 /// Bytes of each echo that it asks for.
 const ECHO_BYTES: usize = 700_000;
@@ -58,7 +58,7 @@ impl Glutton {
         let Some(mut peer) = self.peer.take() else { return };
         while self.asked < ECHOES && !self.reads {
             self.asked += 1;
-            let body = payload::write(self.asked as u64, ECHO_BYTES);
+            let body = parcel::payload(self.asked as u64, ECHO_BYTES);
             peer.ask(Asked::Echo(body.clone()), Ask::Other, 0, outside, |name, out| {
                 Request::Echo(&body).encode(name.0, name.1, out);
             });

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::reply::{Receipt, Settlement, Verdict};
 use ringway_protocol::{Frame, HEADER_BYTES, Header, Reply, Request, Split, frame};
 
-use super::{Outside, payload};
+use super::Outside;
 use crate::chance::Chance;
-use crate::checker::{Answer, Ask, Delivered, Event, Moment, RangeOutcome, Taken};
+use crate::checker::{Answer, Ask, Event, Moment, Traits, wire};
 use crate::network::Read;
 
 /// Longest piece that a client writes or reads at once.
@@ -33,6 +32,8 @@ pub struct Peer {
     /// Whether it has sent what is no request: the server may wait for the rest of it.
     pub spoiled: bool,
     outstanding: BTreeMap<(u32, u32), Asked>,
+    /// Subscriptions that were answered: what comes under their names.
+    subscribed: BTreeMap<(u32, u32), Asked>,
 }
 
 /// A request that waits for its reply, as far as the client needs to know it again.
@@ -45,15 +46,34 @@ pub enum Asked {
     /// Opening the dead-letter queue of one of the run's queues.
     OpenDead(usize),
     /// A put into one of the run's queues.
-    Put(usize, Vec<u64>),
-    /// A take.
-    Take(u64),
+    Put(usize, Sending),
+    /// A put into something that is not tried again.
+    PutOnce(usize),
+    /// A take from a group of one of the run's queues.
+    Take(usize, u64),
+    /// The making of a group of one of the run's queues.
+    Group(usize, usize),
+    /// A binding of one of the run's queues.
+    Bind(usize),
+    /// A listing of a queue's groups.
+    Groups(u64),
+    /// A subscription to one of the run's queues; answered again and again once it is there.
+    Subscribe(usize, u64),
     /// Statistics of a queue.
     Stat(u64),
     /// An echo of these bytes.
     Echo(Vec<u8>),
     /// A reply is all that is wanted.
     Other,
+}
+
+/// Messages on their way into a queue.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sending {
+    /// Each message's number and attributes.
+    pub messages: Vec<(u64, Traits)>,
+    /// The producer and its number for the first of them, if it numbers them.
+    pub producer: Option<(u64, u64)>,
 }
 
 /// A reply that arrived, with what was asked.
@@ -95,6 +115,7 @@ impl Peer {
             next_request: 0,
             spoiled: false,
             outstanding: BTreeMap::new(),
+            subscribed: BTreeMap::new(),
         };
         let greeting = Request::Greet(Greet::new(b""));
         peer.ask(Asked::Greet, Ask::Other, 0, outside, |name, out| {
@@ -211,9 +232,9 @@ impl Peer {
     }
 
     /// The puts whose outcome will stay unknown when this connection goes.
-    pub fn unsure_puts(&self) -> impl Iterator<Item = (usize, Vec<u64>)> + '_ {
+    pub fn unsure_puts(&self) -> impl Iterator<Item = (usize, Sending)> + '_ {
         self.outstanding.values().filter_map(|asked| match asked {
-            Asked::Put(queue, messages) => Some((*queue, messages.clone())),
+            Asked::Put(queue, sending) => Some((*queue, sending.clone())),
             _ => None,
         })
     }
@@ -221,13 +242,18 @@ impl Peer {
     /// Closes in order; what was written still arrives.
     pub fn close(&mut self, outside: &mut Outside<'_>) {
         outside.network.close(self.connection);
-        outside.checker.record(Event::Ended { connection: self.name });
+        self.end(outside);
     }
 
     /// Closes at once; what was written may be lost.
     pub fn abort(&mut self, outside: &mut Outside<'_>) {
         outside.network.abort(self.connection);
-        outside.checker.record(Event::Ended { connection: self.name });
+        self.end(outside);
+    }
+
+    fn end(&mut self, outside: &mut Outside<'_>) {
+        let at_ns = outside.network.now_ns();
+        outside.checker.record(Event::Ended { connection: self.name, at_ns });
     }
 
     fn complain(&self, outside: &mut Outside<'_>, sentence: &str) {
@@ -274,8 +300,9 @@ impl Peer {
             return;
         }
         let moment = Moment { at_ns: outside.network.now_ns(), connection: self.name, name };
-        outside.checker.record(Event::Answered { moment, answer: answer(&reply) });
-        let Some(asked) = self.outstanding.remove(&name) else { return };
+        let answer = wire::answer(&reply);
+        outside.checker.record(Event::Answered { moment, answer: answer.clone() });
+        let Some(asked) = self.known(name, &answer) else { return };
         match (&asked, &reply) {
             (Asked::Echo(sent), Reply::Echo(back)) if sent != back => {
                 self.complain(outside, "an echo came back changed");
@@ -284,46 +311,23 @@ impl Peer {
         }
         arrivals.push(Arrival { asked, header, body: frame.body.to_vec() });
     }
-}
 
-/// A reply in the words of the checker.
-fn answer(reply: &Reply<'_>) -> Answer {
-    match reply {
-        Reply::Put(Receipt { first_sequence, count, .. }) => {
-            Answer::Stored { first_sequence: *first_sequence, count: *count }
-        }
-        Reply::Delivery(delivery) => {
-            let mut records = delivery.records.iter().flat_map(|records| records.iter());
-            let mut messages = Vec::new();
-            for run in delivery.runs() {
-                for offset in 0..u64::from(run.count) {
-                    let record = records.next();
-                    messages.push(Taken {
-                        sequence: run.first_sequence + offset,
-                        deliveries: run.deliveries,
-                        message: record.and_then(|record| payload::read(record.payload)),
-                    });
-                }
+    /// What a reply answers.
+    fn known(&mut self, name: (u32, u32), answer: &Answer) -> Option<Asked> {
+        if let Some(asked) = self.outstanding.remove(&name) {
+            if matches!(answer, Answer::Subscribed(_)) {
+                self.subscribed.insert(name, asked.clone());
             }
-            let (lease, lease_ms) = (delivery.lease.0, delivery.lease_ms);
-            Answer::Delivered(Delivered { lease, lease_ms, messages })
+            return Some(asked);
         }
-        Reply::Settled(settlement, verdicts) => {
-            let Settlement { settled, stale, unknown } = *settlement;
-            let listed: u32 = verdicts.iter().map(|range| range.count).sum();
-            if listed != settled + stale + unknown && (listed, stale, unknown) != (0, 0, 0) {
-                // The totals contradict the verdicts: no answer to any settlement.
-                return Answer::Other;
-            }
-            let outcome = |range: ringway_protocol::reply::RangeVerdict| RangeOutcome {
-                first: range.first,
-                count: range.count,
-                settled: range.verdict == Verdict::Settled,
-            };
-            Answer::Settled(verdicts.iter().map(outcome).collect())
+        match answer {
+            Answer::Refused => self.subscribed.remove(&name),
+            _ => self.subscribed.get(&name).cloned(),
         }
-        Reply::Removed(count) => Answer::Removed(*count),
-        Reply::Refused { .. } => Answer::Refused,
-        _ => Answer::Other,
+    }
+
+    /// Whether anything is pushed to it.
+    pub fn is_subscribed(&self) -> bool {
+        !self.subscribed.is_empty()
     }
 }

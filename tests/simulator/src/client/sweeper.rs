@@ -1,10 +1,10 @@
-//! The last client of a run: it takes from every queue until nothing is left, leased messages
-//! included.
+//! The last client of a run: it takes from every group of every queue until nothing is left, leased
+//! messages and those that are not due included.
 
 use std::rc::Rc;
 
 use ringway_protocol::limits::TAKE_MESSAGES_MAX;
-use ringway_protocol::reply::QUEUE_COLUMNS;
+use ringway_protocol::reply::{GROUP_COLUMNS, Groups, QUEUE_COLUMNS};
 use ringway_protocol::request::Take;
 use ringway_protocol::{GroupId, QueueId, Reply, Request};
 
@@ -14,7 +14,7 @@ use super::queues::QueuePlan;
 use crate::chance::Chance;
 use crate::checker::{Ask, Event};
 
-/// Nanoseconds between two looks at a queue with leased messages.
+/// Nanoseconds between two looks at a queue whose messages are leased, or not due.
 const LOOK_AGAIN_NS: u64 = 5_000_000;
 
 /// A client that empties the queues one after the other.
@@ -28,8 +28,13 @@ pub struct Sweeper {
     queue: Option<QueueId>,
     /// Whether it is the dead-letter queue of the plan that is being emptied.
     dead: bool,
+    /// The groups of the queue that are still to be emptied; the last one is next.
+    groups: Vec<GroupId>,
     next: Next,
     rests_until_ns: u64,
+    taken: u64,
+    /// What the queue said it still had.
+    left: String,
 }
 
 /// What it asks next.
@@ -37,8 +42,10 @@ pub struct Sweeper {
 enum Next {
     Declare,
     OpenDead,
+    Groups,
     Take,
     Stat,
+    Count,
     Nothing,
 }
 
@@ -53,8 +60,11 @@ impl Sweeper {
             at: 0,
             queue: None,
             dead: false,
+            groups: Vec::new(),
             next: Next::Declare,
             rests_until_ns: 0,
+            taken: 0,
+            left: String::new(),
         }
     }
 
@@ -68,10 +78,16 @@ impl Sweeper {
         self.rests_until_ns
     }
 
+    /// How many messages it has taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// What it is doing.
     pub fn waiting(&self) -> String {
         let waits: Vec<String> = self.peer.iter().flat_map(Peer::waiting).collect();
-        format!("sweeping {}: {:?}, {waits:?}", self.plans[self.at].name, self.next)
+        let (name, next, left) = (&self.plans[self.at].name, self.next, &self.left);
+        format!("sweeping {name}: {next:?}, {waits:?}, left: {left}")
     }
 
     /// Parts in order, and does not come back.
@@ -115,61 +131,82 @@ impl Sweeper {
                 let name = dead.as_str();
                 (Asked::OpenDead(self.at), Ask::Other, Request::Open { name })
             }
-            Next::Stat => (Asked::Stat(queue.0), Ask::Other, Request::Stat { queue: Some(queue) }),
-            Next::Take => {
-                let messages_max = TAKE_MESSAGES_MAX;
-                let ask = Ask::Take { queue: queue.0, messages_max, for_good: true };
-                let (bytes_max, wait_ms, lease_ms) = (0, 0, 0);
-                let (group, acknowledged) = (GroupId::DEFAULT, true);
-                let take =
-                    Take { queue, messages_max, bytes_max, wait_ms, lease_ms, group, acknowledged };
-                (Asked::Take(queue.0), ask, Request::Take(take))
+            Next::Groups | Next::Count => {
+                (Asked::Groups(queue.0), Ask::Other, Request::Groups { queue })
             }
+            Next::Stat => (Asked::Stat(queue.0), Ask::Other, Request::Stat { queue: Some(queue) }),
+            Next::Take => self.take(queue),
         };
         peer.ask(asked, ask, 0, outside, |name, out| request.encode(name.0, name.1, out));
+    }
+
+    fn take(&self, queue: QueueId) -> (Asked, Ask, Request<'static>) {
+        let group = *self.groups.last().expect("a take is from some group");
+        let messages_max = TAKE_MESSAGES_MAX;
+        let (id, number) = (queue.0, group.0);
+        let ask = Ask::Take { queue: id, group: number, messages_max, for_good: true };
+        let (bytes_max, wait_ms, lease_ms, acknowledged) = (0, 0, 0, true);
+        let take = Take { queue, messages_max, bytes_max, wait_ms, lease_ms, group, acknowledged };
+        (Asked::Take(self.at, id), ask, Request::Take(take))
     }
 
     fn learn(&mut self, arrival: &Arrival, outside: &mut Outside<'_>) {
         match (&arrival.asked, arrival.reply()) {
             (Asked::Declare(_), Reply::Declared { queue, .. }) => {
-                (self.queue, self.next) = (Some(queue), Next::Take);
+                let facts = self.plans[self.at].facts();
+                outside.queue_found(self.at, queue.0, facts);
+                (self.queue, self.next) = (Some(queue), Next::Groups);
             }
             (Asked::OpenDead(_), Reply::Opened { queue: dead }) => {
-                let queue = self.queue.expect("the queue comes before its dead letters").0;
-                outside.checker.record(Event::DeadLetters { queue, dead: dead.0 });
-                (self.queue, self.next, self.dead) = (Some(dead), Next::Take, true);
+                outside.dead_found(self.at, dead.0);
+                (self.queue, self.next, self.dead) = (Some(dead), Next::Groups, true);
             }
             (Asked::OpenDead(_), Reply::Refused { .. }) => self.next_plan(),
-            (Asked::Take(_), Reply::Delivery(delivery)) => {
-                self.next = if delivery.count() == 0 { Next::Stat } else { Next::Take };
+            (Asked::Groups(queue), Reply::Groups(groups)) if self.next == Next::Count => {
+                count(*queue, &groups, outside);
+                if self.dead {
+                    self.next_plan();
+                } else {
+                    self.next = Next::OpenDead;
+                }
             }
-            (Asked::Stat(queue), Reply::Figures(figures)) => {
+            (Asked::Groups(_), Reply::Groups(groups)) => {
+                self.groups = groups.iter().map(|entry| entry.group).collect();
+                self.next = Next::Take;
+            }
+            (Asked::Take(..), Reply::Delivery(delivery)) => {
+                self.taken += u64::from(delivery.count());
+                let letters = if self.dead { u64::from(delivery.count()) } else { 0 };
+                outside.network.count_many("dead letters", letters);
+                if delivery.count() == 0 {
+                    self.groups.pop();
+                }
+                self.next = if self.groups.is_empty() { Next::Stat } else { Next::Take };
+            }
+            (Asked::Stat(_), Reply::Figures(figures)) => {
                 let row = figures.rows().next().unwrap_or_default();
-                self.judge_figures(*queue, &row, outside);
+                self.judge_figures(&row, outside);
             }
             _ => {}
         }
     }
 
-    fn judge_figures(&mut self, queue: u64, row: &[u64], outside: &mut Outside<'_>) {
+    fn judge_figures(&mut self, row: &[u64], outside: &mut Outside<'_>) {
         let figure = |name: &str| {
             let column = QUEUE_COLUMNS.iter().position(|column| *column == name);
             column.and_then(|column| row.get(column).copied()).unwrap_or(u64::MAX)
         };
-        if figure("ready") > 0 || figure("leased") > 0 {
-            self.next = Next::Take;
+        let left = ["ready", "leased", "blocked", "delayed", "scheduled", "messages"];
+        let left: Vec<_> = left.iter().filter(|name| figure(name) > 0).collect();
+        if !left.is_empty() {
+            let figures = left.iter().map(|name| format!("{} {name}", figure(name)));
+            self.left = figures.collect::<Vec<_>>().join(", ");
+            self.next = Next::Groups;
             self.rests_until_ns = outside.network.now_ns() + LOOK_AGAIN_NS;
             return;
         }
         assert!(figure("live_bytes") == 0, "an empty queue has live bytes: {row:?}");
-        if figure("dropped") > 0 {
-            outside.checker.record(Event::Dropped { queue, count: figure("dropped") });
-        }
-        if self.dead {
-            self.next_plan();
-        } else {
-            self.next = Next::OpenDead;
-        }
+        self.next = Next::Count;
     }
 
     fn next_plan(&mut self) {
@@ -180,5 +217,21 @@ impl Sweeper {
         } else {
             self.next = Next::Nothing;
         }
+    }
+}
+
+/// What each group says of messages that went without being taken.
+fn count(queue: u64, groups: &Groups<'_>, outside: &mut Outside<'_>) {
+    for entry in groups.iter() {
+        let figure = |name: &str| {
+            let column = GROUP_COLUMNS.iter().position(|column| *column == name);
+            let column = column.expect("a column of a group's figures");
+            entry.figures().nth(column).unwrap_or_default()
+        };
+        let dropped = ["dropped", "purged", "removed"].map(figure).iter().sum();
+        let (group, expired) = (entry.group.0, figure("expired"));
+        outside.network.count_many("messages expired", expired);
+        outside.network.count_many("messages dropped, purged or removed", dropped);
+        outside.checker.record(Event::Gone { queue, group, dropped, expired });
     }
 }

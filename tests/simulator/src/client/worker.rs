@@ -2,42 +2,28 @@
 //! comes back.
 
 mod ask;
+mod conduct;
+mod learn;
+mod putting;
+mod settling;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use ringway_protocol::{Code, QueueId, Reply};
+use ringway_protocol::{GroupId, QueueId};
 
 use super::Outside;
-use super::peer::{Arrival, Asked, Peer, Standing};
+use super::peer::{Peer, Sending, Standing};
 use super::queues::QueuePlan;
 use super::vandal::junk;
-use crate::chance::{Chance, Rate};
+use crate::chance::Chance;
+use conduct::Conduct;
 
 /// Puts of unknown outcome that a client remembers to try again.
 const UNSURE_MAX: usize = 16;
-/// Leases that a client keeps in mind.
-const LEASES_MAX: usize = 16;
 
 /// Bytes that a client wants to write before it asks for no more.
 const UNWRITTEN_BYTES_MAX: usize = 256 << 10;
-
-/// How a client behaves; drawn once for each.
-#[derive(Clone, Debug)]
-struct Conduct {
-    requests_in_flight_max: usize,
-    batch_max: usize,
-    filler_bytes_max: usize,
-    /// How eagerly it asks, reads.
-    asks: Rate,
-    /// How often it does what a client should not.
-    closes: Rate,
-    aborts: Rate,
-    spoils: Rate,
-    stops_reading: Rate,
-    /// Whether it connects to a shard's own listener; any shard if there are several.
-    shard_aware: bool,
-}
 
 /// A client.
 pub struct Worker {
@@ -47,12 +33,27 @@ pub struct Worker {
     /// How many shards listen; the shared listener comes after theirs.
     shards: usize,
     peer: Option<Peer>,
-    queues: Vec<Option<QueueId>>,
+    /// What it knows of each plan's queue.
+    queues: Vec<Option<Known>>,
     leases: VecDeque<Held>,
-    unsure: VecDeque<(usize, Vec<u64>)>,
+    unsure: VecDeque<(usize, Sending)>,
+    /// Its name as a producer, and its next number for each plan.
+    producer: u64,
+    numbers: HashMap<usize, u64>,
     rests_until_ns: u64,
     reads_from_ns: u64,
     calm: bool,
+}
+
+/// A queue that was found.
+#[derive(Clone, Debug)]
+struct Known {
+    queue: QueueId,
+    /// Its groups beside the first, as far as they are known.
+    groups: Vec<Option<GroupId>>,
+    bound: bool,
+    /// Its dead-letter queue.
+    dead: Option<QueueId>,
 }
 
 /// Messages under a lease.
@@ -70,35 +71,17 @@ impl Worker {
         plans: Rc<[QueuePlan]>,
         (shards, narrowest): (usize, usize),
     ) -> Self {
-        // Through a narrow place little gets in the steps of a run.
-        let batches: &[usize] = if narrowest < 1000 { &[1, 3, 8] } else { &[1, 4, 64, 256] };
-        let fillers: &[usize] = if narrowest < 1000 { &[8, 100] } else { &[8, 100, 2000, 60_000] };
-        let mut rate = |largest: usize| {
-            if chance.once_in(2) { Rate::NEVER } else { Rate(chance.magnitude(largest) as u32) }
-        };
-        let (closes, aborts, stops_reading) = (rate(4_000), rate(4_000), rate(20_000));
-        let spoils = rate(3_000);
-        let conduct = Conduct {
-            // More than the server takes on at once, now and then.
-            requests_in_flight_max: chance.pick(&[1, 4, 16, 64, 1500]),
-            batch_max: chance.pick(batches),
-            filler_bytes_max: chance.pick(fillers),
-            asks: Rate(chance.between(50_000, 700_000) as u32),
-            closes,
-            aborts,
-            spoils,
-            stops_reading,
-            shard_aware: chance.once_in(2),
-        };
         Self {
+            conduct: Conduct::draw(&mut chance, narrowest),
+            producer: chance.between(1, u64::MAX),
             queues: vec![None; plans.len()],
             chance,
-            conduct,
             plans,
             shards,
             peer: None,
             leases: VecDeque::new(),
             unsure: VecDeque::new(),
+            numbers: HashMap::new(),
             rests_until_ns: 0,
             reads_from_ns: 0,
             calm: false,
@@ -109,7 +92,8 @@ impl Worker {
     pub fn calm(&mut self, outside: &mut Outside<'_>) {
         self.calm = true;
         self.reads_from_ns = 0;
-        if let Some(mut peer) = self.peer.take_if(|peer| peer.spoiled) {
+        // What is pushed would never be settled: it goes back with the connection.
+        if let Some(mut peer) = self.peer.take_if(|peer| peer.spoiled || peer.is_subscribed()) {
             peer.abort(outside);
         }
     }
@@ -152,7 +136,7 @@ impl Worker {
         } else {
             peer.read(&mut self.chance, outside, &mut arrivals)
         };
-        arrivals.iter().for_each(|arrival| self.learn(arrival));
+        arrivals.iter().for_each(|arrival| self.learn(arrival, outside));
         match standing {
             Standing::Alive => {
                 if !self.calm
@@ -204,44 +188,21 @@ impl Worker {
         true
     }
 
-    /// The connection has gone: what was put without an answer may be put again.
+    /// The connection has gone: what was put without an answer may be put again. Sometimes the
+    /// client goes with it, and knows nothing of its leases when it is back.
     fn lost(&mut self, peer: &Peer, outside: &mut Outside<'_>) {
         for unsure in peer.unsure_puts() {
             if self.unsure.len() < UNSURE_MAX && self.chance.once_in(2) {
                 self.unsure.push_back(unsure);
             }
         }
+        if self.chance.once_in(4) {
+            self.leases.clear();
+        }
         self.rest(outside);
     }
 
     fn rest(&mut self, outside: &mut Outside<'_>) {
         self.rests_until_ns = outside.network.now_ns() + self.chance.between(0, 3_000_000);
-    }
-
-    fn learn(&mut self, arrival: &Arrival) {
-        let refused = match arrival.reply() {
-            Reply::Refused { code, .. } => Some(code),
-            _ => None,
-        };
-        match (&arrival.asked, arrival.reply()) {
-            (Asked::Declare(index), Reply::Declared { queue, .. }) => {
-                self.queues[*index] = Some(queue);
-            }
-            (Asked::Put(index, _), _) if refused == Some(Code::NoSuchQueue) => {
-                self.queues[*index] = None;
-            }
-            (Asked::Take(queue), _) if refused == Some(Code::NoSuchQueue) => {
-                let gone = |known: &&mut Option<QueueId>| **known == Some(QueueId(*queue));
-                self.queues.iter_mut().filter(gone).for_each(|known| *known = None);
-            }
-            (Asked::Take(queue), Reply::Delivery(delivery)) if delivery.lease.0 != 0 => {
-                let (queue, lease) = (QueueId(*queue), delivery.lease.0);
-                self.leases.push_back(Held { queue, lease, count: delivery.count() });
-                if self.leases.len() > LEASES_MAX {
-                    self.leases.pop_front();
-                }
-            }
-            _ => {}
-        }
     }
 }

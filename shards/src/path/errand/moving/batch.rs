@@ -73,6 +73,16 @@ impl Batch {
         found.unwrap_or(0)
     }
 
+    /// Notes of each of those that are being put whether it is stored, in their order.
+    pub fn note(&mut self, stored: &[u8]) {
+        let put = self.standings.iter_mut().filter(|standing| **standing == Standing::Put);
+        for (standing, stored) in put.zip(stored) {
+            if *stored == 0 {
+                *standing = Standing::Refused;
+            }
+        }
+    }
+
     /// Those that are being put have become this.
     pub fn settle(&mut self, outcome: Standing) {
         self.change(Standing::Put, outcome);

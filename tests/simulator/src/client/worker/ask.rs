@@ -1,35 +1,45 @@
 //! What a worker asks next.
 
-use ringway_protocol::frame::{self, Header, Kind};
-use ringway_protocol::request::{Range, Take, encode_settle, put_prefix};
-use ringway_protocol::{GroupId, LeaseId, QueueId, Request, record};
+use ringway_protocol::pattern::Pattern;
+use ringway_protocol::request::{Binding, ChangeGroup, GroupFlags, GroupOperation, Take};
+use ringway_protocol::{GroupId, QueueId, Request};
 
-use super::{Held, Worker};
-use crate::checker::Ask;
+use super::{Known, Worker};
+use crate::checker::{Ask, Start, parcel};
 use crate::client::peer::{Asked, Peer};
-use crate::client::{Outside, payload};
+use crate::client::{Outside, queues};
 
-/// Bytes of records that one put carries at most.
-const PUT_BYTES_MAX: usize = 200 << 10;
 /// Streams that a client uses.
 const STREAMS: u64 = 3;
 
 impl Worker {
     pub(super) fn ask(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) {
         let index = self.chance.below(self.plans.len());
-        let Some(queue) = self.queues[index] else { return self.declare(index, peer, outside) };
-        match self.chance.below(16) {
+        let Some(known) = self.queues[index].clone() else {
+            return self.declare(index, peer, outside);
+        };
+        let plan = &self.plans[index];
+        let (empty, volatile, queue) = (plan.empty, plan.volatile, known.queue);
+        let unknown = known.groups.iter().position(Option::is_none);
+        if let Some(nth) = unknown.filter(|_| self.chance.once_in(2)) {
+            return self.make_group((index, nth), queue, peer, outside);
+        }
+        if !known.bound && self.chance.once_in(2) {
+            return self.bind(index, queue, peer, outside);
+        }
+        match self.chance.below(18) {
             0 => self.ask_trifle(queue, peer, outside),
-            1 if self.plans[index].volatile && self.chance.once_in(4) => {
-                self.remove(queue, peer, outside);
-            }
-            2..=6 if !self.plans[index].empty => self.put(index, queue, peer, outside),
+            1 if volatile && self.chance.once_in(4) => self.remove(index, queue, peer, outside),
+            1 if plan.redriven => self.redrive(index, &known, peer, outside),
+            2..=6 if !empty => self.put(index, queue, peer, outside),
             7..=10 if !self.leases.is_empty() => self.settle(peer, outside),
-            _ => self.take(queue, peer, outside),
+            11 if !empty && !self.leases.is_empty() => self.transfer(index, queue, peer, outside),
+            12 => self.publish(peer, outside),
+            _ => self.take(index, &known, peer, outside),
         }
     }
 
-    fn stream(&mut self) -> u32 {
+    pub(super) fn stream(&mut self) -> u32 {
         self.chance.between(0, STREAMS - 1) as u32
     }
 
@@ -41,118 +51,85 @@ impl Worker {
         });
     }
 
-    /// New messages, or those of a put whose outcome nobody knows.
-    fn put(&mut self, index: usize, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let unsure = self.unsure.iter().position(|(of, _)| *of == index);
-        let again = unsure.filter(|_| self.chance.once_in(2));
-        let messages = match again.and_then(|at| self.unsure.remove(at)) {
-            Some((_, messages)) => messages,
-            None => {
-                let count = self.chance.magnitude(self.conduct.batch_max) as u64;
-                let first = *outside.messages;
-                *outside.messages += count;
-                (first..first + count).collect()
-            }
-        };
-        // A message that is put again has the same bytes: their number follows from its own.
-        let mut records = Vec::new();
-        let mut kept = Vec::new();
-        for message in messages {
-            let filler = crate::chance::spread(!message) as usize % self.conduct.filler_bytes_max;
-            if records.len() + filler > PUT_BYTES_MAX {
-                break;
-            }
-            record::write(&mut records, &[], &payload::write(message, filler));
-            kept.push(message);
-        }
-        let stream = self.stream();
-        let ask = Ask::Put { queue: queue.0, messages: kept.clone() };
-        let count = kept.len() as u32;
-        peer.ask(Asked::Put(index, kept), ask, stream, outside, |(stream, request), out| {
-            frame::write(out, Header::request(Kind::Put, stream, request), |out| {
-                put_prefix(out, queue, count);
-                out.extend_from_slice(&records);
-            });
+    fn make_group(
+        &mut self,
+        (index, nth): (usize, usize),
+        queue: QueueId,
+        peer: &mut Peer,
+        outside: &mut Outside<'_>,
+    ) {
+        let (name, start) = &self.plans[index].groups[nth];
+        let operation = GroupOperation::Create { start: *start, flags: GroupFlags::default() };
+        let request = Request::Group(ChangeGroup { queue, name, operation });
+        let latest = *start == ringway_protocol::request::Start::Latest;
+        let start = if latest { Start::Latest } else { Start::Anywhere };
+        let ask = Ask::Group { queue: queue.0, name: nth as u64, start };
+        peer.ask(Asked::Group(index, nth), ask, 0, outside, |name, out| {
+            request.encode(name.0, name.1, out);
         });
     }
 
-    fn take(&mut self, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let chance = &mut self.chance;
-        let messages_max = chance.magnitude(128) as u32;
-        let acknowledged = chance.once_in(3);
+    fn bind(&mut self, index: usize, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
+        let topic = self.plans[index].topic.expect("only these are not bound");
+        let (_, pattern) = queues::topic(topic);
+        let pattern = Pattern::new(&pattern).expect("made of names and a star");
+        let request = Request::Bind(Binding { queue, pattern });
+        let ask = Ask::Bind { queue: queue.0, topic };
+        peer.ask(Asked::Bind(index), ask, 0, outside, |name, out| {
+            request.encode(name.0, name.1, out);
+        });
+    }
+
+    fn take(&mut self, index: usize, known: &Known, peer: &mut Peer, outside: &mut Outside<'_>) {
+        let (stream, chance) = (self.stream(), &mut self.chance);
+        let (queue, messages_max) = (known.queue, chance.magnitude(128) as u32);
+        let acknowledged = chance.once_in(4);
+        let group = chance.below(known.groups.len() + 1).checked_sub(1);
+        let group = group.and_then(|nth| known.groups[nth]).unwrap_or(GroupId::DEFAULT);
         let take = Take {
             queue,
             messages_max,
             bytes_max: if chance.once_in(2) { 0 } else { chance.magnitude(100_000) as u32 },
             wait_ms: if chance.once_in(2) { 0 } else { chance.between(1, 40) as u32 },
             lease_ms: if chance.once_in(2) { 0 } else { chance.between(1, 60) as u32 },
-            group: GroupId::DEFAULT,
+            group,
             acknowledged,
         };
-        let stream = self.stream();
-        let ask = Ask::Take { queue: queue.0, messages_max, for_good: acknowledged };
-        peer.ask(Asked::Take(queue.0), ask, stream, outside, |name, out| {
+        let (queue, group) = (queue.0, group.0);
+        let ask = Ask::Take { queue, group, messages_max, for_good: acknowledged };
+        peer.ask(Asked::Take(index, queue), ask, stream, outside, |name, out| {
             Request::Take(take).encode(name.0, name.1, out);
         });
     }
 
-    /// Acknowledges or gives back all of a lease or parts of it; sometimes again, sometimes one
-    /// that never was.
-    fn settle(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let at = self.chance.below(self.leases.len());
-        let mut held = self.leases[at];
-        if self.chance.once_in(3) {
-            self.leases.remove(at);
-        }
-        if self.chance.once_in(50) {
-            held.lease = LeaseId::new(u32::MAX, 0, self.chance.between(0, 9) as u32).0;
-        }
-        let Held { queue, lease, count } = held;
-        let ranges = self.ranges(count);
-        let nack = self.chance.once_in(5);
-        let kind = if nack { Kind::Nack } else { Kind::Ack };
-        let pairs = ranges.iter().map(|range| (range.first, range.count)).collect();
-        let ask = Ask::Settle { queue: queue.0, lease, ranges: pairs, nack };
-        let stream = self.stream();
-        peer.ask(Asked::Other, ask, stream, outside, |name, out| {
-            encode_settle(kind, (queue, LeaseId(lease)), &ranges, name, out);
-        });
-    }
-
-    fn ranges(&mut self, count: u32) -> Vec<Range> {
-        if self.chance.once_in(2) {
-            return vec![Range { first: 0, count }];
-        }
-        let mut ranges = Vec::new();
-        let mut first = 0;
-        while first < count {
-            let length = self.chance.magnitude((count - first) as usize) as u32;
-            if self.chance.once_in(2) {
-                ranges.push(Range { first, count: length });
+    /// Purges or deletes a queue, or removes one of its groups.
+    fn remove(&mut self, index: usize, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
+        let known = self.queues[index].as_mut().expect("it was found");
+        let group = known.groups.iter().position(Option::is_some);
+        let (ask, request) = match (self.chance.below(3), group) {
+            (0, _) => (Ask::Delete { queue: queue.0 }, Request::Delete { queue }),
+            (1, Some(nth)) => {
+                known.groups[nth] = None;
+                let (name, operation) = (&self.plans[index].groups[nth].0, GroupOperation::Delete);
+                let ask = Ask::EndGroup { queue: queue.0, name: nth as u64 };
+                (ask, Request::Group(ChangeGroup { queue, name, operation }))
             }
-            first += length;
-        }
-        if ranges.is_empty() {
-            ranges.push(Range { first: 0, count: 1 });
-        }
-        ranges
-    }
-
-    fn remove(&mut self, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let delete = self.chance.once_in(2);
-        let request = if delete { Request::Delete { queue } } else { Request::Purge { queue } };
-        peer.ask(Asked::Other, Ask::Remove { queue: queue.0 }, 0, outside, |name, out| {
+            _ => (Ask::Other, Request::Purge { queue }),
+        };
+        peer.ask(Asked::Other, ask, 0, outside, |name, out| {
             request.encode(name.0, name.1, out);
         });
     }
 
     fn ask_trifle(&mut self, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
         let stream = self.stream();
-        let body = payload::write(*outside.messages, self.chance.magnitude(2000));
-        let (asked, request) = match self.chance.below(4) {
+        let body = parcel::payload(*outside.messages, self.chance.magnitude(2000));
+        let (asked, request) = match self.chance.below(6) {
             0 => (Asked::Other, Request::Ping),
             1 => (Asked::Stat(queue.0), Request::Stat { queue: Some(queue) }),
             2 => (Asked::Other, Request::List { cursor: 0, limit: 10, prefix: "queue/" }),
+            3 => (Asked::Groups(queue.0), Request::Groups { queue }),
+            4 => (Asked::Other, Request::Bindings { cursor: 0, limit: 10 }),
             _ => (Asked::Echo(body.clone()), Request::Echo(&body)),
         };
         peer.ask(asked, Ask::Other, stream, outside, |name, out| {
