@@ -2,7 +2,7 @@
 //! what it costs to schedule and to deliver one.
 //!
 //! ```text
-//! put in batches, with delays at random | time moves a millisecond: expire, take, acknowledge | ...
+//! put in batches, with delays at random | a millisecond passes: expire, take, acknowledge | ...
 //! ```
 //! All messages are put before the first one is due. They become due at random, one every 60 us on
 //! average however many there are, so that each is somewhere else in memory than the one before.

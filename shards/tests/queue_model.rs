@@ -145,8 +145,11 @@ fn settle() -> impl Strategy<Value = String> {
     let range = (0_u32..12, 1_u32..8).prop_map(|(first, count)| format!("{first}+{count}"));
     let ranges = prop::collection::vec(range, 1..6).prop_map(|ranges| ranges.join(" "));
     let ranges = prop_oneof![ranges, Just("all".to_owned())];
-    let verb = prop_oneof![2 => Just("ack"), 1 => Just("nack")];
-    (verb, back(), ranges).prop_map(|(verb, back, ranges)| format!("{verb} - {back} {ranges}"))
+    let delay = maybe((1_u32..3_000).prop_map(|delay| format!("delay={delay}")));
+    let nack = delay.prop_map(|delay| ("nack", delay));
+    let verb = prop_oneof![2 => Just(("ack", String::new())), 1 => nack];
+    (verb, back(), ranges)
+        .prop_map(|((verb, delay), back, ranges)| format!("{verb} - {back} {ranges} {delay}"))
 }
 
 fn command() -> impl Strategy<Value = String> {

@@ -279,4 +279,8 @@ fn a_repeated_put_is_answered_as_the_first_time() {
     assert_eq!(stage.figure(queue, "ready"), 4);
     stage.advance(1_001);
     assert_eq!(stage.put(queue, &[("anew", id)]), [run(4, 1, PutOutcome::Stored)]);
+    stage.take(queue, GroupId::DEFAULT, 10);
+    (0..40).for_each(|_| stage.advance(1_001));
+    let stat = stage.store.next_deadline();
+    assert_eq!(stat, None, "nothing is remembered, and no lease runs: {stat:?}");
 }

@@ -7,7 +7,6 @@ use ringway_client::{Batch, BrowseOptions, Code, MessageState, NewMessage, Pause
 use crate::{refusal, served, take, texts};
 
 #[test]
-#[ignore = "the server does not browse"]
 fn messages_are_seen_where_they_stand_and_stay_there() {
     let (_plane, mut client) = served();
     let queue = client.declare("seen", None).unwrap();
@@ -34,7 +33,6 @@ fn messages_are_seen_where_they_stand_and_stay_there() {
 }
 
 #[test]
-#[ignore = "the server does not browse"]
 fn a_browse_reads_page_after_page() {
     let (_plane, mut client) = served();
     let queue = client.declare("long", None).unwrap();
@@ -48,7 +46,6 @@ fn a_browse_reads_page_after_page() {
 }
 
 #[test]
-#[ignore = "the server does not remove messages"]
 fn a_scheduled_message_is_cancelled_by_the_sequence_of_its_put() {
     let (_plane, mut client) = served();
     let queue = client.declare("cancelled", None).unwrap();
@@ -67,7 +64,6 @@ fn a_scheduled_message_is_cancelled_by_the_sequence_of_its_put() {
 }
 
 #[test]
-#[ignore = "the server does not pause queues"]
 fn a_queue_is_paused_and_resumed() {
     let (_plane, mut client) = served();
     let queue = client.declare("stopped", None).unwrap();
@@ -85,7 +81,6 @@ fn a_queue_is_paused_and_resumed() {
 }
 
 #[test]
-#[ignore = "the server does not alter queues"]
 fn options_change_under_a_queue() {
     let (_plane, mut client) = served();
     let queue = client.declare("changed", None).unwrap();

@@ -52,7 +52,6 @@ fn a_paused_group_gets_nothing_until_it_is_resumed() {
 }
 
 #[test]
-#[ignore = "the server refuses nacks with a delay"]
 fn a_message_comes_back_when_the_nack_says() {
     let (_plane, mut client) = served();
     let queue = client.declare("retried", None).unwrap();
@@ -71,7 +70,6 @@ fn a_message_comes_back_when_the_nack_says() {
 }
 
 #[test]
-#[ignore = "the server does not extend leases"]
 fn a_lease_lasts_longer_once_it_is_extended() {
     let (_plane, mut client) = served();
     let queue = client.declare("slow", None).unwrap();

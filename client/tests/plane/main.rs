@@ -27,9 +27,18 @@ fn connect(plane: &Plane) -> Client {
 
 /// A name that the other shard than `queue`'s owns.
 fn name_elsewhere(queue: QueueId) -> String {
-    let shard_of = |name: &str| ringway_protocol::name::shard_of(name, 2);
-    let mut names = (0..).map(|number| format!("elsewhere-{number}"));
-    names.find(|name| shard_of(name) != queue.shard()).expect("two shards share the names")
+    name_on("elsewhere", 1 - queue.shard())
+}
+
+/// A name that the shard of `queue` owns.
+fn name_here(queue: QueueId) -> String {
+    name_on("here", queue.shard())
+}
+
+fn name_on(stem: &str, shard: usize) -> String {
+    let mut names = (0..).map(|number| format!("{stem}-{number}"));
+    let found = names.find(|name| ringway_protocol::name::shard_of(name, 2) == shard);
+    found.expect("two shards share the names")
 }
 
 /// Up to a hundred messages, at once.

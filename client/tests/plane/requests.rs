@@ -29,7 +29,6 @@ fn work(mut client: Client, queue: QueueId, count: usize, and_ack: bool) {
 }
 
 #[test]
-#[ignore = "the server has no idle_ms, which a reply queue is declared with"]
 fn every_request_gets_its_own_answer() {
     let (plane, mut client) = served();
     let queue = client.declare("questions", None).unwrap();
@@ -47,7 +46,6 @@ fn every_request_gets_its_own_answer() {
 }
 
 #[test]
-#[ignore = "the server has no idle_ms, which a reply queue is declared with"]
 fn a_late_answer_is_nobodys_and_an_unanswered_request_expires() {
     let (plane, mut client) = served();
     let queue = client.declare("slow", None).unwrap();

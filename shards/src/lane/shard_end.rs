@@ -3,6 +3,7 @@
 use super::{LaneReply, LaneRequest};
 use crate::limits::{LANE_SLOTS, TAKE_BYTES_DEFAULT};
 use crate::machine::doorbell::Doorbell;
+use crate::path::origin::Origin;
 use crate::path::perform::Performer;
 use crate::shard::Shard;
 use crate::world::World;
@@ -32,7 +33,12 @@ pub struct LaneEnd {
     /// Replies with the change that they depend on, oldest first.
     held: VecDeque<(u64, LaneReply)>,
     left: bool,
+    /// Its name among those who ask of its shard.
+    peer: u64,
 }
+
+/// Set in the name of a lane as a peer; no connection's and no errand's is alike.
+const LANE: u64 = 1 << 62;
 
 impl LaneEnd {
     pub(super) fn new(
@@ -40,7 +46,7 @@ impl LaneEnd {
         to: Producer<LaneReply>,
         bell: Arc<Doorbell>,
     ) -> Self {
-        Self { from, to, bell, held: VecDeque::with_capacity(LANE_SLOTS), left: false }
+        Self { from, to, bell, held: VecDeque::with_capacity(LANE_SLOTS), left: false, peer: LANE }
     }
 }
 
@@ -59,12 +65,14 @@ impl Drop for LaneEnd {
 pub struct Lanes {
     lanes: Vec<LaneEnd>,
     commands: Option<Consumer<Command>>,
+    /// How many lanes there have been.
+    made: u64,
 }
 
 impl Lanes {
     /// Lanes to come through a ring of commands.
     pub fn new(commands: Consumer<Command>) -> Self {
-        Self { lanes: Vec::new(), commands: Some(commands) }
+        Self { lanes: Vec::new(), commands: Some(commands), made: 0 }
     }
 
     /// Whether a lane or the process asks for something.
@@ -85,7 +93,11 @@ impl<W: World> Shard<W> {
         while let Some(command) = self.lanes.commands.as_mut().and_then(|ring| ring.pop().ok()) {
             self.worked(1);
             match command {
-                Command::Lane(end) => self.lanes.lanes.push(end),
+                Command::Lane(mut end) => {
+                    self.lanes.made += 1;
+                    end.peer = LANE | self.lanes.made;
+                    self.lanes.lanes.push(end);
+                }
                 Command::Drain => self.drain(),
                 Command::Stop => self.stop(),
             }
@@ -96,7 +108,10 @@ impl<W: World> Shard<W> {
             served += lane.serve(performer);
         }
         if served > 0 {
-            lanes.lanes.retain(|lane| !lane.left);
+            let shard = performer.shard as u8;
+            for lane in lanes.lanes.extract_if(.., |lane| lane.left) {
+                performer.store.forget(shard, lane.peer, performer.now);
+            }
             self.worked(served);
         }
     }
@@ -112,7 +127,7 @@ impl LaneEnd {
             && let Ok(request) = self.from.pop()
         {
             served += 1;
-            match perform(performer, request) {
+            match perform(performer, self.peer, request) {
                 Some(reply) => self.held.push_back((performer.journal.appended(), reply)),
                 None => self.left = true,
             }
@@ -135,7 +150,7 @@ impl LaneEnd {
 
 /// Carries out one request; `None` if the lane leaves.
 #[inline]
-fn perform(performer: &mut Performer, request: LaneRequest) -> Option<LaneReply> {
+fn perform(performer: &mut Performer, peer: u64, request: LaneRequest) -> Option<LaneReply> {
     Some(match request {
         LaneRequest::EnqueueShort { queue, length, record } => {
             let put = Records::parse(&record[..usize::from(length)], 1)
@@ -155,7 +170,7 @@ fn perform(performer: &mut Performer, request: LaneRequest) -> Option<LaneReply>
             }
         }
         LaneRequest::Dequeue { queue, messages_max, buffer } => {
-            dequeue(performer, queue, messages_max, buffer)
+            dequeue(performer, peer, (queue, messages_max), buffer)
                 .unwrap_or_else(|(why, buffer)| refuse(performer, why, buffer))
         }
         LaneRequest::Declare { name, options } => {
@@ -186,8 +201,8 @@ fn refuse(performer: &Performer, why: Rejection, buffer: Vec<u8>) -> LaneReply {
 
 fn dequeue(
     performer: &mut Performer,
-    queue: QueueId,
-    messages_max: u32,
+    peer: u64,
+    (queue, messages_max): (QueueId, u32),
     mut buffer: Vec<u8>,
 ) -> Result<LaneReply, (Rejection, Vec<u8>)> {
     let take = Take {
@@ -199,7 +214,8 @@ fn dequeue(
         group: GroupId::DEFAULT,
         acknowledged: true,
     };
-    match performer.dequeue(&take) {
+    let lane = Origin { shard: performer.shard as u8, peer, stream: 0, request: 0 };
+    match performer.dequeue(&take, lane) {
         Ok(taken) => {
             taken.runs.drain(..).for_each(|run| buffer.extend_from_slice(&run.slice));
             Ok(LaneReply::Dequeued { count: taken.count, buffer })

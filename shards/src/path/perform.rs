@@ -12,6 +12,7 @@ pub use push::TOO_MUCH;
 
 use crate::limits::TAKE_BYTES_DEFAULT;
 use crate::path::bindings::Bindings;
+use crate::path::errand::is_errand;
 use crate::path::errand::spread::Spreads;
 use crate::path::journal::Journal;
 use crate::path::origin::Origin;
@@ -248,7 +249,12 @@ impl Performer {
         take: &Take,
         out: &mut Outgoing,
     ) -> Result<Performed, Rejection> {
-        self.store.take_for(take, asker.origin, self.now, &mut self.taken)?;
+        if is_errand(asker.origin.peer) {
+            // It takes for others, and nobody would say when it is gone.
+            self.store.take(take, self.now, &mut self.taken)?;
+        } else {
+            self.store.take_for(take, asker.origin, self.now, &mut self.taken)?;
+        }
         if self.taken.count == 0 && take.wait_ms > 0 {
             let promised = promised_bytes(take);
             if promised > asker.wait_bytes {
@@ -267,7 +273,7 @@ impl Performer {
         take: &Take,
         out: &mut Outgoing,
     ) -> Result<Option<Performed>, Rejection> {
-        self.store.take(take, self.now, &mut self.taken)?;
+        self.store.take_for(take, asker.origin, self.now, &mut self.taken)?;
         if self.taken.count == 0 {
             return Ok(None);
         }
@@ -287,8 +293,8 @@ impl Performer {
     }
 
     /// Takes for good, for lanes; the runs are in `taken` until it is cleared.
-    pub fn dequeue(&mut self, take: &Take) -> Result<&mut Taken, Rejection> {
-        self.store.take(take, self.now, &mut self.taken)?;
+    pub fn dequeue(&mut self, take: &Take, lane: Origin) -> Result<&mut Taken, Rejection> {
+        self.store.take_for(take, lane, self.now, &mut self.taken)?;
         if self.taken.count > 0 {
             self.journal.append();
             self.stats().takes.add(u64::from(self.taken.count));

@@ -1,8 +1,9 @@
 //! Acknowledge and put in one request, on one shard and over two.
 
+use crate::bindings::{bind, publish};
 use crate::peer::{Peer, batch, name_on, plane, take};
 use ringway_protocol::request::{Put, Range, encode_transfer};
-use ringway_protocol::{Code, LeaseId, QueueId, Records, Reply, Request};
+use ringway_protocol::{Code, FullPolicy, LeaseId, QueueId, QueueOptions, Records, Reply, Request};
 use std::time::Duration;
 
 /// Sends a transfer of one message of a lease; returns its number.
@@ -204,5 +205,45 @@ fn a_plane_that_stops_waits_for_no_answer_that_cannot_come() {
         let started = std::time::Instant::now();
         plane.stop().expect("shards end");
         assert!(started.elapsed() < Duration::from_secs(5), "round {round}");
+    }
+}
+
+/// The queue of the results holds puts back: so it does with a transfer's, and the acknowledgement
+/// waits for it. A publish is not held: it counts as refused.
+#[test]
+fn a_transfer_waits_for_room_and_a_publish_does_not() {
+    let plane = plane(2);
+    for address in plane.shard_addresses() {
+        let mut peer = Peer::connect(*address);
+        let mut other = Peer::connect(*address);
+        for (from, to) in [(0, 1), (1, 0)] {
+            let jobs = peer.declare(&name_on((from, 2), "held"));
+            let name = name_on((to, 2), "held-results");
+            let full_policy = FullPolicy::Hold;
+            let options = QueueOptions { messages_max: 1, full_policy, ..QueueOptions::default() };
+            let request = Request::Declare { name: &name, options: Some(options) };
+            let Reply::Declared { queue: results, .. } = peer.ask(request).reply() else {
+                panic!("declared")
+            };
+            assert!(bind(&mut peer, results, "held"));
+            assert_eq!(publish(&mut peer, "held", b"first"), (1, 1, 0));
+            assert_eq!(publish(&mut peer, "held", b"second"), (1, 0, 1));
+            peer.put(jobs, &[b"job"]);
+            let lease = peer.take(jobs, 1).lease;
+            send(&mut peer, (jobs, lease), 0, results, b"done");
+            // It waits, and so does what its connection asks about the jobs; others do not.
+            let stat = peer.send(Request::Stat { queue: Some(jobs) });
+            let leased = |received: &crate::peer::Received| match received.reply() {
+                Reply::Figures(figures) => figures.rows().next().expect("a row")[1],
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(leased(&other.ask(Request::Stat { queue: Some(jobs) })), 1);
+            assert_eq!(other.drain(results), [b"first".to_vec()]);
+            let all = peer.all(2);
+            assert_eq!(outcome(&all[0].reply()).0, (1, 0, 0));
+            assert_eq!((all[1].header.request, leased(&all[1])), (stat, 0));
+            assert_eq!(other.drain(results), [b"done".to_vec()]);
+            peer.ask(Request::Delete { queue: results });
+        }
     }
 }

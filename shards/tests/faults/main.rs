@@ -11,5 +11,6 @@ mod in_flight;
 mod nonsense;
 mod peer;
 mod process;
+mod redelivery;
 mod slow_reader;
 mod storm;

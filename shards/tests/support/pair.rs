@@ -180,7 +180,7 @@ impl Pair {
         }
         let mut waiting = [Vec::new(), Vec::new()];
         for state in ["ready", "blocked", "delayed", "leased", "scheduled"] {
-            let command = format!("browse {name} {state} group={group}");
+            let command = format!("browse {name} {state} group={group} limit=1000000");
             let Some(real) = self.real.browse(&command) else { return };
             let entries = |text: String| -> Vec<String> {
                 text.split(", ").filter(|e| *e != "none").map(String::from).collect()

@@ -41,7 +41,6 @@ fn ctrl_c_ends_a_subscription_well() {
 }
 
 #[test]
-#[ignore = "the server does not extend leases, nor delay what is given back"]
 fn leases_are_extended_and_messages_given_up_or_put_off() {
     let server = served();
     server.queue(&["put", "jobs", "a", "b"]).well();
@@ -58,7 +57,6 @@ fn leases_are_extended_and_messages_given_up_or_put_off() {
 }
 
 #[test]
-#[ignore = "the server does not browse"]
 fn messages_are_looked_at_and_removed() {
     let server = served();
     server.queue(&["put", "jobs", "a", "b\tc"]).well();
@@ -80,7 +78,6 @@ fn messages_are_looked_at_and_removed() {
 }
 
 #[test]
-#[ignore = "the server does not pause, alter or rename queues"]
 fn queues_are_stopped_changed_and_renamed() {
     let server = Server::start(&["--shards", "1"]);
     server.queue(&["declare", "jobs"]).well();
@@ -97,7 +94,6 @@ fn queues_are_stopped_changed_and_renamed() {
 }
 
 #[test]
-#[ignore = "the server has no idle_ms, which a reply queue is declared with"]
 fn a_request_is_answered_by_a_text_or_a_command() {
     let server = served();
     let worker = |arguments: &[&str]| {

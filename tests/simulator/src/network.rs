@@ -30,8 +30,8 @@ const BACKLOG_MAX: usize = 16;
 /// Bytes that a pipe holds once the world has calmed down.
 const CALM_PIPE_BYTES: usize = 1 << 20;
 
-/// What the wall clock reads when the monotonic one reads 0, in milliseconds since 1970, until it is
-/// set.
+/// What the wall clock reads when the monotonic one reads 0, in milliseconds since 1970, until it
+/// is set.
 const WALL_BEGAN_MS: u64 = 1_700_000_000_000;
 
 /// Everything outside the shards.

@@ -7,7 +7,7 @@ use super::spread::{Gather, Make, Placing, Remove, Spread, SpreadPut, SpreadTake
 use crate::path::origin::Origin;
 use crate::path::perform::promised_bytes;
 use ringway_protocol::limits::PUT_STRETCHES_MAX;
-use ringway_protocol::request::{Put, Take};
+use ringway_protocol::request::{GroupOperation, Put, Take};
 use ringway_protocol::{Code, Frame, Kind, QueueId, QueueOptions, Rejection, Request};
 use std::rc::Rc;
 
@@ -90,6 +90,9 @@ impl<S> Runner<'_, S> {
             Kind::Credit | Kind::Subscribe | Kind::Unsubscribe => {
                 Some((Code::Unsupported, "a spread queue does not push: use takes"))
             }
+            Kind::Group if wants_single_active(&request) => {
+                Some((Code::Unsupported, "the parts of a spread queue have a consumer each"))
+            }
             _ => None,
         };
         if let Some((code, sentence)) = refused {
@@ -146,5 +149,16 @@ impl<S> Runner<'_, S> {
             let step = make.begin(runner, call);
             (Task::Make(make), step)
         }))
+    }
+}
+
+/// Whether a group is to have a single active consumer.
+fn wants_single_active(request: &Request<'_>) -> bool {
+    let Request::Group(change) = request else { return false };
+    match change.operation {
+        GroupOperation::Create { flags, .. } | GroupOperation::Alter { flags } => {
+            flags.single_active
+        }
+        GroupOperation::Delete => false,
     }
 }

@@ -163,7 +163,7 @@ fn what_is_delivered_to_an_errand_that_has_ended_goes_back() {
     pair.errands.close(ended);
     let next = pair.errands.open(ORIGIN, Kind::Take);
     assert!(next.peer as u32 == slot && next.peer != name, "the slot is used again");
-    let lease = pair.performer.dequeue(&take).expect("a message").lease;
+    let lease = pair.performer.dequeue(&take, ORIGIN).expect("a message").lease;
     assert_eq!(pair.performer.store.ready_and_leased(), (0, 1));
     let mut delivery = vec![0; HEADER_BYTES];
     delivery.extend_from_slice(&lease.0.to_le_bytes());

@@ -227,6 +227,7 @@ impl Store {
             let memory = queue.memory();
             memory.producers.record(producer.id, producer.sequence, count, &desk.answer, now.ms());
         }
+        self.watch_memory(put.queue.slot() as u32);
         Ok(())
     }
 }

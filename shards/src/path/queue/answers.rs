@@ -76,9 +76,7 @@ impl Store {
                         self.look_further(turn);
                         continue;
                     }
-                    self.leave_group(turn.slot);
-                    self.waits.remove(turn.slot);
-                    self.offer(turn.id, turn.group);
+                    self.end_turn(turn);
                     return Some(Answer { origin, asked: Asked::Take(take), outcome });
                 }
                 _ => unreachable!("nothing else waits at a group"),

@@ -1,7 +1,7 @@
 //! Messages are shown without being taken, a page at a time: each page says where the next begins.
 //!
-//! Messages that are ready, blocked, delayed or scheduled come in ascending order of sequence, and a
-//! cursor is the sequence to go on from. Leased ones come lease by lease, and their cursor is a
+//! Messages that are ready, blocked, delayed or scheduled come in ascending order of sequence, and
+//! a cursor is the sequence to go on from. Leased ones come lease by lease, and their cursor is a
 //! place among the leases of the shard. What comes or goes meanwhile may be seen or not.
 
 use ringway_protocol::reply::Standing;

@@ -99,7 +99,8 @@ impl Store {
             return;
         }
         let rare = queue.rare();
-        for timer in [rare.idle.take(), rare.kept.take()].into_iter().flatten() {
+        for timer in [rare.idle.take(), rare.kept.take(), rare.memory.take()].into_iter().flatten()
+        {
             self.wheel.disarm(timer);
         }
     }

@@ -44,8 +44,6 @@
 //! state, and no call's work grows with the number of queues, leases or waiting takes, except that
 //! `purge` and `delete` visit every segment, lease and waiting take of their queue.
 
-#![allow(dead_code, reason = "some parts wait for the requests that use them")]
-
 mod active;
 mod admit;
 mod alter;
@@ -54,10 +52,12 @@ mod backoff;
 mod bands;
 mod bounds;
 mod browse;
+#[allow(dead_code, reason = "tests ask how much it holds")]
 mod calendar;
 mod catalog;
 mod collect;
 mod dead_letters;
+#[allow(dead_code, reason = "tests ask how much it holds")]
 mod dedup;
 mod delayed;
 mod extend;
@@ -79,6 +79,7 @@ mod piece;
 mod push;
 mod quota;
 mod rate;
+mod remember;
 mod remove;
 mod returned;
 mod schedule;
@@ -160,6 +161,8 @@ enum Timer {
     Kept(u32),
     /// The time until it goes if nobody uses it.
     Idle(u32),
+    /// The time until the queue in this slot forgets some of its earlier puts.
+    Memory(u32),
 }
 
 /// The queues of one shard.
@@ -174,8 +177,8 @@ pub struct Store {
     subscriptions: Subscriptions,
     held_puts: HeldPuts,
     wheel: Wheel<Timer>,
-    /// Groups of queues that may have something for those who wait, in turn; and those that found no
-    /// lease.
+    /// Groups of queues that may have something for those who wait, in turn; and those that found
+    /// no lease.
     offers: VecDeque<(QueueId, u16)>,
     starved: Vec<(QueueId, u16)>,
     /// Queues that keep dead segments until sends end, in turn.
@@ -304,6 +307,7 @@ impl Store {
                 Timer::Lifetimes(slot) => self.look_at_lifetimes(slot, now),
                 Timer::Kept(slot) => self.look_at_kept(slot, now),
                 Timer::Idle(slot) => self.look_at_use(slot, now),
+                Timer::Memory(slot) => self.look_at_memory(slot, now),
                 Timer::Lease(slot) => left = left.saturating_sub(self.run_out(slot, now)),
                 Timer::Delayed(slot, group) => {
                     self.wake_delayed((slot, group.into()), &mut left, now);

@@ -2,8 +2,8 @@
 //!
 //! A move goes once over what is ready: request after request with the same filter goes on where
 //! the last one stopped, as long as that left something behind it and is not long ago. A moved
-//! message is put as a new one: what was said of its time in the queue that it leaves does not count
-//! again. What its new queue refuses stays, as if it had not been looked at.
+//! message is put as a new one: what was said of its time in the queue that it leaves does not
+//! count again. What its new queue refuses stays, as if it had not been looked at.
 
 use ringway_protocol::reply::Moved;
 use ringway_protocol::request::{HeaderFilter, Move, Put, Take};

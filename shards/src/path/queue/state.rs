@@ -73,6 +73,8 @@ pub(super) struct Rare {
     pub kept: Option<TimerId>,
     /// Armed while the queue goes by itself when nobody uses it.
     pub idle: Option<TimerId>,
+    /// Armed while the queue remembers earlier puts.
+    pub memory: Option<TimerId>,
     /// Where the last move of some of its messages stopped, if there was more to look at.
     pub moves: Option<Progress>,
     /// What its shard has published that it holds: messages and bytes.

@@ -126,8 +126,8 @@ impl Subscriptions {
         }
     }
 
-    /// Ends a subscription that holds nothing; returns the bytes of its credit. A slot that has used
-    /// up its generations is retired.
+    /// Ends a subscription that holds nothing; returns the bytes of its credit. A slot that has
+    /// used up its generations is retired.
     pub fn close(&mut self, slot: u32) -> u32 {
         let subscription = &mut self[slot];
         assert!(subscription.leases == NIL, "what a subscription held came back");

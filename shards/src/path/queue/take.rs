@@ -28,8 +28,8 @@ pub(super) fn deadline_ns(now_ns: u64, ms: u32) -> u64 {
 
 impl Store {
     /// Takes ready messages for an asker, oldest first; `taken.count` is 0 if there are none. Those
-    /// that waiting takes and subscriptions can get are left to them. In a group with a single active
-    /// consumer somebody else gets nothing.
+    /// that waiting takes and subscriptions can get are left to them. In a group with a single
+    /// active consumer somebody else gets nothing.
     #[inline]
     pub fn take_for(
         &mut self,

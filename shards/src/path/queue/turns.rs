@@ -7,7 +7,8 @@
 //!      +------------------ standby -----------------+          (a single active consumer goes)
 //! ```
 //! The first in turn gets messages; a take is over with that, a subscription goes to the end of the
-//! turn. What cannot be served is in another list, so that nobody has to be passed over.
+//! turn. What cannot be served is in another list, so that nobody has to be passed over. Where
+//! there is not enough for all, what there is when a round begins is shared evenly in that round.
 
 use ringway_protocol::limits::TAKE_MESSAGES_MAX;
 use ringway_protocol::request::Take;
@@ -37,6 +38,8 @@ pub(super) struct Turns {
     pub active: u32,
     /// Messages that those in turn can get at most, together.
     pub wanted: u64,
+    /// How many of those in turn are still to be served in this round.
+    round: u32,
     /// Whether the group is among those that can serve.
     offered: bool,
 }
@@ -51,6 +54,7 @@ impl Turns {
         subscriptions: 0,
         active: NIL,
         wanted: 0,
+        round: 0,
         offered: false,
     };
 
@@ -62,12 +66,15 @@ impl Turns {
     /// Messages for the first in turn out of so many: all that it wants if there are enough for
     /// everybody, else its part, and what the others do not want.
     #[inline]
-    fn share(&self, offered: u64, first: &Wait) -> u32 {
+    fn share(&mut self, offered: u64, first: &Wait) -> u32 {
+        if self.round == 0 || self.round > self.count {
+            self.round = self.count;
+        }
         if offered >= self.wanted {
             return first.wanted;
         }
         let others = self.wanted - u64::from(first.wanted);
-        let part = offered.div_ceil(u64::from(self.count));
+        let part = offered.div_ceil(u64::from(self.round));
         part.max(offered.saturating_sub(others)).min(u64::from(first.wanted)) as u32
     }
 
@@ -197,7 +204,8 @@ impl Store {
         }
     }
 
-    /// A group whose turn it is finds no lease for a subscription: it tries again once there is one.
+    /// A group whose turn it is finds no lease for a subscription: it tries again once there is
+    /// one.
     #[cold]
     pub(super) fn starve(&mut self, turn: Turn) {
         let queue = self.catalog.at_mut(turn.id.slot() as u32);
@@ -206,11 +214,19 @@ impl Store {
         self.starved.push((turn.id, turn.group as u16));
     }
 
-    /// A subscription goes to the end of the turn, or out of it.
+    /// The first in turn was served: a take is over, a subscription goes to the end of the turn, or
+    /// out of it.
     #[inline]
     pub(super) fn end_turn(&mut self, turn: Turn) {
         let queue = self.catalog.at_mut(turn.id.slot() as u32);
+        let exhausted = queue.offered(turn.group) == 0;
         let turns = &mut queue.groups.at_mut(turn.group).waits;
+        turns.round = if exhausted { 0 } else { turns.round - 1 };
+        if matches!(self.waits[turn.slot].asks, Asks::Take(_)) {
+            self.leave_group(turn.slot);
+            self.waits.remove(turn.slot);
+            return self.offer(turn.id, turn.group);
+        }
         if !turns.turn.is_alone(turn.slot) {
             turns.leave(&mut self.waits, turn.slot);
         }

@@ -17,7 +17,7 @@ fn urgency(sequence: u64) -> (usize, u64) {
 }
 
 impl Model {
-    /// Drops everything that no group has under a lease.
+    /// Drops everything that groups have neither under a lease nor given back with a delay.
     pub(super) fn purge(&mut self, words: &Words<'_>, real: Option<&Outcome>) -> Result<Outcome> {
         let number = self.there(words.word(0))?;
         let queue = self.at_mut(number);
@@ -36,7 +36,7 @@ impl Model {
             let shares: Vec<u64> = group
                 .shares
                 .iter()
-                .filter(|(_, share)| share.lease.is_none())
+                .filter(|(_, share)| share.lease.is_none() && share.back_ns.is_none())
                 .map(|(sequence, _)| *sequence)
                 .collect();
             group.counts.add("purged", shares.len() as u64);

@@ -51,11 +51,19 @@ impl Model {
         let old = self.at(number).options;
         let options = words.queue_options(&old).unwrap_or(old);
         fit(words.word(0), &options)?;
+        let now_ns = self.clock.ns;
         let queue = self.at_mut(number);
         queue.options = options;
+        if options.ttl_ms != old.ttl_ms {
+            queue.live_by_options();
+        }
+        if options.idle_ms != old.idle_ms {
+            queue.used_ns = now_ns;
+        }
         for sequence in queue.messages.keys().copied().collect::<Vec<_>>() {
             queue.forget_if_done(sequence);
         }
+        self.expire();
         Ok(Outcome::ok())
     }
 

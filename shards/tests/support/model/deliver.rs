@@ -182,7 +182,9 @@ impl Model {
             let holder = queue.group_mut(group);
             let share = holder.shares.get_mut(sequence).expect("what is chosen is the group's");
             share.deliveries += 1;
-            share.first_ms = share.first_ms.or(Some(clock.wall_ms));
+            if share.deliveries == 1 {
+                share.first_ns = clock.ns;
+            }
             share.lease = terms.lease_ms.map(|_| lease);
             let deliveries = share.deliveries;
             holder.counts.add("redeliveries", u64::from(deliveries > 1));

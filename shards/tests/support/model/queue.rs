@@ -38,8 +38,8 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Share {
     pub deliveries: u32,
-    /// What the wall clock said at the first delivery.
-    pub first_ms: Option<u64>,
+    /// When it was delivered first, if it was.
+    pub first_ns: u64,
     /// Given back with a delay: not before this.
     pub back_ns: Option<u64>,
     pub lease: Option<usize>,
@@ -74,8 +74,10 @@ pub struct Group {
     pub single_active: bool,
     /// Who alone gets messages of a group with a single active consumer.
     pub active: Option<char>,
-    /// Waiting takes and subscriptions, in turn.
+    /// Waiting takes and subscriptions, in turn, and how many of them are still to be served in
+    /// this round.
     pub turn: VecDeque<usize>,
+    pub round: usize,
     pub counts: Counts,
     /// Messages dropped that no delivery has told of.
     pub untold_drops: u64,
@@ -198,6 +200,16 @@ impl Queue {
         let share = self.group_mut(group).shares.remove(&sequence);
         assert!(share.is_some(), "a group is done with a message once");
         self.forget_if_done(sequence);
+    }
+
+    /// The time to live is another one: it holds from the put on, whenever that was.
+    pub fn live_by_options(&mut self) {
+        let ttl_ms = self.options.ttl_ms;
+        for message in self.messages.values_mut().filter(|message| message.due.is_none()) {
+            let own = [message.spec.ttl_ms.unwrap_or(0), ttl_ms];
+            let ttl_ms = own.into_iter().filter(|ttl| *ttl > 0).min();
+            message.expires_ns = ttl_ms.map(|ttl| message.put_ns + ttl * 1_000_000);
+        }
     }
 
     pub fn forget_if_done(&mut self, sequence: u64) {

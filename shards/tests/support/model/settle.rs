@@ -158,6 +158,11 @@ impl Model {
     fn come_back(&mut self, number: usize, group: &str, sequence: u64, back: Back) {
         let clock = self.clock;
         let queue = self.at_mut(number);
+        // A dead-letter queue has none of its own.
+        let back = match back {
+            Back::Rejected if queue.name.ends_with(".dead") => Back::ByQueue,
+            back => back,
+        };
         let (options, expires_ns) = (queue.options, queue.messages[&sequence].expires_ns);
         let share = queue.group_mut(group).shares.get_mut(&sequence).expect("it was leased");
         share.lease = None;
@@ -240,8 +245,10 @@ impl Model {
         say("queue", queue.name.clone());
         say("sequence", sequence.to_string());
         say("group", group.into());
-        if let Some(first_ms) = share.first_ms {
-            say("first-ms", first_ms.to_string());
+        if share.deliveries > 0 {
+            // By the wall clock as it is now, like the time of its end.
+            let ago_ms = (self.clock.ns - share.first_ns) / 1_000_000;
+            say("first-ms", (self.clock.wall_ms - ago_ms).to_string());
         }
         say("last-ms", self.clock.wall_ms.to_string());
         headers.extend(message.spec.headers.iter().cloned());

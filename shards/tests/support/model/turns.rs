@@ -250,14 +250,20 @@ impl Model {
         (!full || !pushes).then_some(asker)
     }
 
-    /// What the first in turn may get: its part, and what the others do not want, where there is not
-    /// enough for all.
-    fn terms_in_turn(&self, number: usize, group: &str, asker: usize) -> Terms {
+    /// What the first in turn may get: its part, and what the others do not want, where there is
+    /// not enough for all.
+    fn terms_in_turn(&mut self, number: usize, group: &str, asker: usize) -> Terms {
         let mut terms = Terms::of(&self.askers[asker].asks, asker);
+        let count = self.in_turn(number, group).count();
+        let round = &mut self.at_mut(number).group_mut(group).round;
+        if *round == 0 || *round > count {
+            *round = count;
+        }
+        let round = *round as u64;
         let ready = self.at(number).choose(group, u64::MAX, u64::MAX, None).len() as u64;
         let wanted = self.wanted(number, group);
         if ready < wanted {
-            let part = ready.div_ceil(self.in_turn(number, group).count() as u64);
+            let part = ready.div_ceil(round);
             let rest = ready.saturating_sub(wanted - terms.messages_max);
             terms.share = terms.messages_max.min(part.max(rest));
         }
@@ -341,6 +347,9 @@ impl Model {
         }
         let (delivery, sequences) =
             self.deliver(number, &group, terms, real.map(|(_, _, outcome)| outcome));
+        let exhausted = self.at(number).choose(&group, 1, u64::MAX, None).is_empty();
+        let round = &mut self.at_mut(number).group_mut(&group).round;
+        *round = if exhausted { 0 } else { round.saturating_sub(1) };
         if let Asks::Subscription(subscription) = &mut self.askers[asker].asks {
             let queue = &self.queues[&number];
             let bytes: u64 = sequences.iter().map(|s| queue.messages[s].bytes).sum();

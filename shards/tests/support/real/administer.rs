@@ -1,5 +1,5 @@
-//! What operators do to queues and messages of the real store: alter, pause, rename, browse, remove,
-//! move.
+//! What operators do to queues and messages of the real store: alter, pause, rename, browse,
+//! remove, move.
 
 use ringway_protocol::QueueId;
 use ringway_protocol::record;
@@ -11,6 +11,9 @@ use crate::support::options::Options;
 use crate::support::outcome::Outcome;
 use crate::support::spec::record_text;
 use crate::support::words::{Words, long, sequence_of, sequence_text};
+
+/// Messages of a page where all of them are asked for: few, so that there are several pages.
+const PAGE: u32 = 9;
 
 impl Real {
     /// `alter QUEUE OPTION...`: what it does not name stays.
@@ -90,9 +93,10 @@ impl Real {
         let state = MessageState::ALL.into_iter().find(|state| state.as_str() == words.word(1));
         let (mut all, mut cursor) = (Vec::new(), 0);
         loop {
-            let page = self.browse_page(queue, words.group(), state.expect("a state"), cursor, 3);
+            let state = state.expect("a state");
+            let page = self.browse_page(queue, words.group(), state, cursor, PAGE);
             let (entries, next) = page.expect("the queue and the group are there");
-            assert!(entries.len() <= 3, "a page is no longer than was asked");
+            assert!(entries.len() <= PAGE as usize, "a page is no longer than was asked");
             all.extend(entries);
             assert!(next == 0 || next > cursor, "a cursor goes on");
             cursor = next;
