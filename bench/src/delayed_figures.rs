@@ -8,8 +8,7 @@
 //! average however many there are, so that each is somewhere else in memory than the one before.
 //!
 //! Costs are CPU time. Asking for that costs a system call, so what is used while messages are
-//! delivered
-//! is divided between becoming due and being taken as the time on the clock is.
+//! delivered is divided between becoming due and being taken as the time on the clock is.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

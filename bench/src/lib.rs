@@ -5,4 +5,5 @@ pub mod floors;
 pub mod lane_figures;
 pub mod load;
 pub mod queue_figures;
+pub mod self_driven;
 pub mod suite;

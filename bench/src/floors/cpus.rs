@@ -81,7 +81,7 @@ impl CpuPair {
 
     /// One round of waiting in a loop that polls.
     #[inline]
-    pub(super) fn pause(&self) {
+    pub(crate) fn pause(&self) {
         if self.is_shared() {
             std::thread::yield_now();
         } else {

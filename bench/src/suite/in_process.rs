@@ -14,6 +14,7 @@ use crate::floors::cpus::pin_to;
 use crate::floors::{Latency, latency};
 use crate::lane_figures::{BATCH, LaneSubject};
 use crate::queue_figures::{Requests, Subject, Work, percentiles};
+use crate::self_driven;
 
 /// Operations by which the time of one is guessed.
 const GUESSED_BY: u64 = 1_000;
@@ -112,6 +113,14 @@ pub(super) fn lane_round_trip(bench: &Bench) -> Result<Latency, Failure> {
         let mut subject = LaneSubject::start(bench.cpus).map_err(Failure::Failed)?;
         latency::of_trips(bench.duration, || subject.enqueue()).map_err(|why| failed(&why))
     })
+}
+
+/// Shards that drive themselves, with one queue that is spread over them.
+pub(super) fn self_driven(bench: &Bench, shards: usize) -> Result<Figures, Failure> {
+    let driven = self_driven::measure(bench.cpus, shards, bench.duration);
+    let driven = driven.map_err(Failure::Failed)?;
+    let figures = Figures::from([(Figure::MessagesPerSecond, driven.messages_per_second)]);
+    Ok(figures.with_server_cpu(Some(driven.cpu_ns_per_message)))
 }
 
 fn failed(why: &dyn std::fmt::Display) -> Failure {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::crowd;
 use super::delayed;
 use super::figure::{Failure, Figure, Figures};
 use super::idle;
@@ -68,6 +69,8 @@ pub enum Subject {
     QueuePut,
     /// Delayed messages on one thread.
     Delayed,
+    /// So many shards without sockets that drive themselves, with one queue, spread over them.
+    SelfDriven(usize),
     /// Batches of 256 through a lane of this process, many under way.
     LanePipelined,
     /// One message through a lane and its answer back.
@@ -81,6 +84,8 @@ pub enum Subject {
         /// 0.7 for 70 %.
         share: f64,
     },
+    /// Our server with all the queues, connections and delayed messages that it is to bear.
+    Crowd,
     /// Two loads of our server; server CPU of the first less that of the second, a message.
     Extra(LoadRun, LoadRun),
     /// Our server with so many shards and nothing to do.
@@ -111,6 +116,7 @@ impl Subject {
             Self::Queue { batch, work } => in_process::queue(bench, *batch, *work),
             Self::QueuePut => in_process::queue_put(bench),
             Self::Delayed => delayed::measure(bench),
+            Self::SelfDriven(shards) => in_process::self_driven(bench, *shards),
             Self::LanePipelined => in_process::lane_pipelined(bench),
             Self::LaneRoundTrip => in_process::lane_round_trip(bench).map(of_latency),
             Self::Load(run) => load(run),
@@ -123,6 +129,7 @@ impl Subject {
                 let extra = cost(run)? - cost(base)?;
                 Ok(Figures::from([(Figure::ServerCpuNsPerMessage, extra)]))
             }
+            Self::Crowd => crowd::measure(bench),
             Self::Idle(shards) => idle::measure(program, *shards, cpus, bench.idle),
             Self::EpollEcho(server, client) => {
                 let bytes = LoadRun::MESSAGE_BYTES as usize;
@@ -157,12 +164,15 @@ impl fmt::Display for Subject {
             }
             Self::QueuePut => write!(out, "queue alone, puts"),
             Self::Delayed => write!(out, "queue alone, delayed messages"),
+            Self::SelfDriven(1) => write!(out, "one self-driven shard"),
+            Self::SelfDriven(shards) => write!(out, "{shards} self-driven shards"),
             Self::LanePipelined => write!(out, "lane, batches of 256"),
             Self::LaneRoundTrip => write!(out, "lane round trip"),
             Self::Load(run) | Self::OpenLoop { run, .. } | Self::Extra(run, _) => {
                 write!(out, "ringway {}", run.op)?;
                 run.load_flags.iter().try_for_each(|flag| write!(out, " {flag}"))
             }
+            Self::Crowd => write!(out, "ringway with a crowd"),
             Self::Idle(shards) => write!(out, "ringway idle, {shards} shards"),
             Self::EpollEcho(server, client) => {
                 write!(out, "{server:?} epoll echo, {client:?} client")
@@ -225,6 +235,7 @@ mod tests {
             (Subject::Queue { batch: 256, work: Work::Producer }, Figure::NsPerMessage),
             (Subject::QueuePut, Figure::NsPerMessage),
             (Subject::Delayed, Figure::BytesBeyondPayload),
+            (Subject::SelfDriven(2), Figure::MessagesPerSecond),
             (Subject::LanePipelined, Figure::MessagesPerSecond),
             (Subject::LaneRoundTrip, Figure::P50Ns),
         ] {

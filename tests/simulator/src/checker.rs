@@ -25,7 +25,9 @@ pub mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 
-use state::{Connection, Copy, Delivery, Lease, Message, Put, Queue, Subscription, Transfer};
+use state::{
+    Connection, Copy, Delivery, Lease, Message, Put, Queue, Subscription, Transfer, Unseen,
+};
 
 pub use event::{
     Answer, Ask, Batch, Delivered, Due, Event, Facts, How, Letter, Moment, Place, Push,
@@ -100,6 +102,8 @@ pub struct Checker {
     transfers: Vec<Transfer>,
     /// The queues bound to each topic: when that was asked, and when it was known to be so.
     topics: HashMap<u64, Vec<(u64, u64, Option<u64>)>>,
+    /// Publishes whose reply nobody saw.
+    unseen_publishes: Vec<Unseen>,
     /// What the wall clock reads from some moment on.
     clock: Vec<(u64, u64)>,
     /// Requests so far.

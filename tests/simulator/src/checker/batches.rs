@@ -1,7 +1,7 @@
 //! Puts: attempts to store messages, and what their replies say.
 
 use super::event::{Batch, Place, Stretch};
-use super::state::{Outcome, Put, SCHEDULED, band};
+use super::state::{Outcome, Put, SCHEDULED, Unseen, band};
 use super::{Checker, Verdict};
 
 impl Checker {
@@ -62,16 +62,7 @@ impl Checker {
         puts: &[usize],
         (matched, stored): (u32, u32),
     ) {
-        // Queues that were bound meanwhile may have got it too.
-        let mut late: Vec<u64> = self.topic(topic).map(|(queue, ..)| queue).collect();
-        late.retain(|queue| puts.iter().all(|put| self.puts[*put].queue != *queue));
-        late.sort_unstable();
-        late.dedup();
-        let mut all = puts.to_vec();
-        for queue in late {
-            let batch = Batch { queue, messages: messages.to_vec(), producer: None };
-            all.push(self.put_asked(from, asked_ns, batch));
-        }
+        let all = self.published_late(from, (topic, messages), asked_ns, puts);
         let sure = |queue: &u64| {
             let mut bound = self.topic(topic).filter(|(other, ..)| other == queue);
             self.queues[queue].deletions == 0
@@ -98,6 +89,34 @@ impl Checker {
         }
         if stored == 0 {
             all.iter().for_each(|put| self.puts[*put].outcome = Outcome::Refused);
+        }
+    }
+
+    /// Queues that were bound meanwhile may have got it too: all of its puts.
+    fn published_late(
+        &mut self,
+        from: (u64, u64),
+        (topic, messages): (u64, &[u64]),
+        asked_ns: u64,
+        puts: &[usize],
+    ) -> Vec<usize> {
+        let mut late: Vec<u64> = self.topic(topic).map(|(queue, ..)| queue).collect();
+        late.retain(|queue| puts.iter().all(|put| self.puts[*put].queue != *queue));
+        late.sort_unstable();
+        late.dedup();
+        let mut all = puts.to_vec();
+        for queue in late {
+            let batch = Batch { queue, messages: messages.to_vec(), producer: None };
+            all.push(self.put_asked(from, asked_ns, batch));
+        }
+        all
+    }
+
+    /// What was published without a reply may have reached whatever was bound by the end.
+    pub(super) fn publish_unseen(&mut self) {
+        for unseen in std::mem::take(&mut self.unseen_publishes) {
+            let Unseen { from, topic, messages, asked_ns, puts } = unseen;
+            self.published_late(from, (topic, &messages), asked_ns, &puts);
         }
     }
 

@@ -141,10 +141,11 @@ impl Checker {
             return None;
         };
         let (sent, moved) = (sent.traits, self.has_moved(queue));
-        // What is moved is due, and no repeat of itself.
+        // What died or was moved is due, is no repeat of itself, and has had its time.
         let alike = |traits: &Traits| {
-            let rest = Traits { due: traits.due, deduplication: traits.deduplication, ..sent };
-            *traits == sent || moved && *traits == rest
+            let Traits { due, ttl_ms, deduplication, .. } = *traits;
+            let rest = Traits { due, ttl_ms, deduplication, ..sent };
+            *traits == sent || (moved || letter.is_some()) && *traits == rest
         };
         if let Some(traits) = traits.filter(|traits| !alike(traits)) {
             let sentence = format!("message {message} came with {traits:?}, not with {sent:?}");
@@ -170,11 +171,19 @@ impl Checker {
 
     /// A dead letter was seen for the first time.
     fn died(&mut self, dead: u64, message: u64, letter: Letter) {
-        let held = |origin: &&u64| {
-            let origin = self.queues.get(*origin);
-            origin.is_some_and(|queue| queue.holdings.contains_key(&message))
+        // Of the queues that have had that name, one that has the message there, or may have it.
+        let there = |origin: &&u64| {
+            let copy = self.queues.get(*origin)?.copies.get(&letter.sequence)?;
+            Some(self.copies[*copy].message == message)
         };
-        let Some(origin) = self.queues[&dead].origins.iter().find(held).copied() else { return };
+        let may_be = |origin: &&u64| {
+            let queue = self.queues.get(*origin);
+            let holds = queue.is_some_and(|queue| queue.holdings.contains_key(&message));
+            holds && there(origin).is_none()
+        };
+        let origins = &self.queues[&dead].origins;
+        let origin = origins.iter().find(|origin| there(origin) == Some(true));
+        let Some(origin) = origin.or_else(|| origins.iter().find(may_be)).copied() else { return };
         if let Some(copy) = self.copy(origin, letter.sequence, message) {
             self.copies[copy].letters.push(letter);
         }

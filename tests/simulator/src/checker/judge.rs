@@ -20,6 +20,7 @@ impl Checker {
                 course.sort_by_key(|delivery| deliveries[*delivery].count);
             }
         }
+        self.publish_unseen();
         self.unanswered();
         self.stored_in_order();
         self.first_seen_in_order();

@@ -2,7 +2,7 @@
 
 use super::copies::Source;
 use super::event::{Answer, Ask, Moment, Push};
-use super::state::{Outstanding, Subscription};
+use super::state::{Outstanding, Subscription, Unseen};
 use super::{Checker, Verdict};
 
 impl Checker {
@@ -189,8 +189,13 @@ impl Checker {
         for place in subscriptions {
             self.subscriptions[place].ended_ns.get_or_insert(at_ns);
         }
-        for Outstanding { ask, at_ns: asked_ns, .. } in outstanding.into_values() {
+        for Outstanding { ask, at_ns: asked_ns, order, puts, .. } in outstanding.into_values() {
             match ask {
+                Ask::Publish { topic, messages } => {
+                    let from = (connection, order);
+                    let unseen = Unseen { from, topic, messages, asked_ns, puts };
+                    self.unseen_publishes.push(unseen);
+                }
                 Ask::Take { queue, group, messages_max, for_good } => {
                     let group = self.queue(queue).groups.entry(group).or_default();
                     group.takes_unseen += 1;

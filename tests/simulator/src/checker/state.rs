@@ -177,6 +177,15 @@ pub(super) enum Outcome {
     Somewhere,
 }
 
+/// A publish whose reply nobody saw.
+pub(super) struct Unseen {
+    pub from: (u64, u64),
+    pub topic: u64,
+    pub messages: Vec<u64>,
+    pub asked_ns: u64,
+    pub puts: Vec<usize>,
+}
+
 /// An acknowledgement and a put in one.
 pub(super) struct Transfer {
     pub sources: Vec<usize>,
@@ -211,6 +220,13 @@ impl super::Checker {
         let holding = self.queues[&copy.queue].holdings.get(&copy.message);
         let puts = holding.map_or(&[][..], |holding| &holding.puts[..]);
         (puts.iter().map(|put| self.puts[*put].asked_ns).min().unwrap_or(0), None)
+    }
+
+    /// How many groups a queue may have had.
+    pub(super) fn groups_max(&self, queue: u64) -> usize {
+        let queue = &self.queues[&queue];
+        let known = queue.groups.keys().filter(|group| **group != 0).count();
+        1 + known.max(queue.asked_for.len())
     }
 
     /// How long a message lives in a queue, in milliseconds.

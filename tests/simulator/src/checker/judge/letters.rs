@@ -11,15 +11,14 @@ impl Checker {
             if copy.letters.is_empty() {
                 continue;
             }
-            let queue = &self.queues[&copy.queue];
             let name = self.called(index);
-            if copy.letters.len() > queue.groups.len().max(1) {
+            if copy.letters.len() > self.groups_max(copy.queue) {
                 let letters = copy.letters.len();
                 found.push((Verdict::Duplicate, format!("{name} is {letters} dead letters")));
             }
             let mut deliveries = copy.courses.values().flatten().map(|at| &self.deliveries[*at]);
             let acked = deliveries.any(Delivery::is_acked);
-            if queue.groups.len() <= 1 && acked {
+            if self.groups_max(copy.queue) == 1 && acked {
                 let sentence = format!("{name} was acknowledged, and is a dead letter too");
                 found.push((Verdict::Duplicate, sentence));
             }

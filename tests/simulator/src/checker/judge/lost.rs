@@ -98,8 +98,10 @@ impl Checker {
         let mut reached = moved_to.filter_map(|to| self.queues.get(to));
         reached.any(|to| {
             let gone = to.groups.values().any(|group| group.gone > 0);
+            // A copy that no put is known to have stored.
+            let unlinked = |copy: &usize| self.copies[*copy].put.is_none();
             let holding = to.holdings.get(&message);
-            gone || holding.is_some_and(|it| it.copies.len() > self.stores(to, message, it))
+            gone || holding.is_some_and(|holding| holding.copies.iter().any(unlinked))
         })
     }
 
@@ -119,7 +121,9 @@ impl Checker {
         let immortal = missing.iter().filter(|(_, mortal)| !mortal);
         let all = missing.len() as u64;
         if all > gone.saturating_add(expired) {
-            found.extend(missing.iter().map(|(sentence, _)| sentence.clone()));
+            let known =
+                format!(", as {all} of which {gone} may be gone and {expired} have expired");
+            found.extend(missing.iter().map(|(sentence, _)| sentence.clone() + &known));
         } else if immortal.clone().count() as u64 > gone {
             found.extend(immortal.map(|(sentence, _)| sentence.clone()));
         }

@@ -33,18 +33,17 @@ impl Checker {
 
     /// Copies of a message that may be in a queue.
     fn allowed(&self, queue: &Queue, message: u64, holding: &Holding) -> usize {
-        // A message that died may be brought back by each request.
-        let moved = match queue.moved_from.iter().any(|from| self.may_hold(*from, message)) {
-            true => queue.moved_from.len(),
-            false => 0,
-        };
+        if queue.moved_from.iter().any(|from| self.may_hold(*from, message)) {
+            // Each copy may have died once for each group, and come back.
+            return usize::MAX;
+        }
         // A dead letter for each group.
         let died = queue
             .origins
             .iter()
-            .map(|origin| self.held(*origin, message) * self.queues[origin].groups.len().max(1));
+            .map(|origin| self.held(*origin, message) * self.groups_max(*origin));
         let died: usize = died.sum();
-        self.stores(queue, message, holding) + moved + died
+        self.stores(queue, message, holding) + died
     }
 
     /// Whether a message, or what died of it, may have come to a queue.

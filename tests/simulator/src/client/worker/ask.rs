@@ -33,9 +33,7 @@ impl Worker {
             1 if plan.redriven => self.redrive(index, &known, peer, outside),
             2..=6 if !empty => self.put(index, queue, peer, outside),
             7..=10 if !self.leases.is_empty() => self.settle(peer, outside),
-            11 if !empty && !self.leases.is_empty() && std::env::var("NOTR").is_err() => {
-                self.transfer(index, queue, peer, outside)
-            }
+            11 if !empty && !self.leases.is_empty() => self.transfer(index, queue, peer, outside),
             12 => self.publish(peer, outside),
             _ => self.take(index, &known, peer, outside),
         }
