@@ -2,7 +2,8 @@
 
 use crate::bindings::{bind, publish};
 use crate::peer::{Peer, name_on, plane, take};
-use crate::spread::{declare, figure, peers};
+use crate::spread::{declare, figure, keyed, peers};
+use ringway_protocol::name::shard_of;
 use ringway_protocol::reply::Removal;
 use ringway_protocol::request::{Browse, MessageState, Put, Take, encode_remove};
 use ringway_protocol::{
@@ -12,9 +13,13 @@ use std::time::{Duration, Instant};
 
 /// The sequences of the messages that are ready, page by page.
 fn browse(peer: &mut Peer, queue: QueueId) -> Vec<u64> {
+    browse_in(MessageState::Ready, peer, queue)
+}
+
+fn browse_in(state: MessageState, peer: &mut Peer, queue: QueueId) -> Vec<u64> {
     let (mut sequences, mut cursor) = (Vec::new(), 0);
     loop {
-        let (group, state) = (GroupId::DEFAULT, MessageState::Ready);
+        let group = GroupId::DEFAULT;
         let browse = Browse { queue, group, state, cursor, limit: 2, bytes_max: 0 };
         let received = peer.ask(Request::Browse(browse));
         let Reply::Browsed(page) = received.reply() else { panic!("{received:?}") };
@@ -164,4 +169,38 @@ fn a_queue_that_goes_by_itself_takes_its_bindings_with_it() {
         }
         assert_eq!(peers[0].ask(Request::Open { name: &name }).code(), Code::NoSuchQueue);
     }
+}
+
+#[test]
+fn removed_messages_of_a_spread_queue_go_by_their_sequences() {
+    let plane = plane(2);
+    let mut peers = peers(&plane);
+    let queue = declare(&mut peers[0], "removed", 2, SpreadOrder::PerKey);
+    assert_eq!(queue.shard(), shard_of("removed", 2));
+    let messages = [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5), ("f", 6)];
+    let bytes = keyed(&messages);
+    let records = Records::parse(&bytes, 6).expect("valid records");
+    let stored = peers[1].ask(Request::Put(Put::new(queue, records)));
+    let Reply::Put(receipt) = stored.reply() else { panic!("{stored:?}") };
+    let mut sequences: Vec<u64> = receipt
+        .runs()
+        .flat_map(|run| run.first_sequence..run.first_sequence + u64::from(run.count))
+        .collect();
+    assert_eq!(sequences.len(), 6);
+    let all: std::collections::BTreeSet<_> = browse(&mut peers[0], queue).into_iter().collect();
+    assert_eq!(all, sequences.iter().copied().collect(), "a look shows all parts");
+    let kept = sequences.split_off(3);
+    let (mut request, number) = (Vec::new(), peers[1].number());
+    encode_remove(queue, &sequences, (0, number), &mut request);
+    peers[1].say(&request);
+    let removed = peers[1].next();
+    let expected = Removal { removed: 3, missing: 0 };
+    assert!(matches!(removed.reply(), Reply::Removal(it) if it == expected), "{removed:?}");
+    assert_eq!(figure(&mut peers[0], queue, "ready"), kept.len() as u64);
+    for peer in &mut peers {
+        peer.take(queue, 9);
+    }
+    let leased = browse_in(MessageState::Leased, &mut peers[1], queue);
+    assert_eq!(leased.into_iter().collect::<std::collections::BTreeSet<_>>().len(), kept.len());
+    assert_eq!(browse(&mut peers[1], queue), [0_u64; 0]);
 }

@@ -37,9 +37,7 @@ fn concerns_others(performer: &Performer, frame: Frame<'_>) -> bool {
         Some(Kind::Declare) => is_spread(performer, frame.body, 4) && frame.body[0] == 1,
         Some(Kind::Alter) => performer.spreads.has(queue) || is_spread(performer, frame.body, 8),
         Some(Kind::Stat | Kind::Purge | Kind::Pause | Kind::Rename) => performer.spreads.has(queue),
-        Some(Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove) => {
-            performer.spreads.has(queue)
-        }
+        Some(Kind::Group | Kind::Groups | Kind::Remove) => performer.spreads.has(queue),
         _ => false,
     }
 }
@@ -89,7 +87,7 @@ impl<S> Runner<'_, S> {
             | Request::Groups { queue }
             | Request::Remove { queue, .. } => self.gather(origin, queue, (request, frame)),
             Request::Group(change) => self.gather(origin, change.queue, (request, frame)),
-            Request::Browse(browse) => self.gather(origin, browse.queue, (request, frame)),
+            Request::Browse(browse) => self.browse_part(origin, &browse),
             Request::Subscribe(subscribe) => self.push_from_parts(origin, &subscribe),
             _ => unreachable!("no other request is an errand"),
         }

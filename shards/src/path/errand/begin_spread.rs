@@ -3,13 +3,14 @@
 use super::holds::Held;
 use super::runner::{Begun, Runner};
 use super::spread::{
-    Gather, Make, Placing, Remove, Spread, SpreadPush, SpreadPut, SpreadTake, spread_over,
+    BrowsePart, Gather, Make, Placing, Remove, Spread, SpreadPush, SpreadPut, SpreadTake, part_of,
+    spread_over,
 };
 use super::{CHANGING, Task};
 use crate::path::origin::Origin;
 use crate::path::perform::promised_bytes;
 use ringway_protocol::limits::PUT_STRETCHES_MAX;
-use ringway_protocol::request::{GroupOperation, Put, Subscribe, Take};
+use ringway_protocol::request::{Browse, GroupOperation, Put, Subscribe, Take};
 use ringway_protocol::{Code, Frame, Kind, QueueId, QueueOptions, Rejection, Request};
 use std::rc::Rc;
 
@@ -74,6 +75,28 @@ impl<S> Runner<'_, S> {
         }))
     }
 
+    /// A page of the part that the cursor names.
+    pub(super) fn browse_part(
+        &mut self,
+        origin: Origin,
+        browse: &Browse,
+    ) -> Result<Begun, Rejection> {
+        let spread = self.spread(browse.queue)?;
+        let number = part_of(browse.cursor);
+        let Some(part) = spread.parts.get(number) else {
+            let sentence = "the cursor is none that a page of this queue returned";
+            return Err(Rejection::new(Code::InvalidOption, sentence));
+        };
+        if let Some(shard) = self.full([part.shard()]) {
+            return Ok(Begun::Full(shard));
+        }
+        let asked = (*part, number + 1 == spread.parts.len());
+        Ok(self.start((origin, Kind::Browse), None, |runner, call| {
+            let (task, step) = BrowsePart::begin(runner, call, browse, asked);
+            (Task::BrowsePart(task), step)
+        }))
+    }
+
     /// A subscription to every part.
     pub(super) fn push_from_parts(
         &mut self,
@@ -118,7 +141,6 @@ impl<S> Runner<'_, S> {
         let spread = self.spread(queue)?;
         let refused = match kind {
             Kind::Rename => Some((Code::OtherShard, "the name of a spread queue places its parts")),
-            Kind::Browse => Some((Code::Unsupported, "browse the parts of a spread queue")),
             Kind::Group if wants_single_active(&request) => {
                 Some((Code::Unsupported, "the parts of a spread queue have a consumer each"))
             }

@@ -46,7 +46,7 @@ use std::collections::VecDeque;
 
 use moving::Move;
 use publish::Publish;
-use spread::{Cursor, Gather, Make, Remove, SpreadPush, SpreadPut, SpreadTake};
+use spread::{BrowsePart, Cursor, Gather, Make, Remove, SpreadPush, SpreadPut, SpreadTake};
 use tell::Tell;
 use transfer::Transfer;
 
@@ -109,6 +109,7 @@ enum Task {
     SpreadPut(SpreadPut),
     SpreadTake(SpreadTake),
     SpreadPush(SpreadPush),
+    BrowsePart(BrowsePart),
     Gather(Gather),
     Make(Make),
     Remove(Remove),
@@ -127,6 +128,7 @@ impl Errand {
             Task::SpreadPut(put) => put.heard(runner, call, answer),
             Task::SpreadTake(take) => take.heard(runner, call, answer),
             Task::SpreadPush(push) => push.heard(runner, call, answer),
+            Task::BrowsePart(browse) => browse.heard(runner, call, answer),
             Task::Gather(gather) => gather.heard(runner, call, answer),
             Task::Make(make) => make.heard(runner, call, answer),
             Task::Remove(remove) => remove.heard(runner, call, answer),

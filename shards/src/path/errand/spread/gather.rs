@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// groups are the same on all parts.
 const LARGEST: [&str; 4] = ["groups", "oldest_age_ms", "paused", "position"];
 /// Bits of a sequence below those that name its part.
-const PART_SHIFT: u32 = 52;
+pub(super) const PART_SHIFT: u32 = 52;
 
 /// What the parts have answered so far.
 #[derive(Debug, Default)]

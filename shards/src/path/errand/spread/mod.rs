@@ -14,13 +14,15 @@
 //! | stat, purge, pause, groups, remove | on all parts, and the answers are added up (`gather`) |
 //! | declare, alter, delete | on all parts, and every shard is told (`make`, `remove`) |
 //! | subscribe, credit, unsubscribe | on all parts, each with its share of the credit (`push`) |
-//! | browse, rename | not at all: they are refused |
+//! | browse | on one part after the other (`browse`) |
+//! | rename | not at all: it is refused |
 //!
 //! A put goes to the part of the connection's own shard if there is one, else to each in turn.
 //! Messages with a key in a queue in order per key, and those with a deduplication id, go to the
 //! part that it hashes to; a producer's numbered batches to the part that its id hashes to. Bounds,
 //! windows of deduplication and counts of deliveries are each part's own.
 
+mod browse;
 mod gather;
 mod make;
 mod push;
@@ -29,6 +31,7 @@ mod remove;
 mod table;
 mod take;
 
+pub(super) use browse::{BrowsePart, part_of};
 pub(super) use gather::Gather;
 pub(super) use make::Make;
 pub use make::{spread_of, spread_over};
