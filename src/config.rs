@@ -10,6 +10,7 @@ use std::time::Duration;
 use ringway_protocol::limits::{SHARDS_MAX, TOKEN_BYTES_MAX};
 use ringway_protocol::options::{FullPolicy, QueueOptions};
 use ringway_shards::machine::linux::ReceiveMode;
+use ringway_shards::path::queue::{Quota, Quotas};
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -35,6 +36,10 @@ pub struct Config {
     pub drain: Duration,
     pub strict_drain: bool,
     pub connections_max: usize,
+    /// Messages that one connection may put a second; 0 for any number.
+    pub connection_puts_max: u32,
+    /// What queues of a prefix may hold together.
+    pub quotas: Vec<Quota>,
     pub greeting_timeout: Span,
     pub frame_timeout: Span,
     pub heartbeat: Span,
@@ -63,6 +68,8 @@ impl Config {
             drain: within("drain", settings.drain, Span::of_ns(0), Span::of_ms(24 * 3_600_000))?.0,
             strict_drain: settings.strict_drain,
             connections_max: connections_max(settings.connections_max)?,
+            connection_puts_max: settings.connection_puts_max,
+            quotas: quotas(settings)?,
             greeting_timeout: timeout("greeting_timeout", settings.greeting_timeout)?,
             frame_timeout: timeout("frame_timeout", settings.frame_timeout)?,
             heartbeat: timeout("heartbeat", settings.heartbeat)?,
@@ -180,6 +187,17 @@ fn connections_max(count: u64) -> Result<usize, Failure> {
     }
 }
 
+fn quotas(settings: &Settings) -> Result<Vec<Quota>, Failure> {
+    let quotas = settings.quota.0.clone();
+    Quotas::new(&quotas, 1).map_err(|rejection| {
+        Failure::usage(
+            format!("quota: {}", rejection.sentence),
+            "write up to 32 of them, each like orders/=100000,1GiB",
+        )
+    })?;
+    Ok(quotas)
+}
+
 /// Times that a peer gets: none so short that a healthy one fails, none longer than an hour.
 fn timeout(name: &str, span: Span) -> Result<Span, Failure> {
     within(name, span, Span::of_ms(10), Span::of_ms(3_600_000))
@@ -288,6 +306,7 @@ mod tests {
             ("token_file", "token_file = '/does/not/exist'"),
             ("spin", "spin = '1s'"),
             ("connections_max", "connections_max = 0"),
+            ("quota", "quota = 'a*=1,1'"),
             ("heartbeat", "heartbeat = '1ms'"),
             ("queue_when_full", "queue_when_full = 'hold'"),
             ("messages_max", "queue_messages_max = 0"),

@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use serde::Serialize;
 
-use crate::units::{CpuList, ShardCount, ShardPorts, Size, Span};
+use crate::units::{CpuList, QuotaList, ShardCount, ShardPorts, Size, Span};
 
 /// A switch: bare it means true, and `--insecure=no` overrules the configuration file.
 fn switch() -> BoolishValueParser {
@@ -80,6 +80,15 @@ pub struct Flags {
     /// Most connections of the plane [default: 10000]
     #[arg(long, value_name = "N", env = "RINGWAY_CONNECTIONS_MAX")]
     connections_max: Option<u64>,
+
+    /// Most messages that one connection puts a second; 0 for no limit [default: 0]
+    #[arg(long, value_name = "N", env = "RINGWAY_CONNECTION_PUTS_MAX")]
+    connection_puts_max: Option<u32>,
+
+    /// What queues whose names start with PREFIX hold together at most, 0 for no limit; may repeat
+    #[arg(long, value_name = "PREFIX=MESSAGES,BYTES", env = "RINGWAY_QUOTA")]
+    #[serde(serialize_with = "QuotaList::join", skip_serializing_if = "Vec::is_empty")]
+    quota: Vec<QuotaList>,
 
     /// Time within which a new connection must greet [default: 2s]
     #[arg(long, value_name = "DURATION", env = "RINGWAY_GREETING_TIMEOUT")]

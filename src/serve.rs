@@ -122,6 +122,8 @@ fn plane_config(
         defaults: config.queue,
         spin_ns: config.spin.ns(),
         connections_max: config.connections_max,
+        connection_puts_max: config.connection_puts_max,
+        quotas: config.quotas.clone(),
         heartbeat_ms: config.heartbeat.ms().into(),
         greeting_ms: config.greeting_timeout.ms().into(),
         frame_ms: config.frame_timeout.ms().into(),

@@ -13,7 +13,7 @@ use toml::Table;
 
 use crate::failure::Failure;
 use crate::flags::Flags;
-use crate::units::{CpuList, ShardCount, ShardPorts, Size, Span};
+use crate::units::{CpuList, QuotaList, ShardCount, ShardPorts, Size, Span};
 
 /// The effective settings; a field's name is its key in the file.
 #[derive(Clone, Serialize, Deserialize, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Settings {
     pub drain: Span,
     pub strict_drain: bool,
     pub connections_max: u64,
+    pub connection_puts_max: u32,
+    pub quota: QuotaList,
     pub greeting_timeout: Span,
     pub frame_timeout: Span,
     pub heartbeat: Span,
@@ -65,6 +67,8 @@ impl Default for Settings {
             drain: Span::of_ms(limits::DRAIN_MS),
             strict_drain: false,
             connections_max: limits::CONNECTIONS_MAX as u64,
+            connection_puts_max: 0,
+            quota: QuotaList::default(),
             greeting_timeout: Span::of_ms(limits::GREETING_MS),
             frame_timeout: Span::of_ms(limits::FRAME_MS),
             heartbeat: Span::of_ms(limits::HEARTBEAT_MS),
@@ -165,6 +169,15 @@ mod tests {
         assert_eq!(read.spin, Span::of_ns(10_000));
         assert!(!read.auto_declare);
         assert_eq!(read.drain, Settings::default().drain);
+    }
+
+    #[test]
+    fn quotas_of_several_flags_are_one_list() {
+        let read = settings("quota = 'x=1,1'", "--quota a=1,1MiB --quota b/=0,5").expect("flags");
+        assert_eq!(read.quota.to_string(), "a=1,1MiB b/=0,5");
+        let read = settings("quota = 'x=1,1 y=2,2'", "").expect("file");
+        assert_eq!(read.quota.0.len(), 2);
+        assert_eq!(settings(&read.to_toml(), ""), Ok(read));
     }
 
     #[test]

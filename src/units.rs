@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ringway_shards::machine::affinity;
+use ringway_shards::path::queue::Quota;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A length of time: `50us`, `30s`, `1m 30s`.
@@ -165,6 +166,47 @@ impl Display for CpuList {
     }
 }
 
+/// Quotas: `orders/=100000,1GiB logs.=0,256MiB` are two. A prefix, then the most messages and the
+/// most bytes that all queues whose names start with it may hold together; 0 is no limit.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct QuotaList(pub Vec<Quota>);
+
+impl QuotaList {
+    /// One list of several, as flags are given several times.
+    pub fn join<S: Serializer>(lists: &[Self], serializer: S) -> Result<S::Ok, S::Error> {
+        let all = lists.iter().flat_map(|list| list.0.iter().cloned()).collect();
+        Self(all).serialize(serializer)
+    }
+}
+
+impl FromStr for QuotaList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let quota = |word: &str| {
+            let (prefix, bounds) = word.split_once('=')?;
+            let (messages, bytes) = bounds.split_once(',')?;
+            let (messages_max, Size(bytes_max)) = (messages.parse().ok()?, bytes.parse().ok()?);
+            Some(Quota { prefix: prefix.to_owned(), messages_max, bytes_max })
+        };
+        let quotas = text.split_whitespace().map(quota);
+        quotas.collect::<Option<_>>().map(Self).ok_or_else(|| {
+            format!("'{text}' is no quota: write PREFIX=MESSAGES,BYTES, like orders/=100000,1GiB")
+        })
+    }
+}
+
+impl Display for QuotaList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, quota) in self.0.iter().enumerate() {
+            let Quota { prefix, messages_max, bytes_max } = quota;
+            let space = if index > 0 { " " } else { "" };
+            write!(f, "{space}{prefix}={messages_max},{}", Size(*bytes_max))?;
+        }
+        Ok(())
+    }
+}
+
 /// What a configuration file may hold where a setting is read from text.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -207,7 +249,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(Span Size ShardCount ShardPorts CpuList);
+as_text!(Span Size ShardCount ShardPorts CpuList QuotaList);
 
 #[cfg(test)]
 mod tests {
@@ -254,6 +296,16 @@ mod tests {
         check::<ShardPorts>("next", "next");
         check::<ShardPorts>("0", "0");
         refuse::<ShardPorts>("65536");
+    }
+
+    #[test]
+    fn quota_lists() {
+        check::<QuotaList>("orders/=100000,1GiB", "orders/=100000,1GiB");
+        check::<QuotaList>(" a.=0,1MB  =5,0 ", "a.=0,1000000 =5,0");
+        check::<QuotaList>("", "");
+        refuse::<QuotaList>("orders");
+        refuse::<QuotaList>("orders=5");
+        refuse::<QuotaList>("orders=many,1GiB");
     }
 
     #[test]

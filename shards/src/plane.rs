@@ -1,17 +1,19 @@
 //! All shards of a process: started, connected, drained, joined.
 
+mod config;
 mod drive;
 
+pub use config::PlaneConfig;
+
 use crate::lane::{Command, Lane, LaneError};
-use crate::limits;
 use crate::machine::affinity::{self, Placement};
 use crate::machine::doorbell::Doorbell;
 use crate::machine::executor::{self, ExecutorError, ExecutorHandle};
-use crate::machine::linux::{self, LinuxConfig, LinuxSocket};
+use crate::machine::linux::{self, LinuxSocket};
 use crate::machine::listeners::{Listener, ListenerOptions};
 use crate::path::dispatch::Reception;
 use crate::path::handoff::Handoffs;
-use crate::shard::ShardConfig;
+use crate::path::queue::Quotas;
 use crate::stats::ShardStats;
 use ringway_protocol::limits::SHARDS_MAX;
 use ringway_protocol::name::shard_of;
@@ -22,65 +24,6 @@ use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// How a plane is set up. [`Default`] is one shard for each allowed CPU on 127.0.0.1 and free
-/// ports.
-#[derive(Clone, Debug)]
-pub struct PlaneConfig {
-    /// The plane's one address; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Where the shards' own ports start; port 0 takes free ones, `None` leaves them out.
-    pub shard_listen: Option<SocketAddr>,
-    /// The host that clients should use instead of the address listened on.
-    pub advertise: Option<String>,
-    /// How many shards; at least 1, at most 256.
-    pub shards: usize,
-    /// The CPUs to pin them to, in turn; empty for all allowed ones, one per physical core first.
-    pub cpus: Vec<usize>,
-    /// The token that clients must present; empty for none.
-    pub token: Vec<u8>,
-    /// Whether opening a queue that does not exist makes it.
-    pub auto_declare: bool,
-    /// What the hashes of deduplication ids depend on: random where strangers choose the ids.
-    pub seed: u64,
-    /// Options of queues that are declared without any.
-    pub defaults: QueueOptions,
-    /// Nanoseconds that an idle shard spins before it parks. Never spins when CPUs are shared.
-    pub spin_ns: u64,
-    /// Most connections of the plane.
-    pub connections_max: usize,
-    /// Milliseconds of silence after which a peer is probed; closed after twice as long.
-    pub heartbeat_ms: u64,
-    /// Milliseconds within which a greeting must arrive.
-    pub greeting_ms: u64,
-    /// Milliseconds within which a frame that was begun must end.
-    pub frame_ms: u64,
-    /// Sizes of rings and buffers, and how to receive.
-    pub linux: LinuxConfig,
-}
-
-impl Default for PlaneConfig {
-    fn default() -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self {
-            listen: any,
-            shard_listen: Some(any),
-            advertise: None,
-            shards: affinity::allowed_cpus().map_or(1, |cpus| cpus.len()),
-            cpus: Vec::new(),
-            token: Vec::new(),
-            auto_declare: false,
-            seed: 0,
-            defaults: QueueOptions::default(),
-            spin_ns: limits::SPIN_NS_DEFAULT,
-            connections_max: limits::CONNECTIONS_MAX,
-            heartbeat_ms: limits::HEARTBEAT_MS,
-            greeting_ms: limits::GREETING_MS,
-            frame_ms: limits::FRAME_MS,
-            linux: LinuxConfig::default(),
-        }
-    }
-}
 
 /// Why a plane did not start. Nothing is left running or bound then.
 #[derive(Debug, thiserror::Error)]
@@ -171,9 +114,12 @@ impl Plane {
         let shard_addresses: Vec<_> = own.iter().map(Listener::address).collect();
         let reception = Reception {
             token: config.token.clone(),
-            addresses: advertised(&config, &shard_addresses),
+            addresses: config::advertised(&config, &shard_addresses),
             heartbeat_ms: config.heartbeat_ms as u32,
+            connection_puts_max: config.connection_puts_max,
         };
+        let quotas = Quotas::new(&config.quotas, config.shards)
+            .map_err(|why| StartError::Config(why.sentence))?;
         let stats: Arc<[ShardStats]> = (0..config.shards).map(|_| ShardStats::default()).collect();
         let doorbells: Vec<_> =
             (0..config.shards).map(|_| Doorbell::new().map(Arc::new)).collect::<Result<_, _>>()?;
@@ -186,7 +132,12 @@ impl Plane {
             Handoffs::connect(config.shards).into_iter().zip(listeners).enumerate()
         {
             let start = drive::ShardStart {
-                config: shard_config(&config, shard, listeners.len(), reception.clone()),
+                config: config::shard_config(
+                    &config,
+                    shard,
+                    listeners.len(),
+                    (reception.clone(), quotas.clone()),
+                ),
                 linux: config.linux.clone(),
                 handoffs,
                 listeners,
@@ -356,35 +307,4 @@ fn bind(config: &PlaneConfig) -> Result<(Listener, Vec<Listener>), StartError> {
         bind(address)
     });
     Ok((shared, own.collect::<Result<_, _>>()?))
-}
-
-/// The shards' addresses as clients should use them; empty texts where there are none.
-fn advertised(config: &PlaneConfig, addresses: &[SocketAddr]) -> Vec<String> {
-    let text = |address: &SocketAddr| match &config.advertise {
-        Some(host) => format!("{host}:{}", address.port()),
-        None => address.to_string(),
-    };
-    let mut texts: Vec<_> = addresses.iter().map(text).collect();
-    texts.resize(config.shards, String::new());
-    texts
-}
-
-fn shard_config(
-    config: &PlaneConfig,
-    shard: usize,
-    listeners: usize,
-    reception: Reception,
-) -> ShardConfig {
-    ShardConfig {
-        shard,
-        listeners: (0..listeners as u32).collect(),
-        shared_listener: (shard == 0).then(|| listeners as u32 - 1),
-        connections_max: config.connections_max.div_ceil(config.shards),
-        reception,
-        defaults: config.defaults,
-        auto_declare: config.auto_declare,
-        seed: config.seed,
-        greeting_ms: config.greeting_ms,
-        frame_ms: config.frame_ms,
-    }
 }

@@ -18,7 +18,7 @@ use crate::path::dispatch::Reception;
 use crate::path::errand::Errands;
 use crate::path::handoff::Handoffs;
 use crate::path::perform::Performer;
-use crate::path::queue::{Store, StoreConfig};
+use crate::path::queue::{Quotas, Store, StoreConfig};
 use crate::shard::turns::Turns;
 use crate::stats::ShardStats;
 use crate::world::{Completion, Now, Outgoing, Wheel, World};
@@ -39,6 +39,8 @@ pub struct ShardConfig {
     pub connections_max: usize,
     /// What greetings are checked against and answered with.
     pub reception: Reception,
+    /// What queues may hold together, on all shards of the plane.
+    pub quotas: Option<Quotas>,
     /// Options of queues that are declared without any.
     pub defaults: QueueOptions,
     /// What the hashes of deduplication ids depend on.
@@ -97,7 +99,7 @@ impl<W: World> Shard<W> {
         handoffs: Handoffs<W::Socket>,
         stats: Arc<[ShardStats]>,
     ) -> Self {
-        let store = Store::new(StoreConfig {
+        let mut store = Store::new(StoreConfig {
             shard: config.shard as u8,
             defaults: config.defaults,
             queues_max: crate::limits::QUEUES_MAX,
@@ -105,6 +107,9 @@ impl<W: World> Shard<W> {
             waits_max: crate::limits::WAITS_MAX,
             seed: config.seed,
         });
+        if let Some(quotas) = &config.quotas {
+            store.set_quotas(quotas.clone());
+        }
         let performer = Performer::new(config.shard, store, stats, config.auto_declare);
         let mut shard = Self {
             world,
@@ -150,6 +155,7 @@ impl<W: World> Shard<W> {
         self.hand_over(); //      batches to other shards, doorbells
         self.rearm(); //          receives that ended are armed again
         self.world.submit(); //   everything asked for goes to the kernel, once
+        self.performer.store.publish_usage();
         self.performer.stats().turns.add(1);
         self.performer.stats().messages.set(self.messages());
         if self.has_ended() {

@@ -1,6 +1,7 @@
 //! A frame to its owner: served here, handed to another shard, or begun as an errand of several.
 
 mod owner;
+mod pace;
 mod promise;
 mod reception;
 mod spread;
@@ -49,6 +50,19 @@ impl<S> Dispatcher<'_, S> {
             return stall(connection, Stall::Errand);
         }
         connection.frames += 1;
+        if self.reception.connection_puts_max > 0
+            && let Err(why) = self.pace(connection, frame)
+        {
+            return self.refuse(connection, peer, frame, why);
+        }
+        let flow = self.send_on(connection, peer, frame);
+        connection.counted &= flow == Flow::Stall;
+        flow
+    }
+
+    /// To who must serve a frame that may be served now.
+    #[inline]
+    fn send_on(&mut self, connection: &mut Connection<S>, peer: u64, frame: Frame<'_>) -> Flow {
         if !self.performer.spreads.is_empty()
             && let Some(flow) = self.dispatch_spread(connection, peer, frame)
         {

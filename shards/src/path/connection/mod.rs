@@ -11,6 +11,7 @@ pub use slots::Connections;
 use crate::limits::{OUTBOUND_BYTES_MAX, OUTBOUND_BYTES_RESUME, REQUESTS_IN_FLIGHT_MAX};
 use crate::path::decode::Inbox;
 use crate::path::errand::holds::Holds;
+use crate::path::queue::TokenBucket;
 use crate::world::{BufferSize, Outgoing};
 use ringway_protocol::{Code, Kind, Rejection, reply};
 use std::collections::VecDeque;
@@ -103,6 +104,10 @@ pub struct Connection<S> {
     pub pushes_held: bool,
     /// What errands of its requests will still touch.
     pub holds: Holds,
+    /// What it may put by now, where the plane limits that.
+    pub pace: Option<Box<TokenBucket>>,
+    /// Whether the first frame in the inbox was counted in that.
+    pub counted: bool,
     /// Whether a goodbye was written: nothing follows it.
     pub last_words: bool,
     /// Whether the peer has said its last word.
@@ -135,6 +140,8 @@ impl<S> Connection<S> {
             promised: 0,
             expected: 0,
             holds: Holds::default(),
+            pace: None,
+            counted: false,
             last_words: false,
             asks_elsewhere: false,
             pushes_held: false,

@@ -9,7 +9,7 @@ use ringway_protocol::greeting::{Greet, Welcome};
 use ringway_protocol::limits::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX, TAKE_MESSAGES_MAX};
 use ringway_protocol::{Code, Frame, Header, Kind, Rejection, Request};
 
-/// What a greeting is checked against and answered with.
+/// What a greeting is checked against and answered with, and what a peer may do then.
 #[derive(Clone, Debug, Default)]
 pub struct Reception {
     /// The token that a greeting must carry; empty for none.
@@ -18,6 +18,8 @@ pub struct Reception {
     pub addresses: Vec<String>,
     /// Milliseconds of silence after which a peer is probed.
     pub heartbeat_ms: u32,
+    /// Messages that a connection may put a second; 0 for any number.
+    pub connection_puts_max: u32,
 }
 
 impl<S> Dispatcher<'_, S> {

@@ -40,6 +40,7 @@ impl Store {
             self.stir(id, now.ns);
             self.watch_use(slot);
         }
+        self.note_held(id);
         self.look_at_line(id);
         self.offer_all(id);
         Ok(())

@@ -54,8 +54,16 @@ impl Store {
     pub(super) fn stir(&mut self, id: QueueId, now_ns: u64) {
         let Ok(queue) = self.catalog.get_mut(id) else { return };
         queue.used_ns = now_ns;
-        if queue.quotas != 0
-            && let Some(ledger) = &mut self.uses.ledger
+        if queue.quotas != 0 {
+            self.note_held(id);
+        }
+    }
+
+    /// A queue may hold more or less than before.
+    pub(super) fn note_held(&mut self, id: QueueId) {
+        if let Some(ledger) = &mut self.uses.ledger
+            && let Ok(queue) = self.catalog.get_mut(id)
+            && queue.quotas != 0
         {
             ledger.note(queue);
         }

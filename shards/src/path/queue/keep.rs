@@ -252,6 +252,8 @@ impl Store {
         }
         let next_ms = queue.trim_old(&mut self.segments, now);
         queue.linger(&mut self.lingering);
+        let id = queue.id;
+        self.note_held(id);
         if let Some(at_ms) = next_ms {
             let timer = self.wheel.arm(at_ms.saturating_mul(1_000_000), Timer::Kept(slot));
             self.catalog.at_mut(slot).rare().kept = Some(timer);

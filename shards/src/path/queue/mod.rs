@@ -125,6 +125,7 @@ const LINGERING_PER_CALL_MAX: usize = 8;
 pub use self::answers::{Answer, Asked};
 pub use self::moving::{named_queue, rewrite};
 pub use self::quota::{Quota, Quotas};
+pub use self::rate::TokenBucket;
 pub use self::stored::{Admission, Stored};
 pub use self::taken::{Taken, TakenRun};
 
@@ -333,6 +334,7 @@ impl Store {
             if queue.lingering {
                 self.lingering.push_back(id);
             }
+            self.note_held(id);
         }
     }
 

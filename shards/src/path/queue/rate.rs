@@ -7,7 +7,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// Fractions of a message are whole numbers, a message being 10^9 parts and a nanosecond's worth
 /// `rate` of them, so nothing is rounded however often it is asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TokenBucket {
+pub struct TokenBucket {
     /// Messages a second; 0 is no limit.
     rate: u32,
     /// What it has left, in parts of a message, as of `filled_ns`.
@@ -46,6 +46,23 @@ impl TokenBucket {
             debug_assert!(parts <= self.parts, "more messages go than may");
             self.parts = self.parts.saturating_sub(parts);
         }
+    }
+
+    /// Counts messages that go together, if they may: those that are more than a burst go when the
+    /// bucket is full, and the next ones wait until all of them are paid for.
+    pub fn try_take(&mut self, messages: u32, now_ns: u64) -> bool {
+        if self.rate == 0 {
+            return true;
+        }
+        if self.available(now_ns) < messages.min(self.burst()) {
+            return false;
+        }
+        let wanted = u64::from(messages) * SECOND_NS;
+        let owed = wanted.saturating_sub(self.parts);
+        self.parts = self.parts.saturating_sub(wanted);
+        let pays_ns = owed.div_ceil(u64::from(self.rate));
+        self.filled_ns = self.filled_ns.saturating_add(pays_ns);
+        true
     }
 
     /// When a message may go next: `now_ns` if one may already.
@@ -180,6 +197,22 @@ mod tests {
             now_ns = bucket.ready_at(now_ns);
         }
         assert_eq!(sent, 7 * 86_400 + 1, "the burst of one, and seven a second");
+    }
+
+    #[test]
+    fn a_batch_above_the_burst_goes_and_is_paid_for_afterwards() {
+        let mut bucket = TokenBucket::new(100, 0);
+        assert!(bucket.try_take(250, 0), "the bucket is full: ten messages");
+        assert!(!bucket.try_take(1, 2_409_999_999));
+        assert!(bucket.try_take(1, 2_410_000_000), "240 are paid for, and one has come");
+        assert!(!bucket.try_take(250, 2_509_000_000), "not full yet");
+        let (mut sent, mut now_ns) = (0, 10 * SECOND_NS);
+        while now_ns < 110 * SECOND_NS {
+            sent += if bucket.try_take(64, now_ns) { 64 } else { 0 };
+            now_ns += 1_000_000;
+        }
+        assert!((9_900..10_100).contains(&sent), "{sent} in a hundred seconds");
+        assert!(TokenBucket::new(0, 0).try_take(u32::MAX, 0), "no limit");
     }
 
     #[test]
