@@ -111,7 +111,7 @@ impl Peer {
         (0..self.batch).for_each(|_| record::write(&mut records, &[], &[7; 100]));
         let records = Records::parse(&records, self.batch).expect("valid records");
         Request::Put(Put::new(queue, records)).encode(0, 2, &mut self.requests);
-        if number / 4 % PUSHED == 0 {
+        if (number / 4).is_multiple_of(PUSHED) {
             let credit = Subscribe {
                 queue,
                 group: GroupId::DEFAULT,
