@@ -69,6 +69,9 @@ pub enum Performed {
     Broken(Rejection),
 }
 
+/// What may be promised to those whose promises are counted elsewhere: more than anybody asks for.
+pub const UNLIMITED: usize = isize::MAX as usize;
+
 /// Who asks, and what they may still be promised.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker {

@@ -6,4 +6,5 @@ mod moving;
 mod peer;
 mod spread;
 mod spread_among;
+mod spread_push;
 mod transfer;

@@ -43,6 +43,10 @@ impl<W: World> Shard<W> {
         if connection.asks_elsewhere {
             self.handoffs.tell_all(|| Handoff::Behind(peer, is_behind));
         }
+        for errand in connection.holds.idle() {
+            self.handoffs.tell_all(|| Handoff::Behind(errand, is_behind));
+            self.performer.store.set_behind(self.config.shard as u8, errand, is_behind);
+        }
         self.performer.store.set_behind(self.config.shard as u8, peer, is_behind);
     }
 }

@@ -3,12 +3,20 @@
 
 use super::promise::Promise;
 use super::{Dispatcher, stall};
+use crate::limits::WAIT_BYTES_MAX;
 use crate::path::connection::{Connection, Stall};
 use crate::path::decode::Flow;
+use crate::path::errand::Runner;
 use crate::path::errand::holds::transfer_queues;
 use crate::path::errand::spread::Placing;
+use crate::path::perform::TOO_MUCH;
 use ringway_protocol::request::Take;
-use ringway_protocol::{Frame, Kind, LeaseId, QueueId, Request};
+use ringway_protocol::{Code, Frame, Kind, LeaseId, QueueId, Rejection, Request, SubscriptionId};
+
+const NO_SUCH_SUBSCRIPTION: Rejection = Rejection::new(
+    Code::NoSuchLease,
+    "this connection has no such subscription: it has ended, or was never there",
+);
 
 impl<S> Dispatcher<'_, S> {
     /// Serves a frame about a spread queue; `None` if it is about none, or has no meaning.
@@ -50,6 +58,15 @@ impl<S> Dispatcher<'_, S> {
                 let own = spread.on(here).map(|own| spread.parts[own]);
                 let Ok(Request::Take(take)) = Request::decode(frame) else { return None };
                 self.take_spread(connection, peer, (take, own), frame)
+            }
+            Kind::Subscribe => {
+                let Ok(Request::Subscribe(subscribe)) = Request::decode(frame) else { return None };
+                let bytes = subscribe.credit_bytes() as usize;
+                self.begin_promising(connection, peer, Promise { bytes, waits: true }, frame)
+            }
+            Kind::Credit | Kind::Unsubscribe => {
+                let subscription = SubscriptionId(number(8)?);
+                self.change_subscription(connection, peer, subscription, frame)?
             }
             // A lease knows its shard.
             Kind::Ack | Kind::Nack | Kind::Extend => {
@@ -95,7 +112,17 @@ impl<S> Dispatcher<'_, S> {
                 Err(why) => return self.refuse(connection, peer, frame, why),
             }
         }
-        let promise = Promise::of(&take);
+        self.begin_promising(connection, peer, Promise::of(&take), frame)
+    }
+
+    /// Begins an errand that may bring its connection so much.
+    fn begin_promising(
+        &mut self,
+        connection: &mut Connection<S>,
+        peer: u64,
+        promise: Promise,
+        frame: Frame<'_>,
+    ) -> Flow {
         match promise.is_due(connection) {
             Ok(true) => {}
             Ok(false) => return stall(connection, Stall::InFlight),
@@ -107,6 +134,36 @@ impl<S> Dispatcher<'_, S> {
             promise.make(connection);
         }
         flow
+    }
+}
+
+impl<S> Dispatcher<'_, S> {
+    /// Credit for a subscription to all parts, or its end; `None` if the frame has no meaning.
+    fn change_subscription(
+        &mut self,
+        connection: &mut Connection<S>,
+        peer: u64,
+        subscription: SubscriptionId,
+        frame: Frame<'_>,
+    ) -> Option<Flow> {
+        let Ok(request) = Request::decode(frame) else { return None };
+        let Some((name, before)) = self.errands.subscription(subscription, peer) else {
+            return Some(self.refuse(connection, peer, frame, NO_SUCH_SUBSCRIPTION));
+        };
+        if let Request::Credit(credit) = &request {
+            let promised = connection.promised - before as usize + credit.credit_bytes() as usize;
+            if promised > WAIT_BYTES_MAX {
+                return Some(self.refuse(connection, peer, frame, TOO_MUCH));
+            }
+            connection.promised = promised;
+        }
+        let origin = self.asker(connection, peer, frame.header).origin;
+        let Self { errands, performer, handoffs, .. } = self;
+        let mut runner = Runner { errands, performer, handoffs };
+        let (changing, held) = runner.change_subscription(name, origin, &request);
+        connection.elsewhere += 1;
+        connection.holds.add(changing, held);
+        Some(Flow::Next)
     }
 }
 

@@ -40,7 +40,6 @@ fn concerns_others(performer: &Performer, frame: Frame<'_>) -> bool {
         Some(Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove) => {
             performer.spreads.has(queue)
         }
-        Some(Kind::Credit | Kind::Subscribe | Kind::Unsubscribe) => performer.spreads.has(queue),
         _ => false,
     }
 }
@@ -88,12 +87,10 @@ impl<S> Runner<'_, S> {
             | Request::Pause { queue, .. }
             | Request::Rename { queue, .. }
             | Request::Groups { queue }
-            | Request::Remove { queue, .. }
-            | Request::Unsubscribe { queue, .. } => self.gather(origin, queue, (request, frame)),
+            | Request::Remove { queue, .. } => self.gather(origin, queue, (request, frame)),
             Request::Group(change) => self.gather(origin, change.queue, (request, frame)),
             Request::Browse(browse) => self.gather(origin, browse.queue, (request, frame)),
-            Request::Subscribe(wanted) => self.gather(origin, wanted.queue, (request, frame)),
-            Request::Credit(credit) => self.gather(origin, credit.queue, (request, frame)),
+            Request::Subscribe(subscribe) => self.push_from_parts(origin, &subscribe),
             _ => unreachable!("no other request is an errand"),
         }
     }

@@ -1,13 +1,15 @@
 //! How requests about spread queues become errands.
 
-use super::Task;
 use super::holds::Held;
 use super::runner::{Begun, Runner};
-use super::spread::{Gather, Make, Placing, Remove, Spread, SpreadPut, SpreadTake, spread_over};
+use super::spread::{
+    Gather, Make, Placing, Remove, Spread, SpreadPush, SpreadPut, SpreadTake, spread_over,
+};
+use super::{CHANGING, Task};
 use crate::path::origin::Origin;
 use crate::path::perform::promised_bytes;
 use ringway_protocol::limits::PUT_STRETCHES_MAX;
-use ringway_protocol::request::{GroupOperation, Put, Take};
+use ringway_protocol::request::{GroupOperation, Put, Subscribe, Take};
 use ringway_protocol::{Code, Frame, Kind, QueueId, QueueOptions, Rejection, Request};
 use std::rc::Rc;
 
@@ -72,6 +74,36 @@ impl<S> Runner<'_, S> {
         }))
     }
 
+    /// A subscription to every part.
+    pub(super) fn push_from_parts(
+        &mut self,
+        origin: Origin,
+        subscribe: &Subscribe,
+    ) -> Result<Begun, Rejection> {
+        let spread = self.spread(subscribe.queue)?;
+        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard())) {
+            return Ok(Begun::Full(shard));
+        }
+        Ok(self.start((origin, Kind::Subscribe), Some(Held::Nothing), |runner, call| {
+            let (task, step) = SpreadPush::begin(runner, call, (subscribe, &spread));
+            (Task::SpreadPush(task), step)
+        }))
+    }
+
+    /// A subscription to every part is changed, or ended; other requests of its connection wait.
+    pub fn change_subscription(
+        &mut self,
+        name: u64,
+        origin: Origin,
+        request: &Request<'_>,
+    ) -> (u64, Held) {
+        self.change_push(name, |push, runner, call| match request {
+            Request::Credit(credit) => push.credit(runner, call, (credit, origin)),
+            _ => push.unsubscribe(runner, call, origin),
+        });
+        (name | CHANGING, Held::Everything)
+    }
+
     /// Asks all parts, on the home shard; other shards pass the request on to it.
     pub(super) fn gather(
         &mut self,
@@ -87,9 +119,6 @@ impl<S> Runner<'_, S> {
         let refused = match kind {
             Kind::Rename => Some((Code::OtherShard, "the name of a spread queue places its parts")),
             Kind::Browse => Some((Code::Unsupported, "browse the parts of a spread queue")),
-            Kind::Credit | Kind::Subscribe | Kind::Unsubscribe => {
-                Some((Code::Unsupported, "a spread queue does not push: use takes"))
-            }
             Kind::Group if wants_single_active(&request) => {
                 Some((Code::Unsupported, "the parts of a spread queue have a consumer each"))
             }

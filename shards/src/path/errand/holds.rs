@@ -62,6 +62,12 @@ impl Holds {
         self.held.len() > self.holding
     }
 
+    /// The errands that end with their connection.
+    pub fn idle(&self) -> impl Iterator<Item = u64> + use<'_> {
+        let idle = self.held.iter().filter(|(_, held)| *held == Held::Nothing);
+        idle.map(|(errand, _)| *errand)
+    }
+
     /// The errands that end with their connection; they are forgotten.
     pub fn take_idle(&mut self) -> impl Iterator<Item = u64> + use<'_> {
         self.held.extract_if(.., |(_, held)| *held == Held::Nothing).map(|(errand, _)| errand)

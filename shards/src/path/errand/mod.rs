@@ -41,19 +41,21 @@ pub use runner::{Begun, Runner};
 use crate::limits::{ERRAND_BUFFER_BYTES_MAX, ERRAND_BUFFERS_MAX, ERRANDS_MAX};
 use crate::path::origin::Origin;
 use ringway_protocol::reply::PUT_RUN_BYTES;
-use ringway_protocol::{Frame, Kind};
+use ringway_protocol::{Frame, Kind, SubscriptionId};
 use std::collections::VecDeque;
 
 use moving::Move;
 use publish::Publish;
-use spread::{Cursor, Gather, Make, Remove, SpreadPut, SpreadTake};
+use spread::{Cursor, Gather, Make, Remove, SpreadPush, SpreadPut, SpreadTake};
 use tell::Tell;
 use transfer::Transfer;
 
 /// Set in the name of an errand as a peer; a connection's never has it.
 const ERRAND: u64 = 1 << 63;
+/// Set in the name under which a change of a subscription holds its connection's requests.
+const CHANGING: u64 = 1 << 62;
 /// Generations of a slot fit the bits that are left.
-const GENERATION_MASK: u32 = u32::MAX >> 1;
+const GENERATION_MASK: u32 = u32::MAX >> 2;
 
 /// The stream of an errand's questions: they are about one queue, or one part, and nothing further
 /// is asked for them. Requests that are only passed on have another.
@@ -106,6 +108,7 @@ enum Task {
     Tell(Tell),
     SpreadPut(SpreadPut),
     SpreadTake(SpreadTake),
+    SpreadPush(SpreadPush),
     Gather(Gather),
     Make(Make),
     Remove(Remove),
@@ -123,6 +126,7 @@ impl Errand {
             Task::Tell(tell) => tell.heard(runner, call),
             Task::SpreadPut(put) => put.heard(runner, call, answer),
             Task::SpreadTake(take) => take.heard(runner, call, answer),
+            Task::SpreadPush(push) => push.heard(runner, call, answer),
             Task::Gather(gather) => gather.heard(runner, call, answer),
             Task::Make(make) => make.heard(runner, call, answer),
             Task::Remove(remove) => remove.heard(runner, call, answer),
@@ -160,6 +164,8 @@ pub(super) struct Answer<'a> {
     pub part: u32,
     /// The queue of a lease that it delivers, or 0.
     pub queue: u64,
+    /// Whether it answers no question: what a subscription has brought.
+    pub pushed: bool,
     /// The reply.
     pub frame: Frame<'a>,
 }
@@ -226,7 +232,7 @@ impl Errands {
             (self.slots.len() - 1) as u32
         });
         let generation = &mut self.slots[slot as usize].generation;
-        *generation = (*generation + 1) & GENERATION_MASK;
+        *generation = ((*generation + 1) & GENERATION_MASK).max(1);
         let peer = ERRAND | u64::from(*generation) << 32 | u64::from(slot);
         Call { peer, origin, kind, promise: (0, false), open: 0, kept: Vec::new(), holds: false }
     }
@@ -263,6 +269,22 @@ impl Errands {
         if std::mem::take(&mut call.holds) {
             self.let_go.push_back((call.origin.peer, call.peer));
         }
+    }
+
+    /// Lets go of what a connection sends next after a change of its subscription.
+    fn let_go_of(&mut self, connection: u64, errand: u64) {
+        self.let_go.push_back((connection, errand | CHANGING));
+    }
+
+    /// The errand of a connection's subscription, and the bytes of its credit, from the id that the
+    /// client knows.
+    pub fn subscription(&self, id: SubscriptionId, peer: u64) -> Option<(u64, u32)> {
+        let slot = self.slots.get(id.slot() as usize)?;
+        let Errand { call, task: Task::SpreadPush(push) } = slot.errand.as_ref()? else {
+            return None;
+        };
+        let is_it = slot.generation == id.generation() && call.origin.peer == peer;
+        Some((call.peer, push.credit_bytes()?)).filter(|_| is_it)
     }
 
     /// Memory for what a task keeps.

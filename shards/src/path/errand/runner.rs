@@ -5,14 +5,18 @@
 //! step, so no task is entered twice and nothing recurses.
 
 use super::holds::Held;
+use super::spread::SpreadPush;
 use super::{ALONE, Answer, Call, Errand, Errands, Step, Task, among};
-use crate::path::handoff::{Entry, Handoff, Handoffs, complete_entry, entry_prefix, first_entry};
+use crate::path::handoff::{
+    Entry, Handoff, Handoffs, complete_entry, entry_prefix, first_entry, mark_pushed,
+};
 use crate::path::origin::Origin;
-use crate::path::perform::{Asker, Performed, Performer};
+use crate::path::perform::{Asker, Performed, Performer, UNLIMITED};
 use crate::world::Outgoing;
 use ringway_protocol::frame::{self, REPLY};
-use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, Rejection, reply};
+use ringway_protocol::{
+    Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, Rejection, Request, reply,
+};
 
 /// Where errands reach.
 pub struct Runner<'a, S> {
@@ -68,9 +72,10 @@ impl<S> Runner<'_, S> {
     pub fn answered(
         &mut self,
         peer: u64,
+        pushed: bool,
         write: impl FnOnce(&mut Performer, &mut Outgoing) -> Performed,
     ) {
-        self.post(peer, write);
+        self.post((peer, pushed), write);
         self.read_mail();
     }
 
@@ -91,14 +96,19 @@ impl<S> Runner<'_, S> {
     }
 
     /// Ends an errand that only waits for messages, because its connection is gone; returns what
-    /// it had promised, `None` if it goes on.
-    pub fn cancel(&mut self, peer: u64) -> Option<(u32, bool)> {
+    /// it had promised and how many requests it leaves without a reply, `None` if it goes on.
+    pub fn cancel(&mut self, peer: u64) -> Option<(u32, bool, u32)> {
         match self.errands.take(peer) {
             Some(Errand { call, task: Task::SpreadTake(take) }) if take.can_end() => {
                 take.call_off(self, &call);
-                let promise = call.promise;
+                let (promised, waits) = call.promise;
                 self.errands.close(call);
-                Some(promise)
+                Some((promised, waits, 1))
+            }
+            Some(Errand { call, task: Task::SpreadPush(push) }) => {
+                push.call_off(self, &call);
+                self.errands.close(call);
+                Some((push.promised(), true, push.requests()))
             }
             Some(errand) => {
                 self.errands.put_back(errand);
@@ -113,9 +123,9 @@ impl<S> Runner<'_, S> {
             // It has ended without this answer: what was delivered goes back.
             return self.return_delivery(entry);
         };
-        errand.call.open -= 1;
+        errand.call.open -= u32::from(!entry.pushed);
         let (part, queue, frame) = (entry.frame.header.request, entry.queue, entry.frame);
-        let answer = Answer { shard, part, queue, frame };
+        let answer = Answer { shard, part, queue, pushed: entry.pushed, frame };
         let step = if entry.frame.header.kind == Kind::Goodbye as u8 | REPLY {
             // What was asked broke the protocol, so the request did: the connection ends.
             self.reply(&errand.call, 0, |out, _| out.extend_from_slice(entry.frame_bytes));
@@ -185,19 +195,40 @@ impl<S> Runner<'_, S> {
         write(&mut question);
         let header = Header::decode(question.first_chunk().expect("a frame has a header"));
         let origin = Origin { shard: shard as u8, peer: call.peer, stream: 0, request: part };
-        let asker = Asker { origin, wait_bytes: FRAME_BYTES_MAX, may_pin: false };
+        // The connection's shard has counted what the request promises.
+        let asker = Asker { origin, wait_bytes: UNLIMITED, may_pin: false };
         let frame = Frame { header, body: &question[HEADER_BYTES..] };
-        self.post(call.peer, |performer, out| among::perform(performer, asker, frame, out));
+        let perform = |performer: &mut Performer, out: &mut Outgoing| {
+            among::perform(performer, asker, frame, out)
+        };
+        self.post((call.peer, false), perform);
         question.clear();
         self.errands.question = question;
     }
 
+    /// Asks a shard what a client could ask.
+    pub(super) fn ask_request(
+        &mut self,
+        call: &mut Call,
+        (shard, part): (usize, u32),
+        request: &Request<'_>,
+    ) {
+        self.ask_frame(call, (shard, part), |out| request.encode(ALONE, part, out));
+    }
+
     /// Puts an answer of this shard into the mail, unless it has to wait.
-    fn post(&mut self, peer: u64, write: impl FnOnce(&mut Performer, &mut Outgoing) -> Performed) {
+    fn post(
+        &mut self,
+        (peer, pushed): (u64, bool),
+        write: impl FnOnce(&mut Performer, &mut Outgoing) -> Performed,
+    ) {
         let bytes = std::mem::take(&mut self.errands.mail);
         let mut out = Outgoing { bytes, ..Outgoing::default() };
         let start = out.bytes.len();
         entry_prefix(&mut out.bytes, peer, 0, 0, false);
+        if pushed {
+            mark_pushed(&mut out.bytes, start);
+        }
         let performed = write(self.performer, &mut out);
         debug_assert!(out.pins.is_empty(), "what errands are told is copied");
         self.errands.mail = out.bytes;
@@ -228,8 +259,18 @@ impl<S> Runner<'_, S> {
         queue: u64,
         write: impl FnOnce(&mut Vec<u8>, (u32, u32)),
     ) {
-        let Origin { shard, peer, stream, request } = call.origin;
-        let (shard, (released, waits)) = (shard as usize, call.promise);
+        self.reply_to((call.origin, call.promise), queue, write);
+    }
+
+    /// The same for another request of the connection, which is freed of another promise.
+    pub(super) fn reply_to(
+        &mut self,
+        (origin, (released, waits)): (Origin, (u32, bool)),
+        queue: u64,
+        write: impl FnOnce(&mut Vec<u8>, (u32, u32)),
+    ) {
+        let Origin { shard, peer, stream, request } = origin;
+        let shard = shard as usize;
         if shard == self.here() {
             entry_prefix(&mut self.errands.home, peer, queue, released, waits);
             write(&mut self.errands.home, (stream, request));
@@ -255,6 +296,33 @@ impl<S> Runner<'_, S> {
             out.extend_from_slice(&header.encode());
             out.extend_from_slice(answer.body);
         });
+    }
+
+    /// Pushes what a subscription to a part has brought; `released` is what the connection is
+    /// promised no longer.
+    pub(super) fn push(&mut self, call: &Call, queue: u64, pushed: Frame<'_>, released: u32) {
+        let Origin { peer, stream, request, .. } = call.origin;
+        let header = Header { stream, request, ..pushed.header };
+        let home = &mut self.errands.home;
+        let start = home.len();
+        entry_prefix(home, peer, queue, released, true);
+        mark_pushed(home, start);
+        home.extend_from_slice(&header.encode());
+        home.extend_from_slice(pushed.body);
+    }
+
+    /// Asks something further for a subscription that stands.
+    pub(super) fn change_push(
+        &mut self,
+        name: u64,
+        change: impl FnOnce(&mut SpreadPush, &mut Self, &mut Call),
+    ) {
+        let Some(mut errand) = self.errands.take(name) else { return };
+        if let Task::SpreadPush(push) = &mut errand.task {
+            change(push, self, &mut errand.call);
+        }
+        self.errands.put_back(errand);
+        self.read_mail();
     }
 
     /// Replies with a refusal.

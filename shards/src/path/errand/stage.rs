@@ -57,8 +57,8 @@ impl<W: World> Shard<W> {
         let Some(connection) = connections.at(slot) else { return };
         let mut runner = Runner { errands, performer, handoffs };
         let ended = connection.holds.take_idle().filter_map(|errand| runner.cancel(errand));
-        for (promised, waits) in ended {
-            connection.elsewhere -= 1;
+        for (promised, waits, requests) in ended {
+            connection.elsewhere -= requests;
             let counted = if waits { &mut connection.promised } else { &mut connection.expected };
             *counted -= promised as usize;
         }

@@ -6,7 +6,7 @@ use crate::limits::HANDOFFS_PER_TURN_MAX;
 use crate::path::connection::Phase;
 use crate::path::errand::{among, begins_here, is_errand, is_question};
 use crate::path::origin::Origin;
-use crate::path::perform::{Asker, Closure, Performed, Performer};
+use crate::path::perform::{Asker, Closure, Performed, Performer, UNLIMITED};
 use crate::path::queue::{Answer, Asked};
 use crate::shard::Shard;
 use crate::world::{Outgoing, World};
@@ -66,7 +66,7 @@ impl<W: World> Shard<W> {
         }
         let promise = Promise { bytes: entry.released as usize, waits: entry.waits };
         // The asking shard has counted the promise; errands promise nothing.
-        let wait_bytes = if is_errand(entry.peer) { usize::MAX } else { promise.bytes };
+        let wait_bytes = if is_errand(entry.peer) { UNLIMITED } else { promise.bytes };
         let asker = Asker { origin, wait_bytes, may_pin: false };
         self.reply_elsewhere(asker, (promise, false), |performer, out| {
             among::perform(performer, asker, entry.frame, out)
@@ -185,7 +185,8 @@ impl<W: World> Shard<W> {
     fn answer_here(&mut self, asker: Asker, answer: &Answer) {
         if is_errand(asker.origin.peer) {
             let asker = Asker { may_pin: false, ..asker };
-            return self.errand_runner().answered(asker.origin.peer, |performer, out| {
+            let pushed = !Closure::of(answer).ends_request;
+            return self.errand_runner().answered(asker.origin.peer, pushed, |performer, out| {
                 performer.write_answer(asker, answer, out)
             });
         }

@@ -13,7 +13,8 @@
 //! | ack, nack, extend | on the shard that the lease's id names |
 //! | stat, purge, pause, groups, remove | on all parts, and the answers are added up (`gather`) |
 //! | declare, alter, delete | on all parts, and every shard is told (`make`, `remove`) |
-//! | subscribe, browse, rename | not at all: they are refused |
+//! | subscribe, credit, unsubscribe | on all parts, each with its share of the credit (`push`) |
+//! | browse, rename | not at all: they are refused |
 //!
 //! A put goes to the part of the connection's own shard if there is one, else to each in turn.
 //! Messages with a key in a queue in order per key, and those with a deduplication id, go to the
@@ -22,6 +23,7 @@
 
 mod gather;
 mod make;
+mod push;
 mod put;
 mod remove;
 mod table;
@@ -30,6 +32,7 @@ mod take;
 pub(super) use gather::Gather;
 pub(super) use make::Make;
 pub use make::{spread_of, spread_over};
+pub(super) use push::SpreadPush;
 pub(super) use put::SpreadPut;
 pub use put::{Cursor, SplitPut};
 pub(super) use remove::Remove;

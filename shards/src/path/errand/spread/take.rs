@@ -65,7 +65,7 @@ impl SpreadTake {
     fn ask<S>(&self, runner: &mut Runner<'_, S>, call: &mut Call, number: u32, take: Take) {
         let queue = self.part(call, number);
         let take = Request::Take(Take { queue, ..take });
-        runner.ask_frame(call, (queue.shard(), number), |out| take.encode(0, number, out));
+        runner.ask_request(call, (queue.shard(), number), &take);
     }
 
     fn ask_next<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
