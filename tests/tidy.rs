@@ -113,6 +113,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/taken.rs", "what a take returned"),
     ("queue/transfer.rs", "acknowledge and put together"),
     ("queue/turns.rs", "who of a group is next"),
+    ("dispatch/pace.rs", "how fast a connection may put"),
 ];
 
 /// Files with wide lines, and why.

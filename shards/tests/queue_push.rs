@@ -212,7 +212,8 @@ fn what_is_ready_is_shared_evenly_and_in_large_pieces() {
         }
         let (least, most) = (got.iter().min(), got.iter().max());
         let apart = most.zip(least).map_or(0, |(most, least)| most - least);
-        assert!(apart <= 100 * u64::from(batch as u64 % consumers > 0), "{got:?}");
+        let uneven = !(batch as u64).is_multiple_of(consumers);
+        assert!(apart <= 100 * u64::from(uneven), "{got:?}");
         let one_each = 100 * consumers.min(batch as u64);
         assert_eq!(deliveries, one_each, "{consumers} consumers, batches of {batch}");
     }

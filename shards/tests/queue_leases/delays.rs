@@ -1,11 +1,12 @@
 //! Messages given back with a delay, or as their queue's back-off says.
 
-use ringway_protocol::request::{GroupFlags, Start};
+use ringway_protocol::reply::Standing;
+use ringway_protocol::request::{Browse, GroupFlags, MessageState, Start, Take};
 use ringway_protocol::{Attribute, QueueOptions};
 use ringway_shards::path::origin::Origin;
 use ringway_shards::path::queue::{Stored, Taken};
 
-use crate::stage::{Stage, take_of};
+use crate::stage::{START_MS, Stage, take_of};
 
 /// Milliseconds after which a message comes back that 100 of a queue are given back for.
 fn waits(seed: u64) -> Vec<u64> {
@@ -136,13 +137,42 @@ fn a_waiting_take_is_offered_what_is_back() {
     stage.nack_for(queue, lease, &[(0, 1)], 200);
     let origin = Origin { shard: 0, peer: 5, stream: 0, request: 0 };
     let take = take_of(queue, Default::default(), 1);
-    stage
-        .store
-        .wait(&ringway_protocol::request::Take { wait_ms: 9_000, ..take }, origin, stage.now)
-        .unwrap();
+    stage.store.wait(&Take { wait_ms: 9_000, ..take }, origin, stage.now).unwrap();
     let (mut taken, mut stored) = (Taken::new(), Stored::new());
     assert!(stage.store.next_answer(stage.now, &mut taken, &mut stored).is_none());
     stage.advance(203);
     let answer = stage.store.next_answer(stage.now, &mut taken, &mut stored).expect("it is back");
     assert_eq!((answer.origin, taken.count), (origin, 1));
+}
+
+#[test]
+fn what_waits_is_shown_and_can_be_removed_one_by_one() {
+    let mut stage = Stage::new();
+    let queue = stage.declare("q", QueueOptions::default());
+    let (k, l) = ([Attribute::Key(b"k")], [Attribute::Key(b"l")]);
+    stage.put_with(queue, &[("k1", &k), ("l1", &l), ("a", &[]), ("b", &[]), ("k2", &k)]);
+    let (lease, taken) = stage.take(queue, 5);
+    assert_eq!(taken.len(), 4, "the second of a key waits for the first");
+    stage.nack_for(queue, lease, &[(0, 4)], 500);
+    let shown = |stage: &Stage, cursor, limit| {
+        let (group, state, bytes_max) = (Default::default(), MessageState::Delayed, 0);
+        let browse = Browse { queue, group, state, cursor, limit, bytes_max };
+        let mut shown = Vec::new();
+        let visit = |standing: &Standing, _: &[u8]| {
+            shown.push((standing.sequence, standing.due_ms - START_MS, standing.deliveries));
+        };
+        let next = stage.store.browse(&browse, stage.now, visit).expect("a page");
+        (shown, next)
+    };
+    assert_eq!(shown(&stage, 0, 3), (vec![(0, 500, 1), (1, 500, 1), (2, 500, 1)], 3));
+    assert_eq!(shown(&stage, 3, 3), (vec![(3, 500, 1)], 0));
+    // The middle one goes, and the first: what was behind its key is free.
+    let removal = stage.store.remove(queue, [1, 0, 9].into_iter()).expect("the queue is there");
+    assert_eq!((removal.removed, removal.missing), (2, 1));
+    assert_eq!(stage.figures(queue, ["delayed", "removed", "messages"]), [2, 2, 3]);
+    assert_eq!(stage.payloads(queue, 5), ["k2"]);
+    assert_eq!(shown(&stage, 0, 9), (vec![(2, 500, 1), (3, 500, 1)], 0));
+    stage.advance(502);
+    assert_eq!(stage.payloads(queue, 5), ["a", "b"]);
+    assert_eq!(shown(&stage, 0, 9), (vec![], 0));
 }

@@ -19,6 +19,8 @@ use super::segment::NIL;
 pub(super) const NO_KEY: u32 = 0;
 /// Messages that a group sets aside at most; then it waits for keys to be free.
 pub(super) const BLOCKED_MAX: u32 = 65_536;
+/// Messages of one key that are looked at for one of them; one further back waits for its turn.
+const LOOKED_AT_MAX: usize = 1_024;
 /// Keys without messages that keep their slot, so that a key that comes back costs nothing.
 const IDLE_MAX: usize = 16_384;
 
@@ -245,6 +247,29 @@ impl KeyStates {
         before - self.count
     }
 
+    /// Takes one message out of those set aside for a key, if it is one of the first.
+    pub fn remove(&mut self, slot: u32, sequence: u64) -> Option<Piece> {
+        let state = self.states.get_mut(slot as usize)?;
+        let (mut before, mut at) = (NIL, state.first);
+        for _ in 0..LOOKED_AT_MAX {
+            let Blocked { piece, next } = *self.blocked.get(at as usize)?;
+            if piece.sequence == sequence {
+                match before {
+                    NIL => state.first = next,
+                    before => self.blocked[before as usize].next = next,
+                }
+                if next == NIL {
+                    state.last = before;
+                }
+                self.blocked[at as usize].next = self.free.replace(at).unwrap_or(NIL);
+                self.count -= 1;
+                return Some(piece);
+            }
+            (before, at) = (at, next);
+        }
+        None
+    }
+
     /// The first message set aside of a key: what comes next.
     pub fn first_blocked(&self, slot: u32) -> Option<u64> {
         let first = self.states.get(slot as usize)?.first;
@@ -320,6 +345,22 @@ mod tests {
         assert_eq!(next, [7, 10]);
         assert_eq!((states.release(3), states.release(1)), (None, None));
         assert!(states.claim(1) && states.claim(3) && states.count == 0);
+    }
+
+    #[test]
+    fn one_message_set_aside_leaves_wherever_it_is() {
+        for (gone, rest) in [(5, [6, 7]), (6, [5, 7]), (7, [5, 6])] {
+            let mut states = KeyStates::default();
+            assert!(states.claim(3));
+            [5, 6, 7].into_iter().for_each(|sequence| states.set_aside(3, piece(sequence)));
+            assert!(states.remove(3, 4).is_none() && states.remove(9, gone).is_none());
+            assert_eq!(states.remove(3, gone).map(|piece| piece.sequence), Some(gone));
+            assert!(states.remove(3, gone).is_none());
+            states.set_aside(3, piece(8));
+            let next: Vec<_> = (0..3).map(|_| states.release(3).unwrap().sequence).collect();
+            assert_eq!(next, [rest[0], rest[1], 8]);
+            assert_eq!((states.release(3), states.count), (None, 0));
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Store {
         }
         let (slot, sequence) = (segment.queue, segment.first_sequence + u64::from(spot.index));
         let offset = spot.offset;
-        let bytes = segment.span(offset, 1);
+        let (bytes, key) = (segment.span(offset, 1), segment.key_of(sequence));
         let segment = spot.segment;
         let piece =
             Piece { sequence, segment, offset, bytes, count: 1, deliveries: 0, first_ms: 0 };
@@ -104,6 +104,8 @@ impl Store {
             }
             if let Some(piece) = lines.at_mut(group).remove_returned(&self.segments, sequence) {
                 self.end_expired((slot, group), piece, true, now);
+            } else if let Some(piece) = queue.groups.at_mut(group).keys.remove(key, sequence) {
+                self.end_expired((slot, group), piece, false, now);
             }
         }
         match self.expire_unseen(slot, piece, now) {
