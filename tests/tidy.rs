@@ -41,6 +41,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("connection/pausing.rs", "a receive that has to wait, or changes its buffers"),
     ("connection/slots.rs", "where connections are kept"),
     ("dispatch/owner.rs", "where a queue lives"),
+    ("dispatch/pace.rs", "how fast a connection puts"),
     ("dispatch/promise.rs", "what takes elsewhere may bring"),
     ("dispatch/reception.rs", "the greeting"),
     ("dispatch/spread.rs", "queues that lie on several shards"),
