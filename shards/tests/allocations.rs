@@ -1,12 +1,12 @@
-//! Put, take and acknowledgement allocate nothing: 50 connections, half of them to queues of the
-//! other shard.
+//! Put, take or push, and acknowledgement allocate nothing: 50 connections, half of them to queues
+//! of the other shard, and some of them with subscriptions.
 //!
 //! The count is of the whole process, so it covers the shard threads and more; the client below
 //! allocates nothing after its first round either.
 
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::request::{Put, Range, Take, encode_settle};
+use ringway_protocol::request::{Put, Range, Subscribe, Take, encode_settle};
 use ringway_protocol::{
     Frame, GroupId, HEADER_BYTES, Kind, LeaseId, QueueId, Records, Reply, Request, Split, frame,
     record,
@@ -32,6 +32,8 @@ const COUNTS_MAX: u32 = 15;
 /// Messages of a request, by connection: one, a run that is copied into the reply, one that is
 /// pinned.
 const BATCHES: [u32; 3] = [1, 16, 64];
+/// One of so many connections has its messages pushed.
+const PUSHED: usize = 3;
 /// Longer than the test: a shard that sleeps waits in glommio, which allocates for each sleep.
 const SPIN: Duration = Duration::from_secs(600);
 /// Allocations of one sleep and its wake-up, for hosts with one CPU, where shards do not spin.
@@ -40,13 +42,13 @@ const ALLOCATIONS_PER_PARK_MAX: u64 = 16;
 const LEASE_AT: usize = HEADER_BYTES + 8;
 
 /// A connection with a queue of its own. In each round it acknowledges what the round before
-/// delivered, puts a batch and takes it.
+/// delivered, puts a batch and takes it, or has it pushed.
 struct Peer {
     socket: TcpStream,
     received: Box<[u8]>,
     length: usize,
     batch: u32,
-    /// An acknowledgement, whose lease is written over, a put and a take.
+    /// An acknowledgement, whose lease is written over, a put, and a take if nothing is pushed.
     requests: Vec<u8>,
     acknowledgement_bytes: usize,
 }
@@ -109,6 +111,20 @@ impl Peer {
         (0..self.batch).for_each(|_| record::write(&mut records, &[], &[7; 100]));
         let records = Records::parse(&records, self.batch).expect("valid records");
         Request::Put(Put::new(queue, records)).encode(0, 2, &mut self.requests);
+        if (number / 4).is_multiple_of(PUSHED) {
+            let credit = Subscribe {
+                queue,
+                group: GroupId::DEFAULT,
+                messages: self.batch,
+                bytes: 0,
+                batch_max: 0,
+                lease_ms: 0,
+                rate: 0,
+            };
+            return self.ask(Request::Subscribe(credit), |reply| {
+                assert!(matches!(reply, Reply::Subscribed { .. }), "{reply:?}");
+            });
+        }
         let take = Take {
             queue,
             messages_max: self.batch,

@@ -35,8 +35,9 @@ fn options() -> impl Strategy<Value = String> {
     let dedup = maybe(
         (1_u32..4_000, 0_u32..8).prop_map(|(ms, most)| format!("dedup={ms} dedup_max={most}")),
     );
-    (bounds, dedup).prop_map(|((messages, lease), dedup)| {
-        format!("messages={messages} lease={lease} deliveries=0 wait=5000 {dedup}")
+    let backoff = maybe((1_u32..3_000).prop_map(|ms| format!("backoff={ms}")));
+    (bounds, dedup, backoff).prop_map(|((messages, lease), dedup, backoff)| {
+        format!("messages={messages} lease={lease} deliveries=0 wait=5000 {dedup} {backoff}")
     })
 }
 

@@ -250,6 +250,43 @@ fn messages_expire_seen_or_not() {
 }
 
 #[test]
+fn a_take_looks_behind_what_expired_while_its_key_was_busy() {
+    let mut stage = Stage::new();
+    let queue = stage.declare(QueueOptions::default());
+    let key = Attribute::Key(b"k");
+    let short: &[Attribute<'_>] = &[key, Attribute::TimeToLiveMs(100)];
+    let messages = [("first", &[key][..]), ("a", short), ("b", short), ("last", &[key])];
+    stage.put(queue, &messages);
+    let (lease, taken) = stage.take(queue, GroupId::DEFAULT, 10);
+    assert_eq!(taken, ["first"]);
+    stage.advance(200);
+    assert_eq!(stage.ack(queue, lease, &[(0, 1)]), 1);
+    assert_eq!(stage.take(queue, GroupId::DEFAULT, 10).1, ["last"]);
+    assert_eq!(stage.figure(queue, "expired"), 2);
+}
+
+#[test]
+fn what_expired_behind_a_key_goes_in_one_look_whatever_its_band() {
+    let mut stage = Stage::new();
+    let queue = stage.declare(QueueOptions { ttl_ms: 1_000, ..QueueOptions::default() });
+    let low: &[Attribute<'_>] = &[Attribute::Key(b"k")];
+    let high: &[Attribute<'_>] = &[Attribute::Key(b"k"), Attribute::Priority(1)];
+    stage.put(queue, &[("first", high)]);
+    let lease = stage.take(queue, GroupId::DEFAULT, 1).0;
+    // Taken one by one, so that they are set aside in this order.
+    for _ in 0..4 {
+        for traits in [high, low] {
+            stage.put(queue, &[("later", traits)]);
+            assert_eq!(stage.take(queue, GroupId::DEFAULT, 1).1, [""; 0]);
+        }
+    }
+    stage.advance(1_500);
+    assert_eq!(stage.ack(queue, lease, &[(0, 1)]), 1);
+    stage.advance(1_100);
+    assert_eq!((stage.figure(queue, "messages"), stage.figure(queue, "expired")), (0, 8));
+}
+
+#[test]
 fn expired_messages_become_dead_letters_where_that_is_asked_for() {
     let mut stage = Stage::new();
     let options = QueueOptions { dead_letter_expired: true, ..QueueOptions::default() };

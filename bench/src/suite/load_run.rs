@@ -60,8 +60,20 @@ impl LoadRun {
         rate: Option<f64>,
     ) -> Result<Figures, Failure> {
         let server = Server::start(program, &self.serve_arguments(server_cpu))?;
+        self.drive(program, server.address(), load_cpu, duration, rate)
+    }
+
+    /// Loads a server that runs already.
+    pub(super) fn drive(
+        &self,
+        program: &Path,
+        address: &str,
+        load_cpu: usize,
+        duration: Duration,
+        rate: Option<f64>,
+    ) -> Result<Figures, Failure> {
         let output = ringway(program)
-            .args(self.load_arguments(server.address(), load_cpu, duration, rate))
+            .args(self.load_arguments(address, load_cpu, duration, rate))
             .stdin(Stdio::null())
             .output()?;
         read(&output.stdout, self.latency).map_err(|failure| {

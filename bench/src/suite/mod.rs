@@ -12,6 +12,7 @@
 //! | `subject` | everything that can be measured, and how |
 //! | `in_process` | queues on one thread, lanes between two: no socket, no other process |
 //! | `delayed` | ten million messages that are not due yet, on one thread |
+//! | `crowd` | our program with as many queues, connections and messages as it is to bear |
 //! | `server`, `load_run`, `idle` | our program as child processes |
 //! | `redis` | the peer that everybody knows, under its own benchmark, if it is installed |
 //! | `peers` | those with an acknowledgement for each message, under a load of ours |
@@ -20,6 +21,7 @@
 //! | `figure`, `spread`, `target` | one measured quantity; median, lowest, highest; its bound |
 //! | `report` | rows with verdicts, as a table and as JSON |
 
+mod crowd;
 mod delayed;
 pub mod figure;
 mod idle;

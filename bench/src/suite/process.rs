@@ -28,6 +28,13 @@ pub(super) fn resident_bytes(process: u32) -> io::Result<u64> {
     first_number(line.unwrap_or_default()).map(|kibibytes| kibibytes * 1024)
 }
 
+/// Most files and sockets that this process may have open.
+pub(super) fn descriptors_max() -> io::Result<u64> {
+    let limits = fs::read_to_string("/proc/self/limits")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    first_number(line.unwrap_or_default())
+}
+
 fn first_number(text: &str) -> io::Result<u64> {
     let number = text.split_whitespace().next().and_then(|word| word.parse().ok());
     number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{text:?} counts")))
@@ -46,6 +53,7 @@ mod tests {
             number = std::hint::black_box(number.wrapping_mul(3));
         }
         assert!(resident_bytes(own).expect("the kernel tells") > 100_000);
+        assert!(descriptors_max().expect("the kernel tells") > 16);
         assert!(cpu_ns(u32::MAX).is_err(), "nobody has that id");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::crowd;
 use super::delayed;
 use super::figure::{Failure, Figure, Figures};
 use super::scenarios::Scenario;
@@ -85,6 +86,7 @@ pub fn time_needed(scenarios: &[&'static Scenario], rounds: u32, bench: &Bench) 
         Subject::OpenLoop { .. } => bench.duration + bench.open_loop,
         Subject::Extra(..) => bench.duration * 2,
         Subject::Idle(_) => bench.idle,
+        Subject::Crowd => crowd::time_needed(bench),
         Subject::Delayed => delayed::time_needed(bench.size),
         _ => bench.duration,
     };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::crowd;
 use super::delayed;
 use super::figure::{Failure, Figure, Figures};
 use super::idle;
@@ -83,6 +84,8 @@ pub enum Subject {
         /// 0.7 for 70 %.
         share: f64,
     },
+    /// Our server with all the queues, connections and delayed messages that it is to bear.
+    Crowd,
     /// Two loads of our server; server CPU of the first less that of the second, a message.
     Extra(LoadRun, LoadRun),
     /// Our server with so many shards and nothing to do.
@@ -126,6 +129,7 @@ impl Subject {
                 let extra = cost(run)? - cost(base)?;
                 Ok(Figures::from([(Figure::ServerCpuNsPerMessage, extra)]))
             }
+            Self::Crowd => crowd::measure(bench),
             Self::Idle(shards) => idle::measure(program, *shards, cpus, bench.idle),
             Self::EpollEcho(server, client) => {
                 let bytes = LoadRun::MESSAGE_BYTES as usize;
@@ -168,6 +172,7 @@ impl fmt::Display for Subject {
                 write!(out, "ringway {}", run.op)?;
                 run.load_flags.iter().try_for_each(|flag| write!(out, " {flag}"))
             }
+            Self::Crowd => write!(out, "ringway with a crowd"),
             Self::Idle(shards) => write!(out, "ringway idle, {shards} shards"),
             Self::EpollEcho(server, client) => {
                 write!(out, "{server:?} epoll echo, {client:?} client")

@@ -2,8 +2,9 @@
 
 use crate::peer::{Peer, encoded, put_of, take_of};
 use crate::process::{self, PATIENCE};
-use ringway_protocol::request::Take;
-use ringway_protocol::{Reply, Request};
+use ringway_protocol::reply::QUEUE_COLUMNS;
+use ringway_protocol::request::{Subscribe, Take};
+use ringway_protocol::{GroupId, QueueId, Reply, Request};
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -100,6 +101,67 @@ fn deliveries_that_nobody_reads() {
                     other => panic!("{other:?}"),
                 },
             );
+        }
+    });
+}
+
+/// The figures that tell how often messages of a queue were delivered, and how many leases ran out.
+fn deliveries(peer: &mut Peer, queue: QueueId) -> (u64, u64) {
+    let at = |column| QUEUE_COLUMNS.iter().position(|known| *known == column).expect("a column");
+    match peer.ask(Request::Stat { queue: Some(queue) }).reply() {
+        Reply::Figures(figures) => {
+            let row = figures.rows().next().expect("a row");
+            (row[at("takes")], row[at("expired_leases")])
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Row 11 for a subscriber: the leases of what it does not read run out, which gives its credit
+/// back, and all of it is pushed again: without a bound on what it is owed, for ever.
+#[test]
+fn pushes_that_nobody_reads() {
+    process::alone("slow_reader::pushes_that_nobody_reads", &[], || {
+        let plane = process::plane(|_| ());
+        let mut neighbour = Peer::connect(plane.shard_addresses()[0]);
+        for shard in [0, 1] {
+            let queue = neighbour.declare_on(shard, "unread");
+            let put = put_of(queue, &[0x5a; REPLY_BYTES]);
+            for _ in 0..100 {
+                neighbour.say(&put);
+                neighbour.next().expect("it is stored");
+            }
+            let before = process::resident();
+            let mut peer = Peer::connect(plane.shard_addresses()[0]);
+            let subscribed = peer.ask(Request::Subscribe(Subscribe {
+                queue,
+                group: GroupId::DEFAULT,
+                messages: 1000,
+                bytes: 8 << 20,
+                batch_max: 0,
+                lease_ms: 100,
+                rate: 0,
+            }));
+            assert!(matches!(subscribed.reply(), Reply::Subscribed { .. }), "{subscribed:?}");
+            // Its leases run out and nothing is pushed any more.
+            let mut last = deliveries(&mut neighbour, queue);
+            process::wait_until("nothing more is pushed", PATIENCE, || {
+                std::thread::sleep(Duration::from_millis(500));
+                let now = deliveries(&mut neighbour, queue);
+                let before = std::mem::replace(&mut last, now);
+                now.1 > 0 && now == before
+            });
+            let growth = process::resident().saturating_sub(before);
+            println!("a subscriber that does not read: {growth} bytes more, {last:?}");
+            assert!(growth <= GROWTH_BYTES_MAX, "{growth} bytes more");
+            neighbour.is_served();
+            // It reads, and more comes.
+            for _ in 0..last.1 + 30 {
+                let pushed = peer.next().expect("a delivery");
+                assert!(pushed.delivered().0 > 0);
+            }
+            let (takes, _) = deliveries(&mut neighbour, queue);
+            assert!(takes > last.0, "{takes} deliveries");
         }
     });
 }

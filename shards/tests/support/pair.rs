@@ -68,7 +68,8 @@ impl Pair {
             for (at_ns, _) in self.model.events() {
                 let near = if crossed { stop_ns } else { target_ns };
                 if at_ns <= near {
-                    stop_ns = at_ns.max(now_ns) + MARGIN_NS;
+                    // Whole milliseconds, as commands have them.
+                    stop_ns = (at_ns.max(now_ns) + MARGIN_NS).next_multiple_of(NS_PER_MS);
                     crossed = true;
                 } else {
                     break;

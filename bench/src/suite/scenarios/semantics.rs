@@ -1,6 +1,6 @@
 //! What queues do beyond put, take and acknowledgement, without sockets.
 
-use super::{Row, Scenario, stated};
+use super::{MILLION, Row, Scenario, stated};
 use crate::queue_figures::Work;
 use crate::suite::figure::Figure;
 use crate::suite::subject::Subject;
@@ -103,5 +103,25 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             stated("the same: CPU of a shard for a message", Figure::ServerCpuNsPerMessage),
         ],
         is_once: false,
+    },
+    Scenario {
+        name: "crowd",
+        ours: Subject::Crowd,
+        reference: None,
+        rows: &[
+            Row {
+                what: "100,000 queues, 10,000 connections, 10 million delayed messages: \
+                       p99.99 of a turn",
+                figure: Figure::P9999Ns,
+                target: Target::AtMost(MILLION),
+            },
+            stated("the same: the longest turn", Figure::MaxNs),
+            stated("the same: connections", Figure::Connections),
+            stated("the same: resident", Figure::ResidentBytes),
+            stated("the same: put, take and ack on all connections", Figure::MessagesPerSecond),
+            stated("the same: p50 of a request", Figure::P50Ns),
+            stated("the same: p99.9 of a request", Figure::P999Ns),
+        ],
+        is_once: true,
     },
 ];

@@ -15,7 +15,7 @@ use crate::limits::RUNS_PER_TAKE_MAX;
 use crate::world::Now;
 
 /// Messages with keys or times to live that one take looks at, at most.
-const SIFTED_PER_TAKE_MAX: u32 = 4_096;
+pub(super) const SIFTED_PER_TAKE_MAX: u32 = 4_096;
 
 /// What a take has gathered. Reused from one take to the next.
 #[derive(Debug, Default)]

@@ -257,30 +257,41 @@ impl Store {
         }
     }
 
-    /// Ends a group's ready messages whose queue's time to live is over, oldest first; returns when
-    /// the oldest of those left was put.
-    fn end_oldest(&mut self, (slot, group): (u32, usize), left: &mut u64, now: Now) -> Option<u64> {
-        let mut oldest: Option<u64> = None;
-        for band in 0..SCHEDULED {
-            loop {
-                let queue = self.catalog.at_mut(slot);
-                if queue.bands.get(band).is_none() {
-                    break;
-                }
-                let log = queue.bands.at_mut(band);
-                let claimed = log.lines.at(group).returned() > 0;
-                let Some(put_ms) = log.first_put_ms(&mut self.segments, group) else { break };
-                if *left == 0 || now.ms() < put_ms + queue.options.ttl_ms {
-                    oldest = Some(oldest.map_or(put_ms, |other: u64| other.min(put_ms)));
-                    break;
-                }
-                let log = queue.bands.at_mut(band);
-                let piece = log.next_piece(&mut self.segments, group, (1, u32::MAX), true);
-                let Some(piece) = piece else { break };
-                *left -= 1;
-                self.end_expired((slot, group), piece, claimed, now);
+    /// Ends a group's ready messages whose queue's time to live is over; returns when the oldest of
+    /// those left was put.
+    fn end_oldest(&mut self, holder: (u32, usize), left: &mut u64, now: Now) -> Option<u64> {
+        loop {
+            let before = *left;
+            let bands = (0..SCHEDULED).map(|band| self.end_oldest_of(holder, band, left, now));
+            let oldest = bands.flatten().min();
+            if *left == before || *left == 0 {
+                return oldest;
             }
+            // Each frees the next one of its key, which may lie in a band that was looked at.
         }
-        oldest
+    }
+
+    /// The same in one band, oldest first.
+    fn end_oldest_of(
+        &mut self,
+        (slot, group): (u32, usize),
+        band: usize,
+        left: &mut u64,
+        now: Now,
+    ) -> Option<u64> {
+        loop {
+            let queue = self.catalog.at_mut(slot);
+            queue.bands.get(band)?;
+            let log = queue.bands.at_mut(band);
+            let claimed = log.lines.at(group).returned() > 0;
+            let put_ms = log.first_put_ms(&mut self.segments, group)?;
+            if *left == 0 || now.ms() < put_ms + queue.options.ttl_ms {
+                return Some(put_ms);
+            }
+            let log = queue.bands.at_mut(band);
+            let piece = log.next_piece(&mut self.segments, group, (1, u32::MAX), true)?;
+            *left -= 1;
+            self.end_expired((slot, group), piece, claimed, now);
+        }
     }
 }

@@ -40,21 +40,48 @@ impl Store {
         now: Now,
         verdicts: &mut Vec<RangeVerdict>,
     ) -> Result<Settlement, Rejection> {
+        verdicts.clear();
+        if let Some((slot, settled, group)) = self.whole(settle) {
+            self.end_lease(slot, End::Acknowledged);
+            self.acknowledged(settle.queue, group, settled, now);
+            return Ok(Settlement { settled, stale: 0, unknown: 0 });
+        }
         let (settlement, group) = self.settle(settle, verdicts, End::Acknowledged)?;
-        let queue = self.catalog.get_mut(settle.queue)?;
         if let Some(group) = group {
-            queue.groups.at_mut(group).counters.acks += u64::from(settlement.settled);
-            queue.acks.add(now.ns, settlement.settled);
-        }
-        queue.check();
-        let keyed = queue.keys.is_some();
-        if settlement.settled > 0 {
-            self.stir(settle.queue, now.ns);
-        }
-        if let Some(group) = group.filter(|_| keyed) {
-            self.offer(settle.queue, group);
+            self.acknowledged(settle.queue, group, settlement.settled, now);
         }
         Ok(settlement)
+    }
+
+    /// The lease in its slot, its messages and its group, if all of it is named and unsettled: the
+    /// usual acknowledgement.
+    #[inline]
+    fn whole(&self, settle: &Settle<'_>) -> Option<(u32, u32, usize)> {
+        self.catalog.get(settle.queue).ok()?;
+        let Found::Live(slot) = self.leases.find(settle.queue.slot() as u32, settle.lease) else {
+            return None;
+        };
+        let lease = &self.leases[slot];
+        let named = settle.ranges.len() == 1
+            && settle.ranges.iter().all(|range| (range.first, range.count) == (0, lease.messages));
+        let whole = named && lease.unsettled == lease.messages;
+        whole.then_some((slot, lease.messages, usize::from(lease.group)))
+    }
+
+    /// Counts messages that a group has acknowledged.
+    #[inline]
+    fn acknowledged(&mut self, id: QueueId, group: usize, settled: u32, now: Now) {
+        let queue = self.catalog.at_mut(id.slot() as u32);
+        queue.groups.at_mut(group).counters.acks += u64::from(settled);
+        queue.acks.add(now.ns, settled);
+        queue.check();
+        let keyed = queue.keys.is_some();
+        if settled > 0 {
+            self.stir(id, now.ns);
+        }
+        if keyed {
+            self.offer(id, group);
+        }
     }
 
     /// Gives messages of a lease back: ready again after the queue's back-off or the delay that is
@@ -106,13 +133,10 @@ impl Store {
                 return Ok((refuse_all(settle, verdicts, Verdict::Unknown), None));
             }
         };
-        let lease = &self.leases[slot];
-        let (messages, group) = (lease.messages, Some(usize::from(lease.group)));
-        let whole = settle.ranges.len() == 1
-            && settle.ranges.iter().all(|range| (range.first, range.count) == (0, messages));
-        if whole && lease.unsettled == messages {
+        let group = Some(usize::from(self.leases[slot].group));
+        if let Some((slot, settled, _)) = self.whole(settle) {
             self.end_lease(slot, end);
-            return Ok((Settlement { settled: messages, ..Settlement::default() }, group));
+            return Ok((Settlement { settled, stale: 0, unknown: 0 }, group));
         }
         Ok((self.settle_ranges(slot, settle, verdicts, end), group))
     }

@@ -7,7 +7,7 @@ use ringway_protocol::request::Take;
 use ringway_protocol::{Code, Rejection};
 
 use super::catalog::Queue;
-use super::collect::Basket;
+use super::collect::{Basket, SIFTED_PER_TAKE_MAX};
 use super::piece::Piece;
 use super::segments::Segments;
 use super::{Store, Taken, TakenRun, Timer};
@@ -93,13 +93,38 @@ impl Store {
         let limits = (messages_max.min(TAKE_MESSAGES_MAX), bytes_max as u32);
         queue.collect(group, &mut self.segments, limits, now, &mut self.basket);
         if !self.basket.expired.is_empty() {
-            self.end_culled(take.queue.slot() as u32, group, now);
+            self.look_behind_expired(take, group, limits, now)?;
         }
         if self.basket.count == 0 {
             // The keys of all that is ready are busy, or it has expired.
             return Ok(());
         }
         self.hand_out(take, group, now, taken)
+    }
+
+    /// Ends what a take found expired. If it found nothing else it looks again, a bounded number of
+    /// messages: the next ones of their keys are ready now.
+    #[cold]
+    fn look_behind_expired(
+        &mut self,
+        take: &Take,
+        group: usize,
+        limits: (u32, u32),
+        now: Now,
+    ) -> Result<(), Rejection> {
+        let mut ended = 0;
+        loop {
+            ended += self.basket.expired.iter().map(|(piece, _)| piece.count).sum::<u32>();
+            self.end_culled(take.queue.slot() as u32, group, now);
+            if self.basket.count > 0 || ended >= SIFTED_PER_TAKE_MAX {
+                return Ok(());
+            }
+            let queue = self.catalog.get_mut(take.queue)?;
+            queue.collect(group, &mut self.segments, limits, now, &mut self.basket);
+            if self.basket.expired.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// Refuses a take for which there is no lease.

@@ -198,9 +198,11 @@ impl Store {
     /// Lets a group try again that delivered nothing: all that it looked at has a busy key, or has
     /// expired. Who was first stays so.
     pub(super) fn look_further(&mut self, turn: Turn) {
-        let offered = |queue: &super::catalog::Queue| queue.offered(turn.group);
-        if self.catalog.get(turn.id).is_ok_and(|queue| offered(queue) < turn.offered) {
-            self.offer(turn.id, turn.group);
+        let queue = self.catalog.at_mut(turn.id.slot() as u32);
+        match queue.offered(turn.group) {
+            0 => queue.groups.at_mut(turn.group).waits.round = 0,
+            offered if offered < turn.offered => self.offer(turn.id, turn.group),
+            _ => {}
         }
     }
 

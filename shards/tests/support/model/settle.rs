@@ -209,7 +209,7 @@ impl Model {
         let dead = self.declare_queue(&name, None).map(|(dead, _)| dead);
         let outcome = dead.and_then(|dead| {
             let outcome = self.put_at_once(dead, &[letter], None);
-            if outcome.is_err() {
+            if matches!(outcome, Err("QueueFull" | "TooLarge")) {
                 self.at_mut(dead).counts.add("refused", 1);
             }
             outcome
