@@ -74,6 +74,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/membership.rs", "a group joins a log, and leaves it"),
     ("queue/mortality.rs", "messages expire"),
     ("queue/piece.rs", "a take's way: what of a segment is delivered"),
+    ("queue/rarely.rs", "what most queues never need"),
     ("queue/rate.rs", "so many a second"),
     ("queue/returned.rs", "what is not acknowledged"),
     ("queue/schedule.rs", "messages that are not due yet"),
