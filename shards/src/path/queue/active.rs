@@ -58,7 +58,7 @@ impl Store {
     /// A group has a single active consumer from now on, or none. Visits those who wait there.
     pub(super) fn change_activity(&mut self, queue: u32, group: usize) {
         let holder = self.catalog.at(queue).groups.at(group);
-        let (turns, single_active) = (holder.waits, holder.single_active);
+        let (turns, single_active) = (*holder.waits, holder.single_active);
         if !single_active {
             self.forget_activity(queue, group);
         }

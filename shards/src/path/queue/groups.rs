@@ -7,6 +7,7 @@ use ringway_protocol::{Code, GroupId, Rejection};
 use super::catalog::Queue;
 use super::delayed::Delayed;
 use super::keys::KeyStates;
+use super::rarely::Rarely;
 use super::segment::NIL;
 use super::segments::Segments;
 use super::turns::Turns;
@@ -56,8 +57,8 @@ pub(super) struct Group {
     pub leased: u64,
     /// The first of its leases.
     pub leases: u32,
-    pub waits: Turns,
-    pub keys: KeyStates,
+    pub waits: Rarely<Turns>,
+    pub keys: Rarely<KeyStates>,
     /// Messages given back with a delay, once there were some.
     pub delayed: Option<Box<Delayed>>,
     pub counters: Counters,
@@ -93,8 +94,8 @@ impl Group {
             single_active: false,
             leased: 0,
             leases: NIL,
-            waits: Turns::EMPTY,
-            keys: KeyStates::default(),
+            waits: Rarely::new(),
+            keys: Rarely::new(),
             delayed: None,
             counters: Counters::default(),
             turn: (7, 8),

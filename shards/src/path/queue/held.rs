@@ -2,7 +2,8 @@
 //!
 //! The dead bytes stay within half of those of use (needed by a group, or kept), or within three
 //! segments where that is more: the one under the cursor, the tail, and one that is being settled.
-//! Any segment is compacted but the tail, a few a call, and none that a send refers to.
+//! Any segment is compacted, a few a call, and none that a send refers to; the tail last, and only
+//! if a quarter of it is dead by then.
 
 use std::collections::VecDeque;
 
@@ -112,10 +113,22 @@ impl Log {
     pub fn shrink(&mut self, segments: &mut Segments) {
         self.reap(segments);
         for _ in 0..COMPACTIONS_PER_CALL_MAX {
-            if !self.is_wasteful() || !self.compact_one(segments) {
+            if !self.is_wasteful() || !(self.compact_one(segments) || self.close_tail(segments)) {
                 break;
             }
         }
+    }
+
+    /// Makes the tail a segment like any other, so that it can be compacted, if enough of it is
+    /// dead to be worth that; says whether it was.
+    fn close_tail(&mut self, segments: &mut Segments) -> bool {
+        let tail = self.tail;
+        if tail == NIL || segments[tail].is_pinned() || !segments[tail].is_worth_closing() {
+            return false;
+        }
+        self.tail = NIL;
+        self.look_at(segments, tail);
+        true
     }
 
     /// Compacts a sparse segment, if there is one and no send refers to it; else it comes last.
@@ -172,7 +185,7 @@ impl Bands {
             for log in self.iter_mut() {
                 left -= usize::from(left > 0 && log.compact_one(segments));
             }
-            if left == before {
+            if left == before && !self.iter_mut().any(|log| log.close_tail(segments)) {
                 break;
             }
         }

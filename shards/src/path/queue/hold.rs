@@ -8,6 +8,7 @@ use ringway_protocol::{Code, FullPolicy, QueueId, Records, Rejection};
 
 use super::bounds::FULL;
 use super::catalog::Queue;
+use super::rarely::Nothing;
 use super::segment::NIL;
 use super::take::deadline_ns;
 use super::waits::{Asks, Place, Wait, WaitList};
@@ -29,8 +30,12 @@ pub(super) struct Line {
     pub bytes: u64,
 }
 
-impl Line {
-    pub const EMPTY: Line = Line { list: WaitList::EMPTY, puts: 0, bytes: 0 };
+impl Nothing for Line {
+    const NOTHING: &'static Self = &Self { list: WaitList::EMPTY, puts: 0, bytes: 0 };
+
+    fn nothing() -> Self {
+        Self { ..*Self::NOTHING }
+    }
 }
 
 /// A copy of a put; a free slot keeps its memory.

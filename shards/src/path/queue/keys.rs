@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::piece::Piece;
+use super::rarely::Nothing;
 use super::segment::NIL;
 
 /// The slot of messages without a key.
@@ -161,6 +162,15 @@ pub(super) struct KeyStates {
     free: Option<u32>,
     /// Messages set aside.
     pub count: u32,
+}
+
+impl Nothing for KeyStates {
+    const NOTHING: &'static Self =
+        &Self { states: Vec::new(), blocked: Vec::new(), free: None, count: 0 };
+
+    fn nothing() -> Self {
+        Self::default()
+    }
 }
 
 impl KeyStates {

@@ -78,6 +78,7 @@ mod moving;
 mod piece;
 mod push;
 mod quota;
+mod rarely;
 mod rate;
 mod remember;
 mod remove;

@@ -187,7 +187,7 @@ impl Store {
         let promised = self.subscriptions.close(index);
         let found = self.catalog.at_mut(queue);
         found.check();
-        let (id, turns) = (found.id, found.groups.at(group).waits);
+        let (id, turns) = (found.id, *found.groups.at(group).waits);
         if self.is_active(turns.active, origin) && turns.is_deserted() {
             self.step_down(queue, group);
         }

@@ -9,6 +9,7 @@ use super::groups::Groups;
 use super::hold::Line;
 use super::keys::Keys;
 use super::moving::Progress;
+use super::rarely::Rarely;
 use super::rate::Meter;
 use super::stat::Counters;
 use crate::limits::{PRODUCER_BATCHES_MAX, PRODUCERS_MAX};
@@ -49,7 +50,7 @@ pub(super) struct Queue {
     /// Whether it is among the queues that wait for sends to end.
     pub lingering: bool,
     /// Puts that wait for room.
-    pub line: Line,
+    pub line: Rarely<Line>,
 }
 
 /// What of a queue is paused.
@@ -112,7 +113,7 @@ impl Queue {
             counters: Counters::default(),
             dead_letters: None,
             lingering: false,
-            line: Line::EMPTY,
+            line: Rarely::new(),
         };
         queue.note_specialities();
         queue

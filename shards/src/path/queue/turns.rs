@@ -14,6 +14,7 @@ use ringway_protocol::limits::TAKE_MESSAGES_MAX;
 use ringway_protocol::request::Take;
 use ringway_protocol::{Code, QueueId, Rejection};
 
+use super::rarely::Nothing;
 use super::segment::NIL;
 use super::take::{check, deadline_ns};
 use super::waits::{Asks, Place, Wait, WaitList, Waits};
@@ -44,8 +45,16 @@ pub(super) struct Turns {
     offered: bool,
 }
 
+impl Nothing for Turns {
+    const NOTHING: &'static Self = &Self::EMPTY;
+
+    fn nothing() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl Turns {
-    pub const EMPTY: Turns = Turns {
+    const EMPTY: Turns = Turns {
         turn: WaitList::EMPTY,
         standby: WaitList::EMPTY,
         idle: WaitList::EMPTY,
@@ -278,7 +287,7 @@ impl Store {
     pub(super) fn refuse_waits(&mut self, queue: u32, group: usize, why: Rejection) {
         self.forget_activity(queue, group);
         loop {
-            let Turns { turn, standby, idle, .. } = self.catalog.at(queue).groups.at(group).waits;
+            let Turns { turn, standby, idle, .. } = *self.catalog.at(queue).groups.at(group).waits;
             let lists = [turn, standby, idle];
             let Some(list) = lists.iter().find(|list| !list.is_empty()) else { return };
             let slot = list.first;

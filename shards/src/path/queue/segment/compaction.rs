@@ -28,6 +28,12 @@ impl Segment {
         3 * u64::from(self.bytes_of_use()) < 2 * self.capacity()
     }
 
+    /// Whether a tail is better closed: much of it is of no use, and a quarter is dead already.
+    pub fn is_worth_closing(&self) -> bool {
+        let dead = u64::from(self.len()) - u64::from(self.bytes_of_use());
+        self.is_sparse() && 4 * dead >= self.capacity() && self.live + self.kept > 0
+    }
+
     /// Moves the messages of use into memory of exactly their size, and says how much smaller it
     /// is.
     pub fn compact(&mut self) -> u64 {
