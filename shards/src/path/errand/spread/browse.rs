@@ -1,5 +1,5 @@
-//! A look at the messages of a spread queue, part after part. The cursor says which part is next, in
-//! the bits where sequences name theirs.
+//! A look at the messages of a spread queue, part after part. The cursor says which part is next,
+//! in the bits where sequences name theirs.
 
 use crate::path::errand::runner::Runner;
 use crate::path::errand::{Answer, Call, Step};
