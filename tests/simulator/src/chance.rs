@@ -1,6 +1,6 @@
 //! Where every choice of a run comes from: one seed, and generators forked from it.
 
-use crate::checker::parcel::spread;
+use ringway_checker::parcel::spread;
 
 /// A probability in parts of a million.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

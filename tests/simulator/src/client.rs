@@ -14,8 +14,8 @@ pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::checker::{Checker, Event, Facts};
 use crate::network::Network;
+use ringway_checker::{Checker, Event, Facts};
 
 /// What a client reaches in one step: the network, and the checker that is told what it saw.
 pub struct Outside<'a> {

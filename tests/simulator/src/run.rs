@@ -7,12 +7,12 @@ use std::rc::Rc;
 
 use crate::canary::Canary;
 use crate::chance::Chance;
-use crate::checker::Verdict;
 use crate::client::queues;
 use crate::faults::Faults;
 use crate::network::Network;
 use crate::scheduler::Scheduler;
 use crate::trace::Trace;
+use ringway_checker::Verdict;
 
 /// Steps of a run unless it says otherwise.
 pub const STEPS_DEFAULT: u64 = 20_000;

@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use crate::canary::Canary;
 use crate::chance::Chance;
-use crate::checker::{Checker, Event};
 use crate::client::glutton::Glutton;
 use crate::client::queues::{HOUR_MS, QueuePlan};
 use crate::client::sweeper::Sweeper;
@@ -15,6 +14,7 @@ use crate::client::worker::Worker;
 use crate::client::{Found, Outside};
 use crate::network::Network;
 use crate::shards_under_test::ShardsUnderTest;
+use ringway_checker::{Checker, Event};
 
 /// Longest that a shard gets no turn, in nanoseconds.
 const STARVED_NS_MAX: usize = 60_000_000;

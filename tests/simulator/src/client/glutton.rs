@@ -6,7 +6,7 @@ use ringway_protocol::Request;
 use super::Outside;
 use super::peer::{Asked, Peer, Standing};
 use crate::chance::Chance;
-use crate::checker::{Ask, parcel};
+use ringway_checker::{Ask, parcel};
 
 /// Bytes of each echo that it asks for.
 const ECHO_BYTES: usize = 700_000;

@@ -8,8 +8,8 @@ use ringway_protocol::{Frame, HEADER_BYTES, Header, Reply, Request, Split, frame
 
 use super::Outside;
 use crate::chance::Chance;
-use crate::checker::{Answer, Ask, Event, Moment, Traits, wire};
 use crate::network::Read;
+use ringway_checker::{Answer, Ask, Event, Moment, Traits, wire};
 
 /// Longest piece that a client writes or reads at once.
 const PIECE_BYTES_MAX: usize = 8 << 10;

@@ -5,7 +5,7 @@ use ringway_protocol::request::Start;
 use ringway_protocol::{QueueName, QueueOptions};
 
 use crate::chance::Chance;
-use crate::checker::{Due, Facts, Traits};
+use ringway_checker::{Due, Facts, Traits};
 
 /// An hour: what the wall clock is set by, and a time of delivery that only such a step reaches.
 pub const HOUR_MS: u64 = 3_600_000;

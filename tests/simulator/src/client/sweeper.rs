@@ -12,7 +12,7 @@ use super::Outside;
 use super::peer::{Arrival, Asked, Peer, Standing};
 use super::queues::QueuePlan;
 use crate::chance::Chance;
-use crate::checker::{Ask, Event};
+use ringway_checker::{Ask, Event};
 
 /// Nanoseconds between two looks at a queue whose messages are leased, or not due.
 const LOOK_AGAIN_NS: u64 = 5_000_000;

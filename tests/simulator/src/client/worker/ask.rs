@@ -5,9 +5,9 @@ use ringway_protocol::request::{Binding, ChangeGroup, GroupFlags, GroupOperation
 use ringway_protocol::{GroupId, QueueId, Request};
 
 use super::{Known, Worker};
-use crate::checker::{Ask, Start, parcel};
 use crate::client::peer::{Asked, Peer};
 use crate::client::{Outside, queues};
+use ringway_checker::{Ask, Start, parcel};
 
 /// Streams that a client uses.
 const STREAMS: u64 = 3;

@@ -4,9 +4,9 @@ use ringway_protocol::request::{Producer, Publish, Put, encode_transfer};
 use ringway_protocol::{LeaseId, QueueId, Records, Request};
 
 use super::{Held, Worker};
-use crate::checker::{Ask, Batch, Event, Settled, Traits, parcel};
 use crate::client::peer::{Asked, Peer, Sending};
 use crate::client::{Outside, queues};
+use ringway_checker::{Ask, Batch, Event, Settled, Traits, parcel};
 
 /// Bytes of records that one put carries at most.
 const PUT_BYTES_MAX: usize = 200 << 10;

@@ -5,9 +5,9 @@ use ringway_protocol::request::{DEAD_LETTER, Move, Range, encode_nack, encode_se
 use ringway_protocol::{GroupId, LeaseId, Request};
 
 use super::{Held, Known, Worker};
-use crate::checker::{Ask, How, Settled};
 use crate::client::Outside;
 use crate::client::peer::{Asked, Peer};
+use ringway_checker::{Ask, How, Settled};
 
 impl Worker {
     /// Acknowledges or gives back all of a lease or parts of it; sometimes again, sometimes one

@@ -1,7 +1,7 @@
 //! The checker on histories written by hand: each verdict with a history that earns it, and one
 //! close to it that does not.
 
-use ringway_simulator::checker::{Verdict, verdicts};
+use ringway_checker::{Verdict, verdicts};
 
 /// Checks paragraphs: the words of the first line are the verdicts (or `good`), the rest is the
 /// history.

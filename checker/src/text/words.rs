@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::str::SplitWhitespace;
 
 use super::number;
-use crate::checker::event::{
+use crate::event::{
     Answer, Ask, Batch, Delivered, Due, Facts, How, Letter, Place, Push, RangeOutcome, Reason,
     Settled, Start, Stretch, Taken, Traits,
 };
