@@ -31,6 +31,8 @@ pub enum Attribute<'a> {
 impl<'a> Attribute<'a> {
     /// The tag of a key.
     pub(crate) const KEY: u8 = 1;
+    /// The tag of a deduplication id.
+    pub(crate) const DEDUPLICATION_ID: u8 = 5;
 
     pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Self, Rejection> {
         let tag = reader.u8()?;

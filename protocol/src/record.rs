@@ -274,13 +274,14 @@ pub fn first(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
 /// Checks a record that has attributes, a reserved bit, or more bytes than a payload may have.
 #[inline]
 fn check_attributes(word: u64, record: &[u8]) -> Result<Tags, Rejection> {
-    // A key and nothing else is what keyed queues get all day: a few comparisons for it.
-    if let [Attribute::KEY, low, high, ..] = record {
-        let key = usize::from(u16::from_le_bytes([*low, *high]));
+    // A key and nothing else is what keyed queues get all day, an id alone what those get that
+    // recognise repeats: a few comparisons for it.
+    if let [tag @ (Attribute::KEY | Attribute::DEDUPLICATION_ID), low, high, ..] = record {
+        let value = usize::from(u16::from_le_bytes([*low, *high]));
         let attributes = (word >> 32) as usize;
-        let alone = attributes == 3 + key && (1..=ATTRIBUTE_VALUE_BYTES_MAX).contains(&key);
+        let alone = attributes == 3 + value && (1..=ATTRIBUTE_VALUE_BYTES_MAX).contains(&value);
         if alone && (attributes..=attributes + PAYLOAD_BYTES_MAX).contains(&record.len()) {
-            return Ok(Tags::KEY);
+            return Ok(if *tag == Attribute::KEY { Tags::KEY } else { Tags::DEDUPLICATION });
         }
     }
     check_rare(word, record)

@@ -20,6 +20,14 @@ const AT_ONCE: LoadRun = with(&["--acknowledge", "at-once"]);
 /// One message a request, under leases.
 const LEASED_SINGLY: LoadRun = LoadRun { op: "put-take", serve_flags: PARKS, ..PIPELINED };
 
+/// One message at a time, from its put to its push over the same connection.
+const PUSHED: LoadRun = LoadRun {
+    op: "put-take",
+    latency: "push",
+    load_flags: &["--subscribe"],
+    ..LoadRun::ROUND_TRIP
+};
+
 /// Redis reads and acknowledges in batches of 256 too; it puts one at a time, pipelined.
 const STREAMS: PeerRun =
     PeerRun { peer: PeerName::RedisStreams, connections: 8, pipeline: 256, batch: 256 };
@@ -94,6 +102,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             CPU,
             RATE,
         ],
+    ),
+    beside(
+        "subscribe, batches",
+        with(&["--subscribe"]),
+        Subject::Load(LEASED),
+        &[
+            at_least("subscriptions against takes, both under leases, batches of 256", 1.0),
+            CPU,
+            RATE,
+        ],
+    ),
+    beside(
+        "subscribe, latency",
+        PUSHED,
+        Subject::Load(LoadRun::ROUND_TRIP),
+        &[Row {
+            what: "from the put of one message to its push, polling client, against a put's reply: p50",
+            figure: Figure::P50Ns,
+            target: Target::TimesAtMost(1.3),
+        }],
     ),
     beside(
         "leases, Redis streams",

@@ -4,8 +4,6 @@
 //! Each record gets its fate first; then the batch is checked against the queue's bounds as a
 //! whole, and only then is anything stored. What a put without any of this costs is in `bounds`.
 
-use std::collections::HashMap;
-
 use ringway_protocol::reply::PutOutcome;
 use ringway_protocol::request::{Producer, Put};
 use ringway_protocol::{Code, QueueId, Record, Records, Rejection, Tags};
@@ -15,7 +13,7 @@ use super::Stored;
 use super::bands::{LOGS, SCHEDULED};
 use super::bounds::make_room;
 use super::catalog::Queue;
-use super::dedup::{Digest, Seen, Stretch};
+use super::dedup::{Batch, Seen, Stretch};
 use super::keys::NO_KEY;
 use super::mortality::lifetime_ms;
 use crate::world::Now;
@@ -60,14 +58,24 @@ impl Part {
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     fates: Vec<Fate>,
+    /// Whether all records go to the first log, as they came.
+    together: bool,
     parts: [Part; LOGS],
     /// Where each part begins once it is stored.
     firsts: [u64; LOGS],
-    digests: Vec<Option<Digest>>,
-    ids: Vec<Digest>,
-    seen: HashMap<Digest, usize>,
+    ids: Batch,
     sequences: Vec<u64>,
     answer: Vec<Stretch>,
+}
+
+impl Desk {
+    /// How many records of a batch are stored, and are no repeats.
+    fn new_records(&self, count: u32) -> usize {
+        if self.together {
+            return count as usize;
+        }
+        self.fates.iter().filter(|fate| matches!(fate, Fate::Band(_))).count()
+    }
 }
 
 impl Store {
@@ -110,7 +118,7 @@ impl Store {
         }
         queue.decide(put.records, now, desk);
         if queue.quotas != 0 {
-            let new = desk.fates.iter().filter(|fate| matches!(fate, Fate::Band(_))).count();
+            let new = desk.new_records(put.records.count());
             let bytes = put.records.as_bytes().len();
             self.check_quotas(put.queue, new as u64, bytes as u64)?;
         }
@@ -198,28 +206,13 @@ impl Store {
         stored: &mut Stored,
     ) -> Result<(), Rejection> {
         let queue = self.catalog.get_mut(put.queue)?;
-        let mut next = desk.firsts;
-        desk.sequences.clear();
-        stored.clear();
-        for (index, fate) in desk.fates.iter().enumerate() {
-            let (sequence, outcome) = match *fate {
-                Fate::Band(band) => {
-                    let sequence = next[band];
-                    next[band] += 1;
-                    let scheduled = band == SCHEDULED;
-                    (sequence, if scheduled { PutOutcome::Scheduled } else { PutOutcome::Stored })
-                }
-                Fate::Known(sequence) => (sequence, PutOutcome::Duplicate),
-                Fate::SameAs(first) => (desk.sequences[first], PutOutcome::Duplicate),
-            };
-            desk.sequences.push(sequence);
-            stored.add(sequence, outcome);
-            queue.counters.duplicates += u64::from(outcome == PutOutcome::Duplicate);
-            if let (Fate::Band(_), Some(Some(digest))) = (fate, desk.digests.get(index)) {
-                queue.memory().window.insert(*digest, sequence, now.ms());
-            }
+        if desk.together {
+            let (first, count) = (desk.firsts[0], put.records.count());
+            stored.set_whole(first, count);
+            queue.remember_ids(&desk.ids, first, now);
+        } else {
+            queue.answer_each(desk, stored, now);
         }
-        stored.finish();
         if let Some(producer) = put.producer.filter(|_| queue.options.dedup_ms > 0) {
             desk.answer.clear();
             desk.answer.extend(stored.stretches());
@@ -262,48 +255,84 @@ impl Queue {
     /// Gives each record its fate.
     fn decide(&mut self, records: Records<'_>, now: Now, desk: &mut Desk) {
         desk.fates.clear();
-        desk.digests.clear();
-        desk.seen.clear();
-        let (tags, dedup) = (records.tags(), self.options.dedup_ms > 0);
-        if !tags.meets(Tags::SCATTERING) {
-            desk.fates.resize(records.count() as usize, Fate::Band(0));
+        desk.ids.clear();
+        let (tags, known) = (records.tags(), self.options.dedup_ms > 0);
+        desk.together = !tags.meets(Tags::SCATTERING);
+        if desk.together {
             return;
         }
-        if dedup && tags.meets(Tags::DEDUPLICATION) {
-            self.digest(records, desk);
+        let named = known && tags.meets(Tags::DEDUPLICATION);
+        let window = named.then(|| &self.memory().window);
+        if let Some(window) = window {
+            desk.ids.read(records, window);
         }
-        for (index, record) in records.iter().enumerate() {
-            let traits = record.traits();
-            let digest = desk.digests.get(index).copied().flatten();
-            let later = traits.delay_ms > 0 || traits.at_ms > now.wall_ms;
-            let mut fate = Fate::Band(if later { SCHEDULED } else { traits.priority.into() });
-            if let Some(digest) = digest {
-                if let Some(sequence) = self.memory().window.find(digest, now.ms()) {
+        desk.together = true;
+        let elsewhere = tags.meets(Tags::DELAY | Tags::AT | Tags::PRIORITY);
+        let mut rest = records.iter();
+        for index in 0..records.count() as usize {
+            let mut fate = Fate::Band(0);
+            if elsewhere && let Some(record) = rest.next() {
+                let traits = record.traits();
+                let later = traits.delay_ms > 0 || traits.at_ms > now.wall_ms;
+                fate = Fate::Band(if later { SCHEDULED } else { traits.priority.into() });
+            }
+            if let Some(window) = window
+                && let Some(digest) = desk.ids.digest(index)
+            {
+                if let Some(sequence) = window.find(digest, now.ms()) {
                     fate = Fate::Known(sequence);
-                } else if let Some(first) = desk.seen.get(&digest) {
-                    fate = Fate::SameAs(*first);
-                } else {
-                    desk.seen.insert(digest, index);
+                } else if let Some(first) = desk.ids.earlier(index, digest) {
+                    fate = Fate::SameAs(first);
                 }
             }
+            desk.together &= matches!(fate, Fate::Band(0));
             desk.fates.push(fate);
         }
     }
 
-    /// Hashes the deduplication ids of a batch, and brings what is known of them into the cache.
-    fn digest(&mut self, records: Records<'_>, desk: &mut Desk) {
-        let window = &self.memory().window;
-        let id = |record: Record<'_>| record.traits().deduplication.map(|id| window.digest(id));
-        desk.digests.extend(records.iter().map(id));
-        desk.ids.clear();
-        desk.ids.extend(desk.digests.iter().flatten());
-        window.fetch(&desk.ids);
+    /// Remembers the ids of a batch that was stored as it came.
+    fn remember_ids(&mut self, ids: &Batch, first: u64, now: Now) {
+        if ids.is_empty() {
+            return;
+        }
+        let window = &mut self.memory().window;
+        for (sequence, digest) in (first..).zip(ids.digests()) {
+            if let Some(digest) = digest {
+                window.insert(*digest, sequence, now.ms());
+            }
+        }
+    }
+
+    /// Says where each record went, and remembers the ids of those that are new.
+    fn answer_each(&mut self, desk: &mut Desk, stored: &mut Stored, now: Now) {
+        let mut next = desk.firsts;
+        desk.sequences.clear();
+        stored.clear();
+        for (index, fate) in desk.fates.iter().enumerate() {
+            let (sequence, outcome) = match *fate {
+                Fate::Band(band) => {
+                    let sequence = next[band];
+                    next[band] += 1;
+                    let scheduled = band == SCHEDULED;
+                    (sequence, if scheduled { PutOutcome::Scheduled } else { PutOutcome::Stored })
+                }
+                Fate::Known(sequence) => (sequence, PutOutcome::Duplicate),
+                Fate::SameAs(first) => (desk.sequences[first], PutOutcome::Duplicate),
+            };
+            desk.sequences.push(sequence);
+            stored.add(sequence, outcome);
+            self.counters.duplicates += u64::from(outcome == PutOutcome::Duplicate);
+            if let (Fate::Band(_), Some(digest)) = (fate, desk.ids.digest(index)) {
+                self.memory().window.insert(digest, sequence, now.ms());
+            }
+        }
+        stored.finish();
     }
 
     /// Gathers the records of each log.
     fn gather(&mut self, records: Records<'_>, now: Now, desk: &mut Desk) {
         desk.parts.iter_mut().for_each(Part::clear);
-        if !records.tags().meets(Tags::SCATTERING) {
+        if desk.together {
             let part = &mut desk.parts[0];
             // Its bytes are the put's own.
             part.count = records.count();

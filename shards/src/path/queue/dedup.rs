@@ -5,11 +5,13 @@
 //! window is not found, whether or not its memory has been given back yet. Giving it back is
 //! bounded work a call, some with each insertion and the rest in `forget_old`.
 
+mod batch;
 mod bucket;
 mod history;
 mod index;
 mod producers;
 mod window;
 
+pub(super) use self::batch::Batch;
 pub(super) use self::producers::{Producers, ProducersConfig, Seen, Stretch};
-pub(super) use self::window::{Digest, Window};
+pub(super) use self::window::Window;

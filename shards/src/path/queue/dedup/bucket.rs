@@ -64,10 +64,11 @@ impl Bucket {
     /// Puts a slot in front of the others, and returns the last one, which drops out.
     #[inline]
     pub fn put(&mut self, slot: u32) -> u32 {
-        let last = self.0[SLOTS - 1];
-        self.0.copy_within(..SLOTS - 1, 1);
+        // A copy of known size stays in registers; moving within a slice is a call.
+        let before = self.0;
+        self.0[1..SLOTS].copy_from_slice(&before[..SLOTS - 1]);
         self.0[0] = slot;
-        last
+        before[SLOTS - 1]
     }
 
     /// Empties the slots whose numbers are forgotten.
@@ -91,6 +92,8 @@ impl Bucket {
 pub struct Pages {
     pages: Vec<Vec<Bucket>>,
     pub len: usize,
+    /// The next power of two: asked for far more often than it changes.
+    pub round: usize,
 }
 
 impl Pages {
@@ -116,11 +119,13 @@ impl Pages {
             self.pages.push(Vec::new());
         }
         self.len += 1;
+        self.round = self.len.next_power_of_two();
         self.pages[(self.len - 1) / PAGE].push(bucket);
     }
 
     pub fn pop(&mut self) {
         self.len -= 1;
+        self.round = self.len.next_power_of_two();
         self.pages[self.len / PAGE].pop();
         if self.len.is_multiple_of(PAGE) {
             self.pages.pop();

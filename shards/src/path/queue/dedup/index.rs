@@ -44,10 +44,9 @@ fn tag_of(digest: Digest) -> u32 {
     (digest.high() as u32 & !NUMBER_MASK).max(NUMBER_MASK + 1)
 }
 
-/// The one of so many buckets that a digest belongs to.
+/// The one of so many buckets that a digest belongs to; `round` is the next power of two.
 #[inline]
-fn bucket_of(digest: Digest, buckets: usize) -> usize {
-    let round = buckets.next_power_of_two();
+fn bucket_of(digest: Digest, (buckets, round): (usize, usize)) -> usize {
     let bucket = digest.low() as usize & (round - 1);
     if bucket < buckets { bucket } else { bucket - round / 2 }
 }
@@ -63,11 +62,17 @@ impl Index {
         self.buckets.bytes() + self.chained.bytes()
     }
 
+    /// The bucket that a digest belongs to.
+    #[inline]
+    fn bucket_of(&self, digest: Digest) -> usize {
+        bucket_of(digest, (self.buckets.len, self.buckets.round))
+    }
+
     /// Part of a digest's bucket: to be looked at before it is needed.
     #[inline]
     pub fn peek(&self, digest: Digest) -> u32 {
         let buckets = self.buckets.len;
-        if buckets == 0 { 0 } else { self.buckets.get(bucket_of(digest, buckets)).more() }
+        if buckets == 0 { 0 } else { self.buckets.get(self.bucket_of(digest)).more() }
     }
 
     /// The first answer to a number that may be this digest's.
@@ -82,7 +87,7 @@ impl Index {
             return None;
         }
         let tag = tag_of(digest);
-        let mut bucket = self.buckets.get(bucket_of(digest, self.buckets.len));
+        let mut bucket = self.buckets.get(self.bucket_of(digest));
         loop {
             if bucket.may_have(tag) {
                 let alike = bucket.slots().iter().filter(|slot| **slot & !NUMBER_MASK == tag);
@@ -111,19 +116,19 @@ impl Index {
             self.split(span, digest_of);
         }
         let slot = tag_of(digest) | number as u32 & NUMBER_MASK;
-        self.place(bucket_of(digest, self.buckets.len), slot, span);
+        self.place(self.bucket_of(digest), slot, span);
     }
 
     /// Adds a bucket, and gives it its part of the ids of the one that it was a part of.
     #[cold]
     fn split(&mut self, span: Span, digest_of: impl Fn(u64) -> Digest) {
         self.buckets.push(Bucket::EMPTY);
-        let buckets = self.buckets.len;
+        let (buckets, round) = (self.buckets.len, self.buckets.round);
         if buckets > 1 {
             self.gather(whole_of(buckets), span);
             self.place_gathered(span, |slot| {
                 let number = span.number(slot).expect("what was gathered is remembered");
-                bucket_of(digest_of(number), buckets)
+                bucket_of(digest_of(number), (buckets, round))
             });
         }
     }
@@ -320,7 +325,7 @@ mod tests {
     #[test]
     fn chains_hold_what_buckets_cannot() {
         let alike: Vec<u64> =
-            (0..4_000).filter(|id| bucket_of(digest_of(*id), 16) % 8 == 3).collect();
+            (0..4_000).filter(|id| bucket_of(digest_of(*id), (16, 16)) % 8 == 3).collect();
         let digest_of = |number: u64| digest_of(alike[number as usize % alike.len()]);
         let mut random = Random::new(1);
         let (mut index, mut span, mut longest) = (Index::default(), Span { next: 0, len: 0 }, 0);

@@ -98,8 +98,8 @@ impl Window {
     /// Has the memory fetched that looking for these ids and inserting them will need, all at once.
     /// For a batch: one by one, each of them would wait for it.
     #[inline]
-    pub fn fetch(&self, digests: &[Digest]) {
-        let links = digests.iter().fold(0, |links, digest| links ^ self.index.peek(*digest));
+    pub fn fetch<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
+        let links = digests.fold(0, |links, digest| links ^ self.index.peek(*digest));
         std::hint::black_box(links);
     }
 
@@ -315,7 +315,7 @@ mod tests {
                 let ids = (from..from + batch as u64).map(u128::from);
                 digests.extend(ids.map(|id| window.digest(&id.to_le_bytes())));
                 if batch > 1 {
-                    window.fetch(&digests);
+                    window.fetch(digests.iter());
                 }
                 for digest in digests.drain(..) {
                     found += u64::from(window.find(digest, 0).is_some());
