@@ -2,8 +2,8 @@
 
 /// Slots of a bucket: with the link to the next, a cache line.
 const SLOTS: usize = 15;
-/// Buckets of a page: 4 KiB.
-const PAGE: usize = 64;
+/// Buckets of a page, 256 KiB: few enough pages that their list stays in the nearest cache.
+const PAGE: usize = 4096;
 /// Bits of a number that a slot has.
 const NUMBER_BITS: u32 = 23;
 /// The part of a slot that is a number; above it is the tag.
@@ -87,7 +87,7 @@ impl Bucket {
     }
 }
 
-/// Buckets in pages, so that growing never copies more than one page.
+/// Buckets in pages, so that growing copies at most half of the first page, and nothing later.
 #[derive(Debug, Default)]
 pub struct Pages {
     pages: Vec<Vec<Bucket>>,
@@ -116,7 +116,8 @@ impl Pages {
 
     pub fn push(&mut self, bucket: Bucket) {
         if self.len.is_multiple_of(PAGE) {
-            self.pages.push(Vec::new());
+            let whole = if self.len == 0 { 0 } else { PAGE };
+            self.pages.push(Vec::with_capacity(whole));
         }
         self.len += 1;
         self.round = self.len.next_power_of_two();
