@@ -161,7 +161,7 @@ fn a_reply_may_arrive_cut_at_any_byte() {
 
 /// One open on a peer with that script; what it returns, and what the next request returns.
 fn open_at(script: impl FnOnce(&mut TcpStream, Header) + Send + 'static) -> (Error, Error) {
-    let options = Options { reply_timeout: Duration::from_millis(200), ..Default::default() };
+    let options = Options { reply_timeout: Duration::from_millis(1_000), ..Default::default() };
     let mut client = Client::connect(&peer(script), &options).unwrap();
     (client.open("q").unwrap_err(), client.ping().unwrap_err())
 }

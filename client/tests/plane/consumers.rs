@@ -74,13 +74,13 @@ fn a_lease_lasts_longer_once_it_is_extended() {
     let (_plane, mut client) = served();
     let queue = client.declare("slow", None).unwrap();
     client.put(queue, &["x", "y"]).unwrap();
-    let short = Duration::from_millis(100);
+    let short = Duration::from_millis(700);
     let options = TakeOptions { messages_max: 2, lease: short, ..TakeOptions::default() };
     let taken = client.take(queue, &options).unwrap();
     client.ack(&taken, &[Range { first: 0, count: 1 }]).unwrap();
     let extended = client.extend(&taken, PATIENCE).unwrap();
     assert_eq!((extended.lease_ms, extended.unsettled), (20_000, 1));
-    std::thread::sleep(2 * short);
+    std::thread::sleep(short + short / 4);
     assert!(take(&mut client, queue).is_empty(), "the lease had ended");
     assert_eq!(client.ack(&taken, &[Range { first: 1, count: 1 }]).unwrap().settled, 1);
     assert_eq!(refusal(client.extend(&taken, PATIENCE)), Code::NoSuchLease);

@@ -7,7 +7,7 @@ use ringway_client::{Batch, Code, FullPolicy, NewMessage, PutOutcome, QueueOptio
 
 use crate::{connect, refusal, served, take, take_within, texts};
 
-const SOON: Duration = Duration::from_millis(40);
+const SOON: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn batch(messages: &[NewMessage<'_>]) -> Batch {
@@ -89,7 +89,7 @@ fn a_put_waits_for_room_where_the_queue_holds_it() {
     let options = QueueOptions {
         messages_max: 1,
         full_policy: FullPolicy::Hold,
-        wait_max_ms: 300,
+        wait_max_ms: 2_000,
         ..QueueOptions::default()
     };
     let queue = client.declare("held", Some(options)).unwrap();
@@ -97,6 +97,7 @@ fn a_put_waits_for_room_where_the_queue_holds_it() {
     let mut producer = connect(&plane);
     let held = thread::spawn(move || producer.put(queue, &["second"]).map(|_| producer));
     while client.stat_queue(queue).unwrap().get(0, "held_puts") == 0 {
+        assert!(!held.is_finished(), "it found no room, and did not wait");
         thread::sleep(Duration::from_millis(1));
     }
     let taken = take(&mut client, queue);

@@ -64,11 +64,11 @@ fn a_late_answer_is_nobodys_and_an_unanswered_request_expires() {
         let taken = worker.take(queue, &wait).unwrap();
         let message = taken.message(0).unwrap();
         assert!(message.header(REPLY_TO).is_some() && message.header(CORRELATION).is_some());
-        thread::sleep(Duration::from_millis(400));
+        thread::sleep(Duration::from_millis(1_600));
         worker.reply_and_ack(&taken, &message, "too late").unwrap();
         work(worker, queue, 1, true);
     });
-    let deadline = Duration::from_millis(200);
+    let deadline = Duration::from_millis(800);
     client.request(queue, "first", deadline).expect_err("the worker sleeps");
     let answer = client.request(queue, "second", PATIENCE).unwrap();
     assert_eq!(answer.payload(), b"re: second");

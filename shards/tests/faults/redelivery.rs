@@ -97,8 +97,8 @@ fn a_message_whose_acknowledgement_is_lost_comes_again_and_says_so() {
             neighbour.put(queue, b"task");
             let mut consumer = Peer::connect(plane.shard_addresses()[0]);
             let short = take_of(queue, 0, LEASE_MS);
-            let got = take_with(&mut consumer, short).expect("a message");
             let since = Instant::now();
+            let got = take_with(&mut consumer, short).expect("a message");
             assert_eq!(got.deliveries, 1);
             let mut ack = Vec::new();
             encode_settle(Kind::Ack, (queue, got.lease), &ALL, (0, 9), &mut ack);

@@ -115,7 +115,7 @@ impl Queue {
     }
 
     /// Asserts what must hold after every batch.
-    #[inline]
+    #[inline(always)]
     pub fn check(&self) {
         if self.bands.is_single() && self.groups.places() == 1 {
             let group = self.groups.at(0);

@@ -208,9 +208,9 @@ impl Queue {
 /// Describes the pieces to the asker, each with a slice that stays as it is until it is dropped.
 #[inline]
 fn pin(segments: &Segments, pieces: &[Piece], taken: &mut Taken) {
-    for piece in pieces {
+    taken.runs.extend(pieces.iter().map(|piece| {
         let Piece { sequence: first_sequence, count, deliveries, .. } = *piece;
         let slice = segments[piece.segment].pin(piece.offset, piece.bytes);
-        taken.runs.push(TakenRun { run: Run { first_sequence, count, deliveries }, slice });
-    }
+        TakenRun { run: Run { first_sequence, count, deliveries }, slice }
+    }));
 }
