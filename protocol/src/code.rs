@@ -52,7 +52,7 @@ codes! {
     /// No queue has that name or id.
     NoSuchQueue = 16, false, "declare the queue, or serve with --auto-declare";
     /// The queue exists with other options.
-    Conflict = 17, false, "make the two agree, or choose another name or number";
+    Conflict = 17, false, "what is there stays as it is";
     /// The name of a queue breaks the rules.
     InvalidName = 18, false, "use 1 to 255 letters, digits, '.', '_', '-' or '/'";
     /// An option is out of its range.

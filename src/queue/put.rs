@@ -96,8 +96,10 @@ pub fn run(session: &mut Session, arguments: &PutArguments) -> Outcome {
     let outcome = arguments.input.read(&mut putting).and_then(|()| putting.flush());
     // What was acknowledged before a failure is put, and said.
     if let Err(failure) = &outcome {
-        let put = counted(putting.put);
-        eprintln!("{put} had been put to {} before this:", arguments.name);
+        if putting.put > 0 {
+            let put = counted(putting.put);
+            eprintln!("{put} had been put to {} before this:", arguments.name);
+        }
         if putting.session.json {
             let mut document = putting.document(&arguments.name);
             document["error"] = failure.document()["error"].take();

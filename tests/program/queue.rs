@@ -111,6 +111,7 @@ fn errors_are_one_line_with_a_remedy() {
     for (arguments, code, named) in [
         (vec!["put", "nowhere", "x"], 1, "declare the queue"),
         (vec!["put", "nowhere", "x"], 1, "no queue is called nowhere"),
+        (vec!["group", "delete", "jobs", "default"], 1, "make another one first"),
         (vec!["declare", "jobs", "--lease", "1s"], 1, "same options"),
         (vec!["take", "jobs", "--group", "nobody"], 1, "'default'"),
         (vec!["declare", "no spaces"], 2, "1 to 255 letters"),
