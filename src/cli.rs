@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::failure::Failure;
 use crate::{demo, doctor, load, queue, serve};
 
 /// What follows the list of commands in `--help`.
@@ -41,7 +42,8 @@ enum Command {
 
 /// Reads the command line and does what it says. Wrong usage ends here, with code 2.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| wrong(&error));
+    let outcome = match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Load(arguments) => return load::run(&arguments),
         Command::Queue(arguments) => queue::run(arguments),
@@ -52,6 +54,22 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Says what is wrong with the command line, or what `--help` asks for, and ends the program. A
+/// script that asked for a document gets one.
+fn wrong(error: &clap::Error) -> ! {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let is_queue = arguments.first().is_some_and(|verb| verb == "queue");
+    if is_queue && error.use_stderr() && arguments.iter().any(|flag| flag == "--json") {
+        let text = error.to_string();
+        let sentence = text.split("\n\n").next().unwrap_or_default();
+        let words: Vec<_> = sentence.trim_start_matches("error: ").split_whitespace().collect();
+        let sentence = words.join(" ");
+        let failure = Failure::usage(sentence, "see --help");
+        println!("{:#}", failure.document());
+    }
+    error.exit()
 }
 
 #[cfg(test)]

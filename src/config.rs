@@ -214,13 +214,13 @@ fn within(name: &str, span: Span, least: Span, most: Span) -> Result<Span, Failu
 }
 
 fn queue(settings: &Settings) -> Result<QueueOptions, Failure> {
-    let policies = [FullPolicy::Reject, FullPolicy::DropOldest];
+    let policies = [FullPolicy::Reject, FullPolicy::DropOldest, FullPolicy::Hold];
     let full_policy =
         policies.into_iter().find(|policy| policy.as_str() == settings.queue_when_full);
     let full_policy = full_policy.ok_or_else(|| {
         Failure::usage(
             format!("queue_when_full: '{}' is no policy", settings.queue_when_full),
-            "write reject or drop-oldest",
+            "write reject, drop-oldest or hold",
         )
     })?;
     let options = QueueOptions {
@@ -308,7 +308,7 @@ mod tests {
             ("connections_max", "connections_max = 0"),
             ("quota", "quota = 'a*=1,1'"),
             ("heartbeat", "heartbeat = '1ms'"),
-            ("queue_when_full", "queue_when_full = 'hold'"),
+            ("queue_when_full", "queue_when_full = 'wait'"),
             ("messages_max", "queue_messages_max = 0"),
             ("lease", "queue_lease = '13h'"),
             ("receive", "receive = 'fast'"),

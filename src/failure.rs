@@ -3,11 +3,15 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 /// Why a command ended without its result: a sentence, what to do about it, and the exit code.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
     code: u8,
     text: String,
+    /// What scripts call it.
+    name: String,
 }
 
 /// What every command returns.
@@ -31,11 +35,22 @@ impl Failure {
 
     /// Exit code 1 after the command has already said what there is to say.
     pub fn said() -> Self {
-        Self { code: 1, text: String::new() }
+        Self { code: 1, text: String::new(), name: "Failed".to_owned() }
     }
 
     fn new(code: u8, sentence: impl Display, remedy: impl Display) -> Self {
-        Self { code, text: format!("{sentence}; {remedy}") }
+        let name = if code == 2 { "Usage" } else { "Failed" };
+        Self { code, text: format!("{sentence}; {remedy}"), name: name.to_owned() }
+    }
+
+    /// The same under a name of its own, such as that of the server's code.
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// The failure for a script: its name and the line that is on stderr.
+    pub fn document(&self) -> Value {
+        json!({ "error": { "code": self.name, "sentence": self.text } })
     }
 
     /// Prints the one line on stderr and gives the code for `main` to return.
@@ -56,5 +71,6 @@ mod tests {
         let failure = Failure::usage("the port is not a number", "give one, like 7311");
         assert_eq!(failure.text, "the port is not a number; give one, like 7311");
         assert_eq!((failure.code, Failure::said().code), (2, 1));
+        assert_eq!(failure.document()["error"]["code"], "Usage");
     }
 }

@@ -122,7 +122,7 @@ pub struct Flags {
     #[arg(long, value_name = "N", env = "RINGWAY_QUEUE_DELIVERIES_MAX")]
     queue_deliveries_max: Option<u32>,
 
-    /// What a full queue declared without options does: reject or drop-oldest [default: reject]
+    /// What a full queue declared without options does: reject, drop-oldest, hold [default: reject]
     #[arg(long, value_name = "POLICY", env = "RINGWAY_QUEUE_WHEN_FULL")]
     queue_when_full: Option<String>,
 

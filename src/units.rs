@@ -26,6 +26,15 @@ impl Span {
         Self(Duration::from_nanos(ns))
     }
 
+    /// Reads a span of so many milliseconds at least and at most: for a flag whose range is known.
+    pub fn within(least_ms: u64, most_ms: u64) -> impl Fn(&str) -> Result<Self, String> + Clone {
+        let (least, most) = (Self::of_ms(least_ms), Self::of_ms(most_ms));
+        move |text| match text.parse() {
+            Ok(span) if span < least || span > most => Err(format!("write {least} to {most}")),
+            read => read,
+        }
+    }
+
     /// The span in milliseconds, the longest one that fits 32 bits at most.
     pub fn ms(self) -> u32 {
         u32::try_from(self.0.as_millis()).unwrap_or(u32::MAX)
@@ -275,6 +284,12 @@ mod tests {
         refuse::<Span>("50");
         refuse::<Span>("soon");
         refuse::<Span>("-1s");
+        let hour = Span::within(1, 3_600_000);
+        assert_eq!(hour("1h"), Ok(Span::of_ms(3_600_000)));
+        assert_eq!(hour("61m"), Err("write 1ms to 1h".to_owned()));
+        assert!(
+            hour("0s").is_err() && hour("soon").is_err_and(|sentence| sentence.contains("soon"))
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Messages on their way in: a [`Batch`] is put as one.
 
 use ringway_protocol::frame::HEADER_BYTES;
-use ringway_protocol::limits::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use ringway_protocol::limits::{ATTRIBUTE_VALUE_BYTES_MAX, FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use ringway_protocol::record::{self, Attribute};
 use ringway_protocol::{Code, Records, Rejection};
 
@@ -33,6 +33,7 @@ impl Batch {
         if payload.len() > PAYLOAD_BYTES_MAX {
             return too_large("a message is longer than 64 KiB");
         }
+        attributes.iter().try_for_each(check)?;
         let before = self.records.len();
         record::write(&mut self.records, attributes, payload);
         if let Err(rejection) = Records::parse(&self.records[before..], 1) {
@@ -85,6 +86,22 @@ impl Batch {
     }
 }
 
+/// Refuses what does not fit its fields, by its own name: the rest a record's check says as well.
+fn check(attribute: &Attribute<'_>) -> Result<(), Error> {
+    let (fits, sentence) = match attribute {
+        Attribute::Key(bytes) | Attribute::DeduplicationId(bytes) => (
+            (1..=ATTRIBUTE_VALUE_BYTES_MAX).contains(&bytes.len()),
+            "a key or deduplication id has 1 to 1,024 bytes",
+        ),
+        Attribute::Header { name, value } => (
+            (1..=255).contains(&name.len()) && name.len() + value.len() < ATTRIBUTE_VALUE_BYTES_MAX,
+            "the name of a header has 1 to 255 bytes, name and value have 1,023 together",
+        ),
+        _ => (true, ""),
+    };
+    if fits { Ok(()) } else { Err(Error::Invalid(Rejection::new(Code::InvalidOption, sentence))) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +114,22 @@ mod tests {
             batch.push(&[], &[0; PAYLOAD_BYTES_MAX + 1]),
             Err(Error::Invalid(Rejection { code: Code::TooLarge, .. }))
         ));
-        assert!(matches!(batch.push(&[Attribute::Key(b"")], b"x"), Err(Error::Invalid(_))));
+        let (long, longer) = ("x".repeat(255), "x".repeat(256));
+        let header = |name, value| Attribute::Header { name, value };
+        for attribute in [
+            Attribute::Key(b""),
+            Attribute::DeduplicationId(&[0; 1025]),
+            Attribute::Priority(8),
+            header("", b"x"),
+            header(&longer, b"x"),
+            header(&long, &[0; 769]),
+        ] {
+            let refused = batch.push(&[attribute], b"x");
+            let code = refused.map_err(|error| error.code());
+            assert_eq!(code.err().flatten(), Some(Code::InvalidOption), "{attribute:?}");
+        }
+        let mut fits = batch.clone();
+        fits.push(&[header(&long, &[0; 768])], b"x").unwrap();
         assert_eq!((batch.count(), batch.as_bytes()), (2, before.as_slice()));
         while batch.push(&[], &[0; PAYLOAD_BYTES_MAX]).is_ok() {}
         assert!(batch.count() == 17 && batch.as_bytes().len() <= RECORDS_BYTES_MAX);

@@ -51,6 +51,7 @@ pub struct Client {
     link: Link,
     welcome: Welcome,
     reply_timeout: Duration,
+    held_timeout: Duration,
     number: u32,
     /// Where answers to this connection's requests arrive, once it asked for one.
     reply_queue: Option<ReplyQueue>,
@@ -66,6 +67,7 @@ impl Client {
             link,
             welcome,
             reply_timeout: options.reply_timeout,
+            held_timeout: options.held_timeout,
             number: 0,
             reply_queue: None,
             askers: Askers::new(),

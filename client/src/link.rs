@@ -22,8 +22,14 @@ pub struct Options {
     pub token: String,
     /// How long to try one address.
     pub connect_timeout: Duration,
-    /// How long to wait for a reply, on top of what a take itself asks to wait.
+    /// How long to wait for a reply, on top of what a take itself asks to wait and of
+    /// [`Options::held_timeout`].
     pub reply_timeout: Duration,
+    /// How long a full queue may hold a put back before its reply counts as late: at least the
+    /// `wait_max_ms` of the queues that hold, or the fate of a put that waits longer is unknown.
+    /// The default is a minute, which queues have unless declared otherwise; the server allows an
+    /// hour at most.
+    pub held_timeout: Duration,
 }
 
 impl Default for Options {
@@ -32,6 +38,7 @@ impl Default for Options {
             token: String::new(),
             connect_timeout: Duration::from_secs(5),
             reply_timeout: Duration::from_secs(30),
+            held_timeout: Duration::from_secs(60),
         }
     }
 }

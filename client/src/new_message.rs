@@ -121,7 +121,8 @@ impl<'a> NewMessage<'a> {
     }
 
     /// Names it, so that a repeat within the queue's window is known and stored once; 1 to 1,024
-    /// bytes. The queue must have been declared with a `dedup_ms`.
+    /// bytes. The queue must have been declared with a `dedup_ms`: without one nothing is
+    /// remembered, and a repeat is stored, which no reply tells.
     pub fn deduplication_id(mut self, id: impl IntoBytes<'a>) -> Self {
         self.deduplication = Some(id.into_bytes());
         self

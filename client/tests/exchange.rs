@@ -166,6 +166,27 @@ fn open_at(script: impl FnOnce(&mut TcpStream, Header) + Send + 'static) -> (Err
     (client.open("q").unwrap_err(), client.ping().unwrap_err())
 }
 
+/// A full queue answers a put when there is room, which may be long after the time in which other
+/// requests must be answered.
+#[test]
+fn a_put_may_be_held_longer_than_a_reply_may_take() {
+    let late = |stream: &mut TcpStream, header: Header| {
+        std::thread::sleep(Duration::from_millis(300));
+        let mut out = Vec::new();
+        let full = Rejection::new(Code::QueueFull, "the queue is full");
+        reply::refused(&mut out, Kind::Put, (header.stream, header.request), full);
+        stream.write_all(&out).unwrap();
+    };
+    let options = Options { reply_timeout: Duration::from_millis(200), ..Default::default() };
+    let mut client = Client::connect(&peer(late), &options).unwrap();
+    let error = client.put(QueueId::new(1, 0, 0), &["x"]).unwrap_err();
+    assert_eq!(error.code(), Some(Code::QueueFull), "{error}");
+    let impatient = Options { held_timeout: Duration::ZERO, ..options };
+    let mut client = Client::connect(&peer(late), &impatient).unwrap();
+    let error = client.put(QueueId::new(1, 0, 0), &["x"]).unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+}
+
 #[test]
 fn after_an_error_that_breaks_framing_the_connection_says_why_it_is_unusable() {
     let goodbye = |stream: &mut TcpStream, _: Header| {

@@ -65,7 +65,7 @@ impl<'a> Attribute<'a> {
         fields.end()?;
         match attribute {
             Attribute::Priority(band) if band > 7 => {
-                Err(Rejection::malformed("a priority is above 7"))
+                Err(Rejection::new(Code::InvalidOption, "a priority is 0 to 7"))
             }
             Attribute::DelayMs(time) | Attribute::TimeToLiveMs(time) if time > DURATION_MS_MAX => {
                 Err(Rejection::new(

@@ -52,11 +52,11 @@ codes! {
     /// No queue has that name or id.
     NoSuchQueue = 16, false, "declare the queue, or serve with --auto-declare";
     /// The queue exists with other options.
-    Conflict = 17, false, "declare it with the same options, or delete it first";
+    Conflict = 17, false, "what is there stays as it is";
     /// The name of a queue breaks the rules.
     InvalidName = 18, false, "use 1 to 255 letters, digits, '.', '_', '-' or '/'";
     /// An option is out of its range.
-    InvalidOption = 19, false, "see the ranges in docs/protocol.md";
+    InvalidOption = 19, false, "choose another value";
     /// The queue is full and its policy is to reject.
     QueueFull = 20, false, "take messages, raise the queue's bounds, or put again later";
     /// A message or a batch is larger than its limit.
@@ -70,7 +70,7 @@ codes! {
     /// The plane has as many queues, leases or bytes as it may have.
     ResourceExhausted = 25, false, "delete queues, take messages, or raise the plane's limits";
     /// The queue has no group of that number or name.
-    NoSuchGroup = 26, false, "make the group first, or use group 0";
+    NoSuchGroup = 26, false, "make the group first, or use the group 'default'";
     /// There is no such lease, subscription or delivery, or it has ended.
     NoSuchLease = 27, false, "take again: its messages may be with somebody else by now";
     /// A message of a transfer was settled before or its lease has ended: nothing was done.

@@ -35,7 +35,7 @@ pub struct Move<'a> {
     pub group: GroupId,
     /// Most messages; 1 to 1,024.
     pub limit: u32,
-    /// Whether headers are taken off whose names start with `ringway-`.
+    /// Whether the headers of dead letters are taken off.
     pub redrive: bool,
     /// Which messages; `None` for all.
     pub filter: Option<HeaderFilter<'a>>,

@@ -57,6 +57,12 @@ impl<'a> Pattern<'a> {
         self.0.bytes().all(is_name_byte)
     }
 
+    /// What every name that matches begins with: the pattern up to its first wildcard.
+    pub fn literal_prefix(&self) -> &'a str {
+        let end = self.0.bytes().position(|byte| !is_name_byte(byte));
+        &self.0[..end.unwrap_or(self.0.len())]
+    }
+
     /// Whether a name matches. A token that `*` or `>` stands for has at least one byte.
     pub fn matches(&self, name: &str) -> bool {
         let (mut pattern, mut name) = (self.0.as_bytes(), name.as_bytes());

@@ -9,7 +9,7 @@ use super::input::InputArguments;
 use super::message::MessageArguments;
 use super::table::print_rows;
 use super::transfer::Together;
-use super::{Session, failure, print_document};
+use super::{Session, failure, several};
 use crate::failure::{Failure, Outcome};
 
 const BIND_EXAMPLES: &str = "\
@@ -25,6 +25,7 @@ the shell reads '*' and '>', too.";
 const LIST_EXAMPLES: &str = "\
 Examples:
   ringway queue bindings                 queue and pattern, a line each
+  ringway queue bindings audit           those of one queue
   ringway queue bindings --json";
 
 const PUBLISH_EXAMPLES: &str = "\
@@ -82,17 +83,17 @@ pub fn unbind(session: &mut Session, arguments: &BindArguments) -> Outcome {
     let queue = session.open(name)?;
     let changed = session.client.unbind(queue, pattern).map_err(failure)?;
     let document = json!({ "queue": name, "pattern": pattern, "changed": changed });
-    session.answer(&document, &format!("{name} is not bound to {pattern} any more"))?;
-    if !changed {
-        return Err(Failure::failed(
-            format!("{name} was not bound to {pattern}"),
-            "see `ringway queue bindings`",
-        ));
+    if changed {
+        return session.answer(&document, &format!("{name} is not bound to {pattern} any more"));
     }
-    Ok(())
+    let sentence = format!("{name} was not bound to {pattern}");
+    Err(Failure::failed(sentence, "see `ringway queue bindings`"))
 }
 
 pub fn list(session: &mut Session, arguments: &BindingsArguments) -> Outcome {
+    if let Some(name) = &arguments.name {
+        session.open(name)?;
+    }
     let bound = session.client.bindings().map_err(failure)?;
     let names: HashMap<_, _> = (session.client.list("").map_err(failure)?.into_iter())
         .map(|listed| (listed.queue, listed.name))
@@ -105,7 +106,7 @@ pub fn list(session: &mut Session, arguments: &BindingsArguments) -> Outcome {
     rows.sort();
     if session.json {
         let entry = |(name, pattern)| json!({ "queue": name, "pattern": pattern });
-        return print_document(&rows.into_iter().map(entry).collect::<Value>());
+        return session.document(&rows.into_iter().map(entry).collect::<Value>());
     }
     let rows = rows.into_iter().map(|(name, pattern)| vec![name, pattern]);
     print_rows(&["queue", "pattern"], 2, rows)
@@ -125,13 +126,15 @@ pub fn publish(session: &mut Session, arguments: &PublishArguments) -> Outcome {
     });
     let sentence = match published.matched {
         0 => format!("no queue is bound to {name}"),
-        matched => format!("published to {} of {matched} queues", published.stored),
+        matched => {
+            format!("published to {} of {}", published.stored, several(matched.into(), "queue"))
+        }
     };
     session.answer(&document, &sentence)?;
     if published.refused > 0 {
         return Err(Failure::failed(
-            format!("{} queues refused", published.refused),
-            "they are full or paused: see `ringway queue stat` of each",
+            format!("{} refused", several(published.refused.into(), "queue")),
+            "full or paused: see `ringway queue stat` of each",
         ));
     }
     Ok(())

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::moment::Moment;
 use super::table::{one_line, print_rows};
 use super::take::lines;
-use super::{Session, counted, document, failure, print, print_document};
+use super::{Session, counted, document, failure, print};
 use crate::failure::{Failure, Outcome};
 
 const PEEK_EXAMPLES: &str = "\
 Examples:
-  ringway queue peek jobs                  the next message; nobody loses it
+  ringway queue peek jobs                  the message that a take would get; nobody loses it
   ringway queue peek jobs --count 10 --json
   ringway queue peek jobs --group audit";
 
@@ -24,13 +24,15 @@ Examples:
   ringway queue browse jobs --state delayed --json   given back, with attributes
   ringway queue browse jobs.dead --count 20 --json
 
-A payload is one line here: what would break it is escaped.";
+A payload is one line here: what would break it is escaped. Ready messages come as takes get them, \
+the most urgent first. In a pipe the columns have tabs between them and no heading: sequence, \
+deliveries, put, due, payload.";
 
 const REMOVE_EXAMPLES: &str = "\
 Examples:
   ringway queue put jobs remind --delay 1h           names the sequence
   ringway queue remove jobs 9223372036854775808      cancels it
-  ringway queue browse jobs --json | jq '.[].sequence' | xargs ringway queue remove jobs
+  ringway queue browse jobs --json | jq -r '.[].sequence' | xargs ringway queue remove jobs
 
 Code 1 if any was unknown, gone, or leased by somebody.";
 
@@ -65,7 +67,7 @@ pub struct BrowseArguments {
     #[arg(long, value_name = "STATE", default_value = "ready")]
     state: State,
 
-    /// Most messages
+    /// Most messages; it says when there are more
     #[arg(long, value_name = "N", default_value_t = 1000)]
     count: usize,
 
@@ -81,7 +83,7 @@ pub struct RemoveArguments {
     /// Name of the queue
     name: String,
 
-    /// Sequences, as put, take and browse show them
+    /// Sequences, as `browse` shows them, and `put` and `take` with --json
     #[arg(required = true, value_name = "SEQUENCE")]
     sequences: Vec<u64>,
 }
@@ -116,9 +118,10 @@ pub fn peek(session: &mut Session, arguments: &PeekArguments) -> Outcome {
     let group = arguments.group.as_deref();
     let found = look(session, &arguments.name, group, (State::Ready, arguments.count))?;
     if session.json {
-        return print_document(&found.iter().map(document::browsed).collect::<Value>());
+        session.document(&found.iter().map(document::browsed).collect::<Value>())?;
+    } else {
+        print(&lines(found.iter().map(|browsed| browsed.record().payload), arguments.raw))?;
     }
-    print(&lines(found.iter().map(|browsed| browsed.record().payload), arguments.raw))?;
     if found.is_empty() {
         eprintln!("no message is ready in {}", arguments.name);
         return Err(Failure::said());
@@ -128,9 +131,16 @@ pub fn peek(session: &mut Session, arguments: &PeekArguments) -> Outcome {
 
 pub fn run(session: &mut Session, arguments: &BrowseArguments) -> Outcome {
     let group = arguments.group.as_deref();
-    let found = look(session, &arguments.name, group, (arguments.state, arguments.count))?;
+    let count = arguments.count;
+    // One more tells whether there are more.
+    let asked = (arguments.state, count.saturating_add(1));
+    let mut found = look(session, &arguments.name, group, asked)?;
+    if found.len() > count {
+        found.truncate(count);
+        eprintln!("these are the first {count} of more: --count N shows as many as there are");
+    }
     if session.json {
-        return print_document(&found.iter().map(document::browsed).collect::<Value>());
+        return session.document(&found.iter().map(document::browsed).collect::<Value>());
     }
     let time = |ms: u64| if ms == 0 { "-".to_owned() } else { Moment::of_ms(ms).to_string() };
     let rows = found.iter().map(|browsed| {
@@ -166,8 +176,8 @@ pub fn remove(session: &mut Session, arguments: &RemoveArguments) -> Outcome {
     session.answer(&document, &sentence)?;
     if removal.missing > 0 {
         return Err(Failure::failed(
-            format!("{} were not removed", counted(removal.missing.into())),
-            "they are unknown, gone already, or leased: look with `ringway queue browse`",
+            format!("{} could not be removed", counted(removal.missing.into())),
+            "unknown, gone already, or leased: look with `ringway queue browse`",
         ));
     }
     Ok(())

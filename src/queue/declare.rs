@@ -1,7 +1,12 @@
 //! `ringway queue declare` and `alter`: options as people write them become a queue's options.
 
 use clap::{Args, ValueEnum};
-use ringway_protocol::options::{FullPolicy, PriorityOrder, QueueOptions, SpreadOrder};
+use ringway_protocol::QueueName;
+use ringway_protocol::limits::DURATION_MS_MAX;
+use ringway_protocol::options::{
+    BACKOFF_MS_MAX, DEDUP_MESSAGES_MAX, DEDUP_MS_MAX, FullPolicy, LEASE_MS_MAX, PriorityOrder,
+    QueueOptions, SpreadOrder, WAIT_MS_MAX,
+};
 use serde_json::json;
 
 use super::{Session, failure};
@@ -55,7 +60,7 @@ pub struct AlterArguments {
 #[derive(Args, PartialEq, Default)]
 pub struct OptionArguments {
     /// Most messages held, ready and leased together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     messages_max: Option<u64>,
 
     /// Most bytes of memory held
@@ -63,11 +68,13 @@ pub struct OptionArguments {
     bytes_max: Option<Size>,
 
     /// How long a lease lasts unless the take says otherwise
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(1, LEASE_MS_MAX.into()))]
     lease: Option<Span>,
 
     /// Longest wait that a take may ask for, and of a put that is held
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, WAIT_MS_MAX.into()))]
     wait_max: Option<Span>,
 
     /// Deliveries before a message goes to NAME.dead; 0 for no limit
@@ -82,8 +89,9 @@ pub struct OptionArguments {
     #[arg(long, value_name = "ORDER")]
     priorities: Option<Priorities>,
 
-    /// How long a message may wait for its consumers; then it is dropped
-    #[arg(long, value_name = "DURATION")]
+    /// How long a message may wait for its consumers, from when it is due; then it is dropped
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, DURATION_MS_MAX))]
     ttl: Option<Span>,
 
     /// A message that expires goes to NAME.dead instead
@@ -91,23 +99,28 @@ pub struct OptionArguments {
     dead_letter_expired: bool,
 
     /// How long a message waits that was given back
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, BACKOFF_MS_MAX.into()))]
     backoff: Option<Span>,
 
     /// Double that with each delivery, up to this
-    #[arg(long, value_name = "DURATION", requires = "backoff")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, requires = "backoff",
+        value_parser = Span::within(0, BACKOFF_MS_MAX.into()))]
     backoff_max: Option<Span>,
 
     /// How long a put is remembered to know its repeat
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, DEDUP_MS_MAX.into()))]
     dedup: Option<Span>,
 
     /// How many messages are remembered at most [default: 1000000]
-    #[arg(long, value_name = "N", requires = "dedup")]
+    #[arg(long, value_name = "N", requires = "dedup",
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(DEDUP_MESSAGES_MAX)))]
     dedup_max: Option<u32>,
 
     /// How long messages are kept that are done, to replay them
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, DURATION_MS_MAX))]
     keep: Option<Span>,
 
     /// How many messages are kept that are done
@@ -119,11 +132,12 @@ pub struct OptionArguments {
     keep_bytes: Option<Size>,
 
     /// Delete the queue after so long without use
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, DURATION_MS_MAX))]
     idle: Option<Span>,
 
     /// Over how many shards the queue is spread
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
     spread: Option<u16>,
 
     /// What order it keeps then
@@ -222,10 +236,22 @@ impl OptionArguments {
 
 pub fn run(session: &mut Session, arguments: &DeclareArguments) -> Outcome {
     let name = &arguments.name;
-    let declared = session.client.declare_new(name, arguments.options.options());
+    let mut options = arguments.options.options();
+    // Dead letters have no dead letters of their own.
+    if let Some(options) = &mut options
+        && arguments.options.deliveries_max.is_none()
+        && QueueName::new(name).is_ok_and(|name| name.is_dead_letter())
+    {
+        options.deliveries_max = 0;
+    }
+    let declared = session.client.declare_new(name, options);
     let (queue, created) = declared.map_err(failure)?;
-    let document = json!({ "queue": name, "id": queue.0, "created": created });
-    let found = if created { "declared" } else { "was there already, with these options" };
+    let document = json!({ "queue": name, "id": queue.0.to_string(), "created": created });
+    let found = match (created, options) {
+        (true, _) => "declared",
+        (false, Some(_)) => "was there already, with these options",
+        (false, None) => "was there already",
+    };
     session.answer(&document, &format!("{name} {found}"))
 }
 
@@ -239,7 +265,7 @@ pub fn alter(session: &mut Session, arguments: &AlterArguments) -> Outcome {
     };
     let queue = session.open(name)?;
     session.client.alter(queue, options).map_err(failure)?;
-    let document = json!({ "queue": name, "id": queue.0, "altered": true });
+    let document = json!({ "queue": name, "id": queue.0.to_string(), "altered": true });
     session.answer(&document, &format!("{name} has these options now"))
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::moment::Moment;
 use super::table::print_rows;
-use super::{Session, failure, print_document, stat};
+use super::{Session, failure, stat};
 use crate::failure::{Failure, Outcome};
 
 const EXAMPLES: &str = "\
@@ -22,7 +22,9 @@ Examples:
   ringway queue group ls jobs
   ringway queue group delete jobs audit
 
-Every group gets every message; a message is done when every group is done with it.";
+Every group gets every message; a message is done when every group is done with it. In a pipe the \
+columns of ls have tabs between them and no heading: group, flags, position, ready, leased, \
+blocked, delayed, acks.";
 
 /// The arguments of `ringway queue group`.
 #[derive(Args)]
@@ -39,6 +41,7 @@ enum Verb {
     /// Pause or resume a group, or let one consumer at a time have its messages
     Alter(AlterArguments),
     /// Remove a group; what only it still needed goes
+    #[command(visible_alias = "rm")]
     Delete(NameArguments),
     /// List the groups of a queue with their figures
     Ls(ListArguments),
@@ -180,7 +183,7 @@ fn list(session: &mut Session, arguments: &ListArguments) -> Outcome {
     let id = session.open(&arguments.queue)?;
     let groups = session.client.groups(id).map_err(failure)?;
     if session.json {
-        return print_document(&groups.iter().map(document).collect::<Value>());
+        return session.document(&groups.iter().map(document).collect::<Value>());
     }
     const SHOWN: [&str; 6] = ["position", "ready", "leased", "blocked", "delayed", "acks"];
     let heading = [&["group", "flags"], &SHOWN[..]].concat();

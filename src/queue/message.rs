@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use ringway_client::NewMessage;
+use ringway_protocol::limits::DURATION_MS_MAX;
 
 use super::moment::Moment;
 use crate::units::Span;
@@ -16,7 +17,8 @@ pub struct MessageArguments {
     key: Option<String>,
 
     /// How long until they become ready
-    #[arg(long, value_name = "DURATION", conflicts_with = "at")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, conflicts_with = "at",
+        value_parser = Span::within(0, DURATION_MS_MAX))]
     delay: Option<Span>,
 
     /// When they become ready, in UTC: 2026-11-21T10:00:00Z
@@ -24,14 +26,15 @@ pub struct MessageArguments {
     at: Option<Moment>,
 
     /// How long until nobody gets them any more
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, DURATION_MS_MAX))]
     ttl: Option<Span>,
 
     /// 0 to 7; 7 goes first
     #[arg(long, value_name = "BAND", value_parser = clap::value_parser!(u8).range(0..=7))]
     priority: Option<u8>,
 
-    /// Names one message: a repeat within the queue's window is stored once
+    /// Names one message: a repeat within the queue's --dedup is stored once
     #[arg(long, value_name = "ID")]
     dedup_id: Option<String>,
 

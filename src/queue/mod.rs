@@ -2,7 +2,8 @@
 //!
 //! What a command is asked for goes to stdout: a line a message or a queue, or one JSON document
 //! with `--json`. What it has to say about that goes to stderr, one sentence with a remedy when it
-//! fails.
+//! fails. With `--json` there is always exactly one document (`subscribe` prints one a message):
+//! where a command fails before it has one, the document is its error.
 
 mod bindings;
 mod browse;
@@ -24,10 +25,13 @@ mod table;
 mod take;
 mod transfer;
 
+use std::cell::Cell;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use ringway_client::{Client, Error, GroupId, Options, QueueId};
+use ringway_client::{Client, Code, Error, GroupId, Options, QueueId};
+use ringway_protocol::options::WAIT_MS_MAX;
 use serde_json::Value;
 
 use crate::failure::{Failure, Outcome};
@@ -45,6 +49,9 @@ Examples:
   ringway queue stat jobs
 
 Each command has its own examples: ringway queue put --help
+With --json stdout has one document in every case; for a failure it is \
+{\"error\": {\"code\": ..., \"sentence\": ...}}. Ids, leases and sequences are texts: \
+they pass 2^53.
 Exit codes: 0 done; 1 it failed, or not all of it could be done; 2 wrong usage.";
 
 /// Where the help lists the flags of all commands.
@@ -92,7 +99,7 @@ enum Verb {
     Declare(declare::DeclareArguments),
     /// Change the options of a queue
     Alter(declare::AlterArguments),
-    /// List queues, with how many messages are ready and leased
+    /// List queues by a pattern or prefix, with how many messages are ready and leased
     Ls(show::ListArguments),
     /// Show the figures of a queue, or of every shard
     Stat(stat::StatArguments),
@@ -144,6 +151,7 @@ enum Verb {
     /// Drop every ready message
     Purge(show::PurgeArguments),
     /// Remove a queue and all its messages
+    #[command(visible_alias = "delete")]
     Rm(show::RemoveArguments),
 }
 
@@ -151,14 +159,33 @@ enum Verb {
 struct Session {
     client: Client,
     json: bool,
+    /// Whether the document is on stdout.
+    documented: Cell<bool>,
 }
 
 /// Carries out one verb.
 pub fn run(arguments: QueueArguments) -> Outcome {
     let QueueArguments { address, token, json, verb } = arguments;
-    let options = Options { token, ..Options::default() };
-    let client = Client::connect(&address, &options).map_err(failure)?;
-    let session = &mut Session { client, json };
+    // A put is held for as long as its queue says, which is for the server to end.
+    let held_timeout = Duration::from_millis(WAIT_MS_MAX.into());
+    let options = Options { token, held_timeout, ..Options::default() };
+    let (outcome, documented) = match Client::connect(&address, &options) {
+        Err(error) => (Err(failure(error)), false),
+        Ok(client) => {
+            let mut session = Session { client, json, documented: Cell::new(false) };
+            (carry_out(&mut session, verb), session.documented.get())
+        }
+    };
+    if let Err(failure) = &outcome
+        && json
+        && !documented
+    {
+        print_document(&failure.document())?;
+    }
+    outcome
+}
+
+fn carry_out(session: &mut Session, verb: Verb) -> Outcome {
     match verb {
         Verb::Declare(arguments) => declare::run(session, &arguments),
         Verb::Alter(arguments) => declare::alter(session, &arguments),
@@ -193,7 +220,13 @@ pub fn run(arguments: QueueArguments) -> Outcome {
 
 impl Session {
     fn open(&mut self, name: &str) -> Result<QueueId, Failure> {
-        self.client.open(name).map_err(failure)
+        self.client.open(name).map_err(|error| match error.code() {
+            Some(code @ Code::NoSuchQueue) => {
+                let sentence = format!("no queue is called {name}");
+                Failure::failed(sentence, code.remedy()).named(format!("{code:?}"))
+            }
+            _ => failure(error),
+        })
     }
 
     /// The number of a group of consumers; that of `default` needs no question.
@@ -207,11 +240,17 @@ impl Session {
     /// Says what was done: a document on stdout, or a sentence on stderr.
     fn answer(&self, document: &Value, sentence: &str) -> Outcome {
         if self.json {
-            print_document(document)
+            self.document(document)
         } else {
             eprintln!("{sentence}");
             Ok(())
         }
+    }
+
+    /// Prints the one document of the command.
+    fn document(&self, document: &Value) -> Outcome {
+        self.documented.set(true);
+        print_document(document)
     }
 }
 
@@ -231,22 +270,69 @@ fn print(bytes: &[u8]) -> Outcome {
 
 /// What a person is told about an error of the client.
 fn failure(error: Error) -> Failure {
+    let name = match (error.code(), &error) {
+        (Some(code), _) => format!("{code:?}"),
+        (_, Error::Connect { .. }) => "NotConnected".to_owned(),
+        (_, error) if error.fate_unknown() => "FateUnknown".to_owned(),
+        _ => "Failed".to_owned(),
+    };
     let remedy = match &error {
         Error::Connect { .. } => "start `ringway serve`, or name its address with --address",
         Error::Refused { sentence, code } | Error::Goodbye { sentence, code } => {
-            return Failure::failed(sentence, code.remedy());
+            return refusal(*code, sentence).named(name);
         }
         Error::Invalid(rejection) => {
-            return Failure::usage(rejection.sentence, rejection.code.remedy());
+            let sentence = as_flags(rejection.sentence);
+            return Failure::usage(sentence, rejection.code.remedy()).named(name);
         }
         Error::Protocol(_) => "name the address of a Ringway plane with --address",
         error if error.fate_unknown() => "look with `ringway queue stat` before trying again",
         _ => "try again",
     };
-    Failure::failed(&error, remedy)
+    Failure::failed(&error, remedy).named(name)
+}
+
+/// What the server refused: as wrong usage where another value would have done.
+fn refusal(code: Code, sentence: &str) -> Failure {
+    match code {
+        Code::InvalidOption | Code::InvalidName => {
+            Failure::usage(as_flags(sentence), code.remedy())
+        }
+        code => Failure::failed(sentence, code.remedy()),
+    }
+}
+
+/// Options of the protocol by the flags that set them: `lease_ms` is `--lease`.
+fn as_flags(sentence: &str) -> String {
+    let word = |word: &str| {
+        let end = word.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+        let (option, rest) = word.split_at(end.unwrap_or(word.len()));
+        if !option.contains('_') {
+            return word.to_owned();
+        }
+        format!("--{}{rest}", option.trim_end_matches("_ms").replace('_', "-"))
+    };
+    sentence.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// `1 message`, `2 messages`.
 fn counted(count: u64) -> String {
-    format!("{count} message{}", if count == 1 { "" } else { "s" })
+    several(count, "message")
+}
+
+/// `1 queue`, `2 queues`.
+fn several(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_flags;
+
+    #[test]
+    fn options_are_called_as_their_flags() {
+        let sentence = "dedup_max needs a dedup_ms, bytes_max (none) does not";
+        let flags = "--dedup-max needs a --dedup, --bytes-max (none) does not";
+        assert_eq!(as_flags(sentence), flags);
+    }
 }

@@ -140,7 +140,7 @@ pub fn rename(session: &mut Session, arguments: &RenameArguments) -> Outcome {
     let renamed = session.client.rename_or_move(queue, to, options.options()).map_err(failure)?;
     let document = json!({
         "queue": to,
-        "id": renamed.queue.0,
+        "id": renamed.queue.0.to_string(),
         "moved": renamed.moved,
         "left": renamed.left,
     });

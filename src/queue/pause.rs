@@ -10,7 +10,7 @@ use crate::failure::Outcome;
 const EXAMPLES: &str = "\
 Examples:
   ringway queue pause jobs             puts are refused, takes wait
-  ringway queue pause jobs takes       producers go on
+  ringway queue pause jobs takes       producers go on, even if they were paused before
   ringway queue resume jobs
   ringway queue group alter jobs audit --paused yes     one group of consumers only";
 
@@ -21,7 +21,7 @@ pub struct PauseArguments {
     /// Name of the queue
     name: String,
 
-    /// What is stopped; the rest goes on
+    /// What is stopped; the rest goes on, also if an earlier pause had stopped it
     #[arg(default_value = "both")]
     what: What,
 }

@@ -24,7 +24,9 @@ Examples:
   ringway queue put jobs remind --at 2026-12-24T18:00:00Z --ttl 1d
   ringway queue put jobs urgent --priority 7 --header trace=a81f
   ringway queue put jobs 'pay 7' --dedup-id payment-7    twice within the window: stored once
-  ringway queue put jobs - --producer 17@0 < lines       run again after a failure: stored once";
+  ringway queue put jobs - --producer 17@0 < lines       run again after a failure: stored once
+
+Only a queue that was declared with --dedup knows repeats; others store them, and nothing says so.";
 
 /// The arguments of `ringway queue put`.
 #[derive(Args)]
@@ -40,7 +42,7 @@ pub struct PutArguments {
     message: MessageArguments,
 
     /// Number the messages, from 0 or from N on, as this producer's: what the queue has is not
-    /// stored again
+    /// stored again, if it was declared with --dedup
     #[arg(long, value_name = "ID[@N]")]
     producer: Option<ProducerText>,
 }
@@ -93,14 +95,19 @@ pub fn run(session: &mut Session, arguments: &PutArguments) -> Outcome {
     };
     let outcome = arguments.input.read(&mut putting).and_then(|()| putting.flush());
     // What was acknowledged before a failure is put, and said.
-    match outcome {
-        Ok(()) => putting.report(&arguments.name),
-        Err(failure) => {
+    if let Err(failure) = &outcome {
+        if putting.put > 0 {
             let put = counted(putting.put);
             eprintln!("{put} had been put to {} before this:", arguments.name);
-            Err(failure)
         }
+        if putting.session.json {
+            let mut document = putting.document(&arguments.name);
+            document["error"] = failure.document()["error"].take();
+            putting.session.document(&document)?;
+        }
+        return outcome;
     }
+    putting.report(&arguments.name)
 }
 
 impl Sink for Putting<'_> {
@@ -145,19 +152,22 @@ impl Putting<'_> {
         Ok(())
     }
 
+    fn document(&self, name: &str) -> Value {
+        json!({
+            "queue": name,
+            "messages": self.put,
+            "first_sequence": self.runs.first().map(|run| run.first_sequence.to_string()),
+            "acknowledged": self.level.as_str(),
+            "duplicates": self.count(PutOutcome::Duplicate),
+            "scheduled": self.count(PutOutcome::Scheduled),
+            "runs": runs_document(&self.runs),
+        })
+    }
+
     fn report(&self, name: &str) -> Outcome {
         let level = self.level.as_str();
         let [duplicates, scheduled] =
             [PutOutcome::Duplicate, PutOutcome::Scheduled].map(|outcome| self.count(outcome));
-        let document = json!({
-            "queue": name,
-            "messages": self.put,
-            "first_sequence": self.runs.first().map(|run| run.first_sequence),
-            "acknowledged": level,
-            "duplicates": duplicates,
-            "scheduled": scheduled,
-            "runs": runs_document(&self.runs),
-        });
         let mut sentence = format!("put {} to {name}, acknowledged in {level}", counted(self.put));
         if duplicates > 0 {
             sentence += &format!("; {duplicates} had been there already");
@@ -169,7 +179,7 @@ impl Putting<'_> {
                  to cancel it: ringway queue remove {name} {sequence}"
             );
         }
-        self.session.answer(&document, &sentence)
+        self.session.answer(&self.document(name), &sentence)
     }
 
     fn count(&self, outcome: PutOutcome) -> u64 {
@@ -202,7 +212,8 @@ pub fn runs_document(runs: &[PutRun]) -> Value {
             PutOutcome::Duplicate => "duplicate",
             PutOutcome::Scheduled => "scheduled",
         };
-        json!({ "first_sequence": run.first_sequence, "count": run.count, "outcome": outcome })
+        let first_sequence = run.first_sequence.to_string();
+        json!({ "first_sequence": first_sequence, "count": run.count, "outcome": outcome })
     };
     runs.iter().map(run).collect()
 }

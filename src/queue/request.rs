@@ -5,13 +5,14 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use clap::{ArgGroup, Args};
-use ringway_client::{Client, Code, Error, Retry, TakeOptions, Taken};
+use ringway_client::{Client, Code, Error, REPLY_TO, Retry, TakeOptions, Taken};
+use ringway_protocol::options::WAIT_MS_MAX;
 use serde_json::json;
 
 use super::input::{InputArguments, Sink};
 use super::message::MessageArguments;
 use super::take::lines;
-use super::{Session, counted, document, failure, print, print_document};
+use super::{Session, counted, document, failure, print};
 use crate::failure::{Failure, Outcome};
 use crate::units::Span;
 
@@ -28,10 +29,11 @@ const REPLY_EXAMPLES: &str = "\
 Examples:
   ringway queue reply prices 12.50                      answers the next request so
   ringway queue reply prices --exec ./price.sh --count 100
-  ringway queue reply thumbnails --raw --exec 'convert - -resize 100 -' --wait 1h
+  ringway queue reply thumbnails --raw --exec 'convert - -resize 100 -' --wait 1m
 
 With --exec the request is the command's stdin and its stdout is the answer. A command that fails \
-answers nothing: its request goes back to be tried again.";
+answers nothing: its request goes back to be tried again. A message that is no request goes to the \
+dead letters, from where `ringway queue redrive` brings it back.";
 
 /// The arguments of `ringway queue request`.
 #[derive(Args)]
@@ -44,7 +46,7 @@ pub struct RequestArguments {
     input: InputArguments,
 
     /// How long to wait for the answer
-    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, default_value = "5s")]
     deadline: Span,
 
     #[command(flatten)]
@@ -74,8 +76,9 @@ pub struct ReplyArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     count: u64,
 
-    /// End when no request came for so long
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    /// End when no request came for so long; at most the queue's --wait-max
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, default_value = "30s",
+        value_parser = Span::within(0, WAIT_MS_MAX.into()))]
     wait: Span,
 }
 
@@ -106,15 +109,16 @@ pub fn run(session: &mut Session, arguments: &RequestArguments) -> Outcome {
     let answer = session.client.request_message(queue, message.message(&payload), deadline.0);
     let answer = match answer {
         Err(Error::NoAnswer { .. }) => {
-            eprintln!("no answer from {name} within {deadline}");
-            return Err(Failure::said());
+            let sentence = format!("no answer from {name} within {deadline}");
+            let remedy = "see that somebody replies, or give --deadline more time";
+            return Err(Failure::failed(sentence, remedy).named("NoAnswer"));
         }
         answer => answer.map_err(failure)?,
     };
     if session.json {
         let mut entry = json!({});
         document::record(&mut entry, &answer.message().record);
-        return print_document(&entry);
+        return session.document(&entry);
     }
     print(&lines([answer.payload()].into_iter(), input.is_raw()))
 }
@@ -144,6 +148,16 @@ pub fn reply(session: &mut Session, arguments: &ReplyArguments) -> Outcome {
 /// Answers one request and acknowledges it; returns whether there was an answer.
 fn answer(client: &mut Client, taken: &Taken, arguments: &ReplyArguments) -> Result<bool, Failure> {
     let Some(message) = taken.message(0) else { return Ok(false) };
+    if message.header(REPLY_TO).is_none() {
+        let sequence = message.sequence;
+        eprintln!(
+            "message {sequence} is no request: it has no header {REPLY_TO}; \
+             it goes to the dead letters of {}",
+            arguments.name
+        );
+        client.nack_with(taken, &[taken.all()], Retry::Never).map_err(failure)?;
+        return Ok(false);
+    }
     let made = match (&arguments.answer, &arguments.exec) {
         (Some(text), _) => Ok(text.clone().into_bytes()),
         (None, Some(command)) => make(command, message.record.payload, arguments.raw),
@@ -159,9 +173,9 @@ fn answer(client: &mut Client, taken: &Taken, arguments: &ReplyArguments) -> Res
     };
     match answered {
         Ok(_) => Ok(true),
-        // Whoever asked is gone, or never wanted an answer: the request is done.
-        Err(error) if matches!(error.code(), Some(Code::NoSuchQueue | Code::Malformed)) => {
-            eprintln!("nobody wants the answer: {error}");
+        // Whoever asked is gone: the request is done.
+        Err(error) if error.code() == Some(Code::NoSuchQueue) => {
+            eprintln!("nobody waits for the answer any more: the queue of the asker is gone");
             client.ack(taken, &[taken.all()]).map_err(failure)?;
             Ok(false)
         }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use ringway_client::{LeaseId, Range, Retry, Settlement};
+use ringway_protocol::options::LEASE_MS_MAX;
 use serde_json::json;
 
 use super::{Session, counted, failure};
@@ -58,7 +59,7 @@ pub struct NackArguments {
     messages: LeaseArguments,
 
     /// How long until they are delivered again [default: the queue's back-off]
-    #[arg(long, value_name = "DURATION", conflicts_with = "reject")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, conflicts_with = "reject")]
     delay: Option<Span>,
 
     /// Never deliver them again: they become dead letters
@@ -76,7 +77,9 @@ pub struct ExtendArguments {
     /// The lease, as `take` printed it
     lease: u64,
 
-    /// How long it lasts from now [default: what the queue was declared with]
+    /// How long it lasts from now, up to 12 h [default: 0s, what the queue was declared with]
+    #[arg(value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, LEASE_MS_MAX.into()))]
     time: Option<Span>,
 }
 

@@ -5,14 +5,19 @@ use ringway_client::Listed;
 use serde_json::{Value, json};
 
 use super::table::print_rows;
-use super::{Session, counted, failure, print_document};
+use super::{Session, counted, failure};
 use crate::failure::Outcome;
 
 const LIST_EXAMPLES: &str = "\
 Examples:
-  ringway queue ls                   every queue: name, ready, leased
+  ringway queue ls                   every queue
   ringway queue ls mail/             those whose name starts with mail/
-  ringway queue ls --json | jq '.[] | select(.ready > 1000) | .queue'";
+  ringway queue ls 'orders.*.paid'   those that match: '*' is one piece of a name
+  ringway queue ls 'orders.>'        a last '>' is one piece or more
+  ringway queue ls --json | jq '.[] | select(.ready > 1000) | .queue'
+
+Quote patterns: the shell reads '*' and '>', too. In a pipe the columns have tabs between them and \
+no heading: queue, ready, leased.";
 
 const PURGE_EXAMPLES: &str = "\
 Examples:
@@ -43,20 +48,20 @@ pub struct RemoveArguments {
 #[derive(Args)]
 #[command(after_help = LIST_EXAMPLES)]
 pub struct ListArguments {
-    /// Only queues whose name starts so
+    /// Only queues whose name starts so, or matches if there is a '*' or '>' in it
     #[arg(default_value = "", hide_default_value = true)]
-    prefix: String,
+    pattern: String,
 }
 
 pub fn list(session: &mut Session, arguments: &ListArguments) -> Outcome {
-    let mut listed = session.client.list(&arguments.prefix).map_err(failure)?;
+    let mut listed = session.client.list(&arguments.pattern).map_err(failure)?;
     listed.sort_by(|a, b| a.name.cmp(&b.name));
     if session.json {
         let entry = |listed: &Listed| {
             let Listed { name, queue, ready, leased } = listed;
-            json!({ "queue": name, "id": queue.0, "ready": ready, "leased": leased })
+            json!({ "queue": name, "id": queue.0.to_string(), "ready": ready, "leased": leased })
         };
-        return print_document(&listed.iter().map(entry).collect::<Value>());
+        return session.document(&listed.iter().map(entry).collect::<Value>());
     }
     let rows = listed.iter().map(|listed| {
         vec![listed.name.clone(), listed.ready.to_string(), listed.leased.to_string()]

@@ -7,7 +7,7 @@ use ringway_client::FigureTable;
 use serde_json::{Map, Value};
 
 use super::table::print_rows;
-use super::{Session, failure, print, print_document};
+use super::{Session, failure, print};
 use crate::failure::Outcome;
 use crate::units::{Size, Span};
 
@@ -66,7 +66,7 @@ pub fn run(session: &mut Session, arguments: &StatArguments) -> Outcome {
     let figures = figures.map_err(failure)?;
     if session.json {
         let mut rows: Vec<Value> = figures.rows().map(document).collect();
-        return print_document(&match arguments.name {
+        return session.document(&match arguments.name {
             Some(_) => rows.pop().unwrap_or(Value::Null),
             None => Value::from(rows),
         });

@@ -1,11 +1,13 @@
 //! `ringway queue subscribe`: prints what comes and acknowledges it, until it is told to stop.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ringway_client::{Range, SubscribeOptions, Subscription, Taken};
+use ringway_protocol::options::LEASE_MS_MAX;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -27,7 +29,8 @@ Examples:
   ringway queue subscribe jobs --rate 10 | ./work   at most ten a second
   ringway queue subscribe jobs --group audit --json a document a line
 
-What was delivered and not printed comes back at once when it ends.";
+What was delivered and not printed comes back at once when it ends. Code 1: --wait was over before \
+any message came. With --json it is a document a message, or one error.";
 
 /// The arguments of `ringway queue subscribe`.
 #[derive(Args)]
@@ -41,7 +44,7 @@ pub struct SubscribeArguments {
     count: Option<u64>,
 
     /// End when no message came for so long
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     wait: Option<Span>,
 
     /// Group of consumers that it joins [default: default]
@@ -63,11 +66,12 @@ pub struct SubscribeArguments {
     batch: u32,
 
     /// How long the lease of a delivery lasts [default: what the queue was declared with]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, LEASE_MS_MAX.into()))]
     lease: Option<Span>,
 
-    /// Most messages a second
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    /// Most messages a second; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
     rate: u32,
 
     /// Print payloads as they are, without a newline after each
@@ -89,15 +93,23 @@ pub fn run(session: &mut Session, arguments: &SubscribeArguments) -> Outcome {
         lease: arguments.lease.map_or(Duration::ZERO, |lease| lease.0),
         rate: arguments.rate,
     };
-    let json = session.json;
-    let mut subscription = session.client.subscribe(queue, &options).map_err(failure)?;
-    let printed = print_all(&mut subscription, arguments, json, &stop)?;
+    let Session { client, json, documented } = session;
+    let json = *json;
+    let mut subscription = client.subscribe(queue, &options).map_err(failure)?;
+    let printed = print_all(&mut subscription, arguments, json, &stop, documented)?;
     let back = subscription.unsubscribe().map_err(failure)?;
     if !json {
         let back = if back > 0 { format!("; {} came back", counted(back)) } else { String::new() };
         eprintln!("{} from {}{back}", counted(printed), arguments.name);
     }
-    Ok(())
+    match arguments.wait {
+        Some(wait) if printed == 0 && !stop.load(Ordering::Relaxed) => {
+            let sentence = format!("no message in {} within {wait}", arguments.name);
+            let remedy = "put some, or give --wait more time";
+            Err(Failure::failed(sentence, remedy).named("NoMessage"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints until there are enough, none come, or a signal does; returns how many were printed.
@@ -106,6 +118,7 @@ fn print_all(
     arguments: &SubscribeArguments,
     json: bool,
     stop: &AtomicBool,
+    documented: &Cell<bool>,
 ) -> Result<u64, Failure> {
     let (mut printed, mut last) = (0, Instant::now());
     let most = arguments.count.unwrap_or(u64::MAX);
@@ -120,6 +133,7 @@ fn print_all(
             continue;
         };
         let count = u64::from(taken.count()).min(most - printed) as u32;
+        documented.set(true);
         print_some(&taken, count, arguments, json)?;
         let done = Range { first: 0, count };
         let settlement = subscription.ack(&taken, &[done]).map_err(failure)?;

@@ -3,8 +3,9 @@
 use clap::Args;
 use ringway_client::{GroupId, QueueId, TakeOptions, Taken};
 use ringway_protocol::limits::TAKE_MESSAGES_MAX;
+use ringway_protocol::options::{LEASE_MS_MAX, WAIT_MS_MAX};
 
-use super::{Session, counted, document, failure, print, print_document};
+use super::{Session, counted, document, failure, print};
 use crate::failure::{Failure, Outcome};
 use crate::units::Span;
 
@@ -31,12 +32,14 @@ pub struct TakeArguments {
         value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 
-    /// How long to wait for the first message
-    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    /// How long to wait for the first message; at most the queue's --wait-max
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, default_value = "0s",
+        value_parser = Span::within(0, WAIT_MS_MAX.into()))]
     wait: Span,
 
     /// How long the lease lasts [default: what the queue was declared with]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
+        value_parser = Span::within(0, LEASE_MS_MAX.into()))]
     lease: Option<Span>,
 
     /// Group of consumers that takes [default: default]
@@ -138,8 +141,8 @@ fn take(
 pub fn check_settled(settled: u32, printed: u32) -> Outcome {
     if settled < printed {
         return Err(Failure::failed(
-            format!("the lease ran out before {} were acknowledged", counted(printed.into())),
-            "they will be delivered again: give --lease more time",
+            format!("the lease ran out before all of {} was acknowledged", counted(printed.into())),
+            "what was not will be delivered again: give --lease more time",
         ));
     }
     Ok(())
@@ -150,7 +153,7 @@ fn print_taken(session: &Session, taken: &Taken, arguments: &TakeArguments) -> O
         eprintln!("{} had been dropped before these: the queue was full", taken.dropped);
     }
     if session.json {
-        return print_document(&document::delivery(taken, &arguments.name));
+        return session.document(&document::delivery(taken, &arguments.name));
     }
     print(&lines(taken.messages().map(|message| message.record.payload), arguments.raw))
 }

@@ -1,6 +1,8 @@
 //! `ringway queue` as scripts use it: pipes, exit codes, documents.
 
+mod documents;
 mod paths;
+mod usage;
 mod watching;
 mod work;
 
@@ -13,6 +15,11 @@ use crate::command::{Server, ringway, run};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A field that is a text.
+fn text(field: &Value) -> String {
+    field.as_str().unwrap_or_else(|| panic!("{field} is no text")).to_owned()
 }
 
 fn served() -> Server {
@@ -69,7 +76,7 @@ fn what_is_given_back_comes_again_and_says_so() {
     server.queue(&["put", "jobs", "a", "b"]).well();
     let taken = json(&server.queue(&["take", "jobs", "--count", "2", "--json"]).well());
     assert_eq!(taken["messages"][1]["deliveries"], 1);
-    let lease = taken["lease"].to_string();
+    let lease = text(&taken["lease"]);
     server.queue(&["nack", "jobs", &lease, "1"]).well();
     let again = json(&server.queue(&["take", "jobs", "--json"]).well());
     assert_eq!(again["messages"][0]["payload"], "b");
@@ -83,7 +90,7 @@ fn too_many_deliveries_end_in_the_dead_letters_with_the_reason() {
     server.queue(&["declare", "poison", "--deliveries-max", "1"]).well();
     server.queue(&["put", "poison", "bad"]).well();
     let taken = json(&server.queue(&["take", "poison", "--json"]).well());
-    server.queue(&["nack", "poison", &taken["lease"].to_string(), "0"]).well();
+    server.queue(&["nack", "poison", &text(&taken["lease"]), "0"]).well();
     assert_eq!(server.queue(&["take", "poison"]).code, Some(1));
     let dead = json(&server.queue(&["take", "poison.dead", "--json"]).well());
     assert_eq!(dead["messages"][0]["payload"], "bad");
@@ -103,7 +110,10 @@ fn errors_are_one_line_with_a_remedy() {
     let server = served();
     for (arguments, code, named) in [
         (vec!["put", "nowhere", "x"], 1, "declare the queue"),
+        (vec!["put", "nowhere", "x"], 1, "no queue is called nowhere"),
+        (vec!["group", "delete", "jobs", "default"], 1, "make another one first"),
         (vec!["declare", "jobs", "--lease", "1s"], 1, "same options"),
+        (vec!["take", "jobs", "--group", "nobody"], 1, "'default'"),
         (vec!["declare", "no spaces"], 2, "1 to 255 letters"),
         (vec!["put", "jobs", "x", "--raw"], 2, "'-'"),
         (vec!["take", "jobs", "--count", "5000"], 2, "--ack"),
@@ -143,6 +153,10 @@ fn queues_are_listed_counted_purged_and_removed() {
     }
     server.queue(&["take", "mail/in"]).well();
     assert_eq!(server.queue(&["ls", "mail/"]).well(), "mail/in\t1\t1\nmail/out\t2\t0\n");
+    assert_eq!(server.queue(&["ls", "*/in"]).well(), "mail/in\t1\t1\n");
+    assert_eq!(server.queue(&["ls", "mail/>"]).well().lines().count(), 2);
+    assert_eq!(server.queue(&["ls", "*"]).well(), "orders\t2\t0\n");
+    assert_eq!(server.queue(&["ls", "m*"]).code, Some(2));
     let listed = json(&server.queue(&["ls", "--json"]).well());
     assert_eq!(listed.as_array().map(Vec::len), Some(3));
     let figures = json(&server.queue(&["stat", "mail/in", "--json"]).well());
@@ -152,7 +166,7 @@ fn queues_are_listed_counted_purged_and_removed() {
     let queues = shards.as_array().expect("rows").iter().map(|shard| shard["queues"].as_u64());
     assert_eq!(queues.sum::<Option<u64>>(), Some(3));
     assert_eq!(json(&server.queue(&["purge", "orders", "--json"]).well())["messages"], 2);
-    assert_eq!(json(&server.queue(&["rm", "mail/out", "--json"]).well())["messages"], 2);
+    assert_eq!(json(&server.queue(&["delete", "mail/out", "--json"]).well())["messages"], 2);
     assert_eq!(server.queue(&["ls"]).well(), "mail/in\t1\t1\norders\t0\t0\n");
 }
 

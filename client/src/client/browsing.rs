@@ -85,7 +85,8 @@ impl Client {
         Ok(found)
     }
 
-    /// The next messages that the group `default` would get, without taking them.
+    /// The next messages that the group `default` would get, without taking them: the most urgent
+    /// first. Where bands share by weight, or the queue is spread, takes may have another order.
     pub fn peek(&mut self, queue: QueueId, messages_max: usize) -> Result<Vec<Browsed>, Error> {
         self.browse(queue, &BrowseOptions { messages_max, ..BrowseOptions::default() })
     }

@@ -17,7 +17,7 @@ pub struct MoveOptions<'a> {
     pub messages_max: Option<u64>,
     /// Only messages with this header; `None` for all.
     pub filter: Option<HeaderFilter<'a>>,
-    /// Whether headers are taken off whose names start with `ringway-`.
+    /// Whether the headers of dead letters are taken off.
     pub redrive: bool,
 }
 

@@ -1,6 +1,7 @@
 //! Queues: declared, found, listed, counted, changed, paused, emptied, removed.
 
 use ringway_protocol::limits::{FRAME_BYTES_MAX, LIST_ENTRIES_MAX};
+use ringway_protocol::pattern::Pattern;
 use ringway_protocol::reply::{QUEUE_COLUMNS, SHARD_COLUMNS};
 use ringway_protocol::{Code, QueueId, QueueOptions, Reply, Request};
 
@@ -34,6 +35,7 @@ pub enum Paused {
 
 impl Client {
     /// Makes a queue, or finds it there with the same options; `None` for the server's defaults.
+    /// A queue of dead letters, `NAME.dead`, must be given a `deliveries_max` of 0.
     ///
     /// ```no_run
     /// use ringway_client::{Client, FullPolicy, Options, QueueOptions};
@@ -125,13 +127,24 @@ impl Client {
         })
     }
 
-    /// Every queue whose name starts with `prefix`, page by page.
-    pub fn list(&mut self, prefix: &str) -> Result<Vec<Listed>, Error> {
+    /// Every queue whose name starts with a prefix or, if there is a `*` or a `>` in it, matches a
+    /// pattern as [`Client::bind`] has them: `orders.*.created`, `mail/>`. Empty for all. In no
+    /// order, page by page.
+    ///
+    /// The server sends what begins like the pattern, and the rest is looked at here.
+    pub fn list(&mut self, pattern: &str) -> Result<Vec<Listed>, Error> {
+        let pattern = match pattern.contains(['*', '>']) {
+            true => Ok(Pattern::new(pattern).map_err(Error::Invalid)?),
+            false => Err(pattern),
+        };
+        let prefix = pattern.map_or_else(|prefix| prefix, |pattern| pattern.literal_prefix());
+        let is_wanted = |name: &str| pattern.is_ok_and(|pattern| pattern.matches(name));
         let mut listed = Vec::new();
         let page = |cursor| Request::List { cursor, limit: LIST_ENTRIES_MAX, prefix };
         self.pages(page, |reply| {
             let Reply::Page { next_cursor, entries } = reply else { return None };
-            listed.extend(entries.iter().map(|entry| Listed {
+            let entries = entries.iter().filter(|entry| pattern.is_err() || is_wanted(entry.name));
+            listed.extend(entries.map(|entry| Listed {
                 name: entry.name.to_owned(),
                 queue: entry.queue,
                 ready: entry.ready,

@@ -48,6 +48,10 @@ impl Default for SubscribeOptions {
 /// settled, so a consumer that stops to settle stops to get. It borrows its connection;
 /// [`Subscription::client`] lends that for other requests, whose replies may pass deliveries.
 ///
+/// So a [`Client`] has one subscription at a time. For several, connect once for each of them, as a
+/// program with a thread for each would, or send [`Request::Subscribe`] and the credits yourself
+/// over a [`Pipeline`](crate::Pipeline), which has as many as the server allows on one connection.
+///
 /// Dropping it unsubscribes: what was delivered and not settled comes back at once, to whoever is
 /// next. The same happens when the connection ends.
 ///

@@ -56,8 +56,8 @@ impl Client {
     /// Puts a batch: all of it or nothing.
     ///
     /// Into a full queue that holds its producers back, this waits for room as long as the queue
-    /// allows, and as long as [`Options::reply_timeout`](crate::Options) allows: the latter should
-    /// be the longer one.
+    /// allows, and as long as [`Options::held_timeout`](crate::Options) allows: the latter must not
+    /// be the shorter one.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -79,7 +79,8 @@ impl Client {
     }
 
     /// Puts a batch whose producer numbers its messages: a repeat within the queue's window of
-    /// deduplication stores nothing, and is answered as the first one was.
+    /// deduplication stores nothing, and is answered as the first one was. A queue that was
+    /// declared without one stores every repeat, and says nothing of it.
     ///
     /// [`IdempotentProducer`](crate::IdempotentProducer) keeps the numbers.
     pub fn put_as(
@@ -104,7 +105,8 @@ impl Client {
             Some(producer) => self.link.outbox.put_as(queue, producer, batch, number),
             None => self.link.outbox.put(queue, batch, number),
         }
-        self.link.exchange(Kind::Put, number, self.reply_timeout, |reply| match reply {
+        let timeout = self.reply_timeout.saturating_add(self.held_timeout);
+        self.link.exchange(Kind::Put, number, timeout, |reply| match reply {
             Reply::Put(receipt) if receipt.count == batch.count() => Some(Placed::new(&receipt)),
             _ => None,
         })

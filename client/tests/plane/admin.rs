@@ -33,6 +33,26 @@ fn messages_are_seen_where_they_stand_and_stay_there() {
 }
 
 #[test]
+fn queues_are_listed_by_prefix_or_pattern() {
+    let (_plane, mut client) = served();
+    for name in ["orders.eu.paid", "orders.us.paid", "orders.eu", "mail/in"] {
+        client.declare(name, None).unwrap();
+    }
+    let mut list = |pattern: &str| {
+        let listed = client.list(pattern).unwrap();
+        let mut names: Vec<_> = listed.into_iter().map(|listed| listed.name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(list("orders.*.paid"), ["orders.eu.paid", "orders.us.paid"]);
+    assert_eq!(list("orders.eu.>"), ["orders.eu.paid"]);
+    assert_eq!(list("*/*"), ["mail/in"]);
+    assert_eq!(list("orders.eu"), ["orders.eu", "orders.eu.paid"], "a prefix");
+    assert_eq!((list(">").len(), list("").len()), (4, 4));
+    assert_eq!(refusal(client.list("m*")), Code::InvalidName);
+}
+
+#[test]
 fn a_browse_reads_page_after_page() {
     let (_plane, mut client) = served();
     let queue = client.declare("long", None).unwrap();
@@ -43,6 +63,11 @@ fn a_browse_reads_page_after_page() {
     let in_order = all.iter().zip(0..).all(|(browsed, number)| browsed.standing.sequence == number);
     assert!(in_order);
     assert_eq!(client.peek(queue, 1500).unwrap().len(), 1500);
+    let mut urgent = Batch::default();
+    urgent.add(&NewMessage::new("first").priority(7)).unwrap();
+    client.put_batch(queue, &urgent).unwrap();
+    let all = client.browse(queue, &BrowseOptions::default()).unwrap();
+    assert_eq!((all.len(), all[0].record().payload), (3001, &b"first"[..]));
 }
 
 #[test]

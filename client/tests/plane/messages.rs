@@ -125,8 +125,8 @@ fn what_no_server_takes_is_refused_here() {
     let (_plane, mut client) = served();
     let queue = client.declare("strict", None).unwrap();
     let mut batch = Batch::default();
-    assert_eq!(refusal(batch.add(&NewMessage::new("x").priority(8))), Code::Malformed);
-    assert_eq!(refusal(batch.add(&NewMessage::new("x").key(""))), Code::Malformed);
+    assert_eq!(refusal(batch.add(&NewMessage::new("x").priority(8))), Code::InvalidOption);
+    assert_eq!(refusal(batch.add(&NewMessage::new("x").key(""))), Code::InvalidOption);
     let century = Duration::from_secs(200 * 365 * 86_400);
     assert_eq!(refusal(batch.add(&NewMessage::new("x").delay(century))), Code::InvalidOption);
     assert_eq!(refusal(client.put_batch(queue, &batch)), Code::Malformed);

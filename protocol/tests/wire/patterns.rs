@@ -48,8 +48,10 @@ fn what_is_no_pattern_is_refused() {
 
 #[test]
 fn a_pattern_without_wildcards_says_so() {
-    for (pattern, literal) in [("a.b", true), ("a.*", false), (">", false), ("a/b/>", false)] {
-        assert_eq!(Pattern::new(pattern).map(|p| p.is_literal()), Ok(literal), "{pattern}");
+    for (pattern, prefix) in [("a.b", "a.b"), ("a.*", "a."), (">", ""), ("a/*.b/>", "a/")] {
+        let checked = Pattern::new(pattern).expect("a valid pattern");
+        assert_eq!(checked.is_literal(), prefix == pattern, "{pattern}");
+        assert_eq!(checked.literal_prefix(), prefix, "{pattern}");
     }
 }
 
@@ -103,6 +105,7 @@ proptest! {
         let name = pattern.as_str().replace('*', "token").replace('>', &rest);
         prop_assert!(pattern.matches(&name), "{} and {}", pattern, name);
         prop_assert_eq!(pattern.is_literal(), name == pattern.as_str());
+        prop_assert!(name.starts_with(pattern.literal_prefix()));
     }
 
     #[test]

@@ -95,10 +95,17 @@ fn text(headers: &[(String, Vec<u8>)], payload: &[u8], start_ms: u64) -> String 
             time("last-ms")
         );
     }
-    for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with("ringway-")) {
+    for (name, value) in headers.iter().filter(|(name, _)| !is_of_letter(name)) {
         text += &format!("{name}:{} ", String::from_utf8_lossy(value));
     }
     text + &shortened(payload)
+}
+
+/// Whether a header is one of those that say why a message is a dead letter.
+pub fn is_of_letter(name: &str) -> bool {
+    const SAID: [&str; 7] =
+        ["reason", "deliveries", "queue", "sequence", "group", "first-ms", "last-ms"];
+    name.strip_prefix("ringway-").is_some_and(|said| SAID.contains(&said))
 }
 
 /// A payload as text: long ones by what they begin with and their length.

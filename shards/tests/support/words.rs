@@ -162,6 +162,12 @@ pub fn sequence_of(text: &str) -> u64 {
     band << 60 | count.parse::<u64>().expect("a sequence")
 }
 
+/// What a page of a browse goes on from when it goes on from a message: of those that are ready the
+/// most urgent come first.
+pub fn cursor_of(state: &str, sequence: u64) -> u64 {
+    if state == "ready" { sequence ^ (7 << 60) } else { sequence }
+}
+
 /// The index that a word names among so many things: a number from 1, `last`, `last-2`.
 pub fn back(word: &str, count: usize) -> Option<usize> {
     if word == "last" {

@@ -1,6 +1,6 @@
 //! Messages that change queues, and names that reach several.
 
-use super::{json, served};
+use super::{json, served, text};
 use crate::command::Server;
 
 #[test]
@@ -29,7 +29,7 @@ fn dead_letters_are_brought_back_by_reason() {
     server.queue(&["declare", "poison", "--deliveries-max", "1"]).well();
     server.queue(&["put", "poison", "x", "y"]).well();
     let taken = json(&server.queue(&["take", "poison", "--count", "2", "--json"]).well());
-    server.queue(&["nack", "poison", &taken["lease"].to_string(), "0-1"]).well();
+    server.queue(&["nack", "poison", &text(&taken["lease"]), "0-1"]).well();
     let redrive = |reason: &str| {
         json(&server.queue(&["redrive", "poison", "--reason", reason, "--json"]).well())
     };
@@ -58,7 +58,10 @@ fn a_published_name_reaches_what_is_bound_to_it() {
     assert_eq!(server.queue(&["take", "audit", "--count", "9", "--ack"]).well(), "7\n8\n9\n");
     assert_eq!(server.queue(&["take", "mails", "--count", "9", "--ack"]).well(), "7\n8\n");
     server.queue(&["unbind", "audit", "orders.>"]).well();
-    assert_eq!(server.queue(&["unbind", "audit", "orders.>"]).code, Some(1));
+    let again = server.queue(&["unbind", "audit", "orders.>"]).one_line(1);
+    assert!(again.contains("was not bound"), "{again}");
+    assert_eq!(server.queue(&["bindings", "audit"]).well(), "");
+    assert_eq!(server.queue(&["bindings", "nobody"]).code, Some(1));
     assert_eq!(server.queue(&["bind", "audit", "orders.>.x"]).code, Some(2));
     let none = server.queue(&["publish", "nobody.listens", "x"]);
     assert!(none.code == Some(0) && none.stderr.contains("no queue is bound"), "{none:?}");

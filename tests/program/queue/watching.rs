@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::{json, served};
+use super::{json, served, text};
 use crate::command::{Finished, Server, ringway};
 
 #[test]
@@ -13,6 +13,8 @@ fn what_is_pushed_is_printed_and_acknowledged() {
     let rest = ["subscribe", "jobs", "--wait", "200ms", "--json"];
     let lines = server.queue(&rest).well();
     assert_eq!(json(lines.trim())["payload"], "c");
+    let none = server.queue(&["subscribe", "jobs", "--count", "5", "--wait", "50ms"]);
+    assert!(none.code == Some(1) && none.stderr.contains("no message in jobs"), "{none:?}");
     let figures = json(&server.queue(&["stat", "jobs", "--json"]).well());
     assert_eq!((&figures["acks"], &figures["subscriptions"]), (&3.into(), &0.into()));
 }
@@ -45,7 +47,7 @@ fn leases_are_extended_and_messages_given_up_or_put_off() {
     let server = served();
     server.queue(&["put", "jobs", "a", "b"]).well();
     let take = ["take", "jobs", "--count", "2", "--lease", "30s", "--json"];
-    let lease = json(&server.queue(&take).well())["lease"].to_string();
+    let lease = text(&json(&server.queue(&take).well())["lease"]);
     let extend = ["extend", "jobs", &lease, "5m", "--json"];
     let extended = json(&server.queue(&extend).well());
     assert_eq!((&extended["lease_ms"], &extended["unsettled"]), (&300_000.into(), &2.into()));
@@ -67,7 +69,7 @@ fn messages_are_looked_at_and_removed() {
     assert!(lines.starts_with("0\t0\t") && lines.ends_with("\t-\tb\\tc\n"), "{lines}");
     let browse = ["browse", "jobs", "--state", "scheduled", "--json"];
     let scheduled = json(&server.queue(&browse).well());
-    let sequence = scheduled[0]["sequence"].to_string();
+    let sequence = text(&scheduled[0]["sequence"]);
     assert_eq!(scheduled[0]["payload"], "later");
     assert!(scheduled[0]["due_ms"].as_u64() > scheduled[0]["put_ms"].as_u64());
     server.queue(&["cancel", "jobs", &sequence, "0"]).well();
@@ -75,6 +77,25 @@ fn messages_are_looked_at_and_removed() {
     assert_eq!(again.code, Some(1), "{again:?}");
     assert_eq!(server.queue(&["take", "jobs", "--count", "9", "--ack"]).well(), "b\tc\n");
     assert_eq!(server.queue(&["peek", "jobs"]).code, Some(1));
+}
+
+#[test]
+fn a_peek_shows_what_a_take_gets() {
+    let server = served();
+    server.queue(&["put", "jobs", "lo1", "lo2"]).well();
+    server.queue(&["put", "jobs", "hi", "--priority", "7"]).well();
+    assert_eq!(server.queue(&["peek", "jobs", "--count", "2"]).well(), "hi\nlo1\n");
+    assert_eq!(server.queue(&["take", "jobs", "--count", "2", "--ack"]).well(), "hi\nlo1\n");
+}
+
+#[test]
+fn a_browse_that_stops_says_so() {
+    let server = served();
+    server.queue(&["put", "jobs", "a", "b", "c"]).well();
+    let some = server.queue(&["browse", "jobs", "--count", "2"]);
+    assert!(some.stderr.contains("the first 2") && some.stdout.lines().count() == 2, "{some:?}");
+    let all = server.queue(&["browse", "jobs", "--count", "3"]);
+    assert_eq!((all.stderr.as_str(), all.stdout.lines().count()), ("", 3));
 }
 
 #[test]
@@ -115,4 +136,17 @@ fn a_request_is_answered_by_a_text_or_a_command() {
     assert_eq!((unanswered.code, unanswered.stdout.as_str()), (Some(1), ""), "{unanswered:?}");
     assert!(!failing.wait_with_output().expect("it ends").status.success());
     assert_eq!(server.queue(&["reply", "jobs"]).code, Some(2));
+}
+
+#[test]
+fn what_is_no_request_is_not_lost_to_a_reply() {
+    let server = served();
+    server.queue(&["put", "jobs", "plain"]).well();
+    for how in [&["yes"][..], &["--exec", "touch never-to-be; echo yes"]] {
+        let reply = server.queue(&[&["reply", "jobs"], how].concat());
+        assert!(reply.code == Some(1) && reply.stderr.contains("is no request"), "{reply:?}");
+        assert!(!std::path::Path::new("never-to-be").exists());
+        server.queue(&["redrive", "jobs"]).well();
+    }
+    assert_eq!(server.queue(&["take", "jobs", "--ack"]).well(), "plain\n");
 }

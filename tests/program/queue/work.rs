@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{json, served};
+use super::{json, served, text};
 use crate::command::Server;
 
 #[test]
@@ -15,7 +15,8 @@ fn flags_become_what_a_message_asks_for() {
     assert_eq!(attributes["key"], "k");
     assert_eq!(attributes["priority"], 3);
     assert_eq!(attributes["time_to_live_ms"], 3_600_000);
-    assert_eq!(attributes["header:a"], "2=3", "the last of a name wins in a document");
+    let headers = json(r#"[{ "name": "a", "value": "1" }, { "name": "a", "value": "2=3" }]"#);
+    assert_eq!(attributes["headers"], headers);
     for wrong in [
         &["--priority", "8"][..],
         &["--header", "x"],
@@ -86,7 +87,7 @@ fn groups_are_made_listed_paused_and_removed() {
     assert_eq!(server.queue(&["group", "ls", "jobs"]).well().lines().count(), 3);
     assert_eq!(server.queue(&["group", "alter", "jobs", "late"]).code, Some(2));
     server.queue(&["group", "delete", "jobs", "late"]).well();
-    let gone = server.queue(&["group", "delete", "jobs", "late"]);
+    let gone = server.queue(&["group", "rm", "jobs", "late"]);
     assert_eq!(gone.code, Some(1), "{gone:?}");
 }
 
@@ -96,7 +97,7 @@ fn a_result_takes_the_place_of_its_message() {
     server.queue(&["declare", "results"]).well();
     server.queue(&["put", "jobs", "a", "b"]).well();
     let taken = json(&server.queue(&["take", "jobs", "--count", "2", "--json"]).well());
-    let lease = taken["lease"].to_string();
+    let lease = text(&taken["lease"]);
     let transfer = ["transfer", "jobs", &lease, "0", "results", "done", "--json"];
     let document = json(&server.queue(&transfer).well());
     assert_eq!((&document["settled"], &document["messages"]), (&1.into(), &1.into()));

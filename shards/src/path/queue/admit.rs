@@ -247,7 +247,7 @@ impl Queue {
             )),
             Seen::Overlaps => Err(Rejection::new(
                 Code::Conflict,
-                "the producer has used some of these sequences for another batch",
+                "the producer has used some of these sequences for another batch: go on after them",
             )),
         }
     }

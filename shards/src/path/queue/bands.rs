@@ -22,6 +22,12 @@ pub(super) fn band_of(sequence: u64) -> usize {
     (sequence >> BAND_SHIFT) as usize
 }
 
+/// A sequence of a priority band with its band counted from the other end, and back again: so the
+/// most urgent messages have the lowest.
+pub(super) fn turned(sequence: u64) -> u64 {
+    sequence ^ ((SCHEDULED as u64 - 1) << BAND_SHIFT)
+}
+
 /// The logs of one queue.
 #[derive(Debug)]
 pub(super) struct Bands {

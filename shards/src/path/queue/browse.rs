@@ -1,15 +1,17 @@
 //! Messages are shown without being taken, a page at a time: each page says where the next begins.
 //!
-//! Messages that are ready, blocked, delayed or scheduled come in ascending order of sequence, and
-//! a cursor is the sequence to go on from. Leased ones come lease by lease, and their cursor is a
-//! place among the leases of the shard. What comes or goes meanwhile may be seen or not.
+//! Messages that are ready come as a take would get them: the most urgent band first. Those that
+//! are blocked, delayed or scheduled come in ascending order of sequence. A cursor is the sequence
+//! to go on from, of ready ones with its band turned around, so that it rises from page to page.
+//! Leased ones come lease by lease, and their cursor is a place among the leases of the shard. What
+//! comes or goes meanwhile may be seen or not.
 
 use ringway_protocol::reply::Standing;
 use ringway_protocol::request::{Browse, MessageState};
 use ringway_protocol::{Rejection, record};
 
 use super::Store;
-use super::bands::{SCHEDULED, band_of};
+use super::bands::{SCHEDULED, band_of, turned};
 use super::catalog::Queue;
 use super::line::Line;
 use super::log::Log;
@@ -192,15 +194,21 @@ impl Queue {
         })
     }
 
-    /// Shows what a group could take, band by band from the least urgent one on.
-    fn show_ready(&self, group: usize, from: u64, page: &mut Page<'_>) -> Result<(), u64> {
-        for band in band_of(from)..SCHEDULED {
+    /// Shows what a group could take, band by band from the most urgent one on.
+    fn show_ready(&self, group: usize, cursor: u64, page: &mut Page<'_>) -> Result<(), u64> {
+        let start = turned(cursor);
+        let first = band_of(start);
+        if first >= SCHEDULED {
+            return Ok(()); // no page ended there
+        }
+        for band in (0..=first).rev() {
             let Some(log) = self.bands.get(band) else { continue };
+            let from = if band == first { start } else { 0 };
             let line: &Line = log.lines.at(group);
             for piece in line.returned_from(from) {
-                page.add(*piece, from, None)?;
+                page.add(*piece, from, None).map_err(turned)?;
             }
-            log.show(line.segment, from.max(line.sequence), page)?;
+            log.show(line.segment, from.max(line.sequence), page).map_err(turned)?;
         }
         Ok(())
     }

@@ -88,7 +88,8 @@ impl Catalog {
         if let Some(slot) = self.names.get(&name) {
             let queue = self.at(*slot);
             if options.is_some_and(|options| options != queue.options) {
-                let sentence = "the queue exists with other options";
+                let sentence = "the queue exists with other options: declare it with the same \
+                    options, or alter it";
                 return Err(Rejection::new(Code::Conflict, sentence));
             }
             return Ok((queue.id, false));

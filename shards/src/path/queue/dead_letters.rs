@@ -15,7 +15,7 @@ use crate::world::Now;
 mod letter;
 
 use self::letter::Letter;
-pub(super) use self::letter::Reason;
+pub(super) use self::letter::{LETTER_HEADERS, Reason};
 
 impl Store {
     /// Makes dead letters of a group's messages, one by one, that are in no lease and not ready any

@@ -11,6 +11,7 @@ use ringway_protocol::{Attribute, QueueId, Record, Records, Rejection, record};
 
 use super::bands::band_of;
 use super::catalog::NO_SUCH_QUEUE;
+use super::dead_letters::LETTER_HEADERS;
 use super::keys::NO_KEY;
 use super::piece::Piece;
 use super::sieve::{Sieve, Sifted, passes};
@@ -21,8 +22,6 @@ use crate::world::Now;
 
 /// The header that names the queue of a message that has left it.
 pub const QUEUE_HEADER: &str = "ringway-queue";
-/// What the names of the server's own headers start with.
-const OWN_HEADERS: &str = "ringway-";
 
 /// Where the last request for a move stopped.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +33,12 @@ pub(super) struct Progress {
     until_ms: u64,
 }
 
-/// Writes a message as its next queue gets it: due at once and no repeat, on a redrive without the
-/// server's own headers.
+/// Writes a message as its next queue gets it: due at once and no repeat, on a redrive without what
+/// made it a dead letter. The server's other headers are the sender's: where an answer goes, say.
 pub fn rewrite(record: &Record<'_>, redrive: bool, out: &mut Vec<u8>) {
     let stays = |attribute: &Attribute<'_>| match attribute {
         Attribute::DelayMs(_) | Attribute::AtMs(_) | Attribute::DeduplicationId(_) => false,
-        Attribute::Header { name, .. } => !(redrive && name.starts_with(OWN_HEADERS)),
+        Attribute::Header { name, .. } => !(redrive && LETTER_HEADERS.contains(name)),
         _ => true,
     };
     let attributes: Vec<_> = record.attributes().filter(stays).collect();

@@ -6,6 +6,7 @@ use super::deliver::Terms;
 use super::queue::{SCHEDULED, band_of};
 use super::{Asks, Model, Result};
 use crate::support::outcome::Outcome;
+use crate::support::spec::is_of_letter;
 use crate::support::words::{Words, sequence_of};
 
 /// The next request for a move goes on where the last one stopped within this time.
@@ -210,7 +211,7 @@ impl Model {
             name => self.find(name),
         };
         if words.has("redrive") {
-            spec.headers.retain(|(name, _)| !name.starts_with("ringway-"));
+            spec.headers.retain(|(name, _)| !is_of_letter(name));
         }
         let spec = spec.moved();
         let Some(target) = target.filter(|target| *target != number) else { return false };

@@ -4,7 +4,7 @@ use super::queue::{Queue, SCHEDULED, band_of};
 use super::{Asks, Model, Result};
 use crate::support::clock::Clock;
 use crate::support::outcome::Outcome;
-use crate::support::words::{Words, sequence_text};
+use crate::support::words::{Words, cursor_of, sequence_of, sequence_text};
 
 impl Model {
     /// `stat QUEUE [group=NAME] COLUMN...`: figures; `?` where the model does not know.
@@ -79,14 +79,17 @@ impl Model {
         let (number, group) = self.place(words)?;
         let queue = self.at(number);
         let state = words.word(1);
-        let from = words.get("from").map_or(0, crate::support::words::sequence_of);
+        let from = words.get("from").map(sequence_of);
+        let from = from.map_or(0, |sequence| cursor_of(state, sequence));
         let limit = words.number("limit", 1024) as usize;
         let found = queue
             .messages
             .keys()
             .copied()
-            .filter(|sequence| *sequence >= from && queue.state(&group, *sequence) == state);
-        let found: Vec<u64> = found.collect();
+            .filter(|sequence| queue.state(&group, *sequence) == state)
+            .filter(|sequence| cursor_of(state, *sequence) >= from);
+        let mut found: Vec<u64> = found.collect();
+        found.sort_by_key(|sequence| cursor_of(state, *sequence));
         let entry = |sequence: &u64| {
             let message = &queue.messages[sequence];
             let share = queue.group(&group).shares.get(sequence).copied().unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::support::clock::Clock;
 use crate::support::options::Options;
 use crate::support::outcome::Outcome;
 use crate::support::spec::record_text;
-use crate::support::words::{Words, long, sequence_of, sequence_text};
+use crate::support::words::{Words, cursor_of, long, sequence_of, sequence_text};
 
 /// Messages of a page where all of them are asked for: few, so that there are several pages.
 const PAGE: u32 = 9;
@@ -77,7 +77,8 @@ impl Real {
         let queue = self.queue(words.word(0));
         let state = MessageState::ALL.into_iter().find(|state| state.as_str() == words.word(1));
         let limit = words.number("limit", 1024) as u32;
-        let cursor = words.get("from").map_or(0, sequence_of);
+        let from = words.get("from").map(sequence_of);
+        let cursor = from.map_or(0, |sequence| cursor_of(words.word(1), sequence));
         let (entries, next) =
             self.browse_page(queue, words.group(), state.expect("a state"), cursor, limit)?;
         let more = if next == 0 { "" } else { ", more" };
@@ -104,8 +105,10 @@ impl Real {
                 break;
             }
         }
-        // Leased ones come lease by lease.
-        all.sort();
+        // They come lease by lease.
+        if state == Some(MessageState::Leased) {
+            all.sort();
+        }
         let texts: Vec<_> = all.into_iter().map(|(_, text)| text).collect();
         Some(if texts.is_empty() { "none".into() } else { texts.join(", ") })
     }

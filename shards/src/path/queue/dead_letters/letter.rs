@@ -4,6 +4,7 @@ use ringway_protocol::limits::{ATTRIBUTES_BYTES_MAX, DEAD_LETTER_BYTES_MAX};
 use ringway_protocol::record::{self, RECORD_HEADER_BYTES};
 use ringway_protocol::{Attribute, Record};
 
+use crate::path::queue::moving::QUEUE_HEADER;
 use crate::path::queue::piece::{Piece, short_ms};
 use crate::world::Now;
 
@@ -39,8 +40,16 @@ pub struct Letter<'a> {
     pub now: Now,
 }
 
-/// How many headers a letter has.
-const HEADERS: usize = 7;
+/// The headers of a letter, the most telling ones first.
+pub const LETTER_HEADERS: [&str; 7] = [
+    "ringway-reason",
+    "ringway-deliveries",
+    QUEUE_HEADER,
+    "ringway-sequence",
+    "ringway-group",
+    "ringway-first-ms",
+    "ringway-last-ms",
+];
 
 impl Letter<'_> {
     /// Appends the message's record with the headers in front of its attributes, the most telling
@@ -70,19 +79,22 @@ impl Letter<'_> {
     }
 
     /// Appends every header, and says where each ends.
-    fn write_headers(&self, letters: &mut Vec<u8>) -> [usize; HEADERS] {
+    fn write_headers(&self, letters: &mut Vec<u8>) -> [usize; LETTER_HEADERS.len()] {
         let [mut deliveries, mut sequence, mut first_ms, mut last_ms] = [[0; 20]; 4];
         let first = self.first_ms();
-        let headers: [(&str, &[u8]); HEADERS] = [
-            ("ringway-reason", self.reason.as_str().as_bytes()),
-            ("ringway-deliveries", decimal(self.message.deliveries.into(), &mut deliveries)),
-            ("ringway-queue", self.queue.as_bytes()),
-            ("ringway-sequence", decimal(self.message.sequence, &mut sequence)),
-            ("ringway-group", self.group.as_bytes()),
-            ("ringway-first-ms", first.map_or(&[], |first| decimal(first, &mut first_ms))),
-            ("ringway-last-ms", decimal(self.now.wall_ms, &mut last_ms)),
+        // In the order of `LETTER_HEADERS`.
+        let values: [&[u8]; LETTER_HEADERS.len()] = [
+            self.reason.as_str().as_bytes(),
+            decimal(self.message.deliveries.into(), &mut deliveries),
+            self.queue.as_bytes(),
+            decimal(self.message.sequence, &mut sequence),
+            self.group.as_bytes(),
+            first.map_or(&[], |first| decimal(first, &mut first_ms)),
+            decimal(self.now.wall_ms, &mut last_ms),
         ];
-        headers.map(|(name, value)| {
+        let mut names = LETTER_HEADERS.iter();
+        values.map(|value| {
+            let name = names.next().expect("there are as many values as names");
             if !value.is_empty() {
                 Attribute::Header { name, value }.encode(letters);
             }
@@ -214,7 +226,11 @@ mod tests {
         let (queue, group, put_ms, now) = ("jobs", "audit", 0, NOW);
         let reason = Reason::Deliveries;
         let (headers, others) = write(&own, Letter { reason, queue, group, message, put_ms, now });
-        assert_eq!((headers.len(), others), (HEADERS, 3), "key, priority and header stay");
+        assert_eq!(
+            (headers.len(), others),
+            (LETTER_HEADERS.len(), 3),
+            "key, priority and header stay"
+        );
     }
 
     #[test]
