@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use ringway_protocol::record::record_bytes;
 use ringway_protocol::reply::PutOutcome;
 use ringway_protocol::request::{Producer, Put};
 use ringway_protocol::{Code, QueueId, Record, Records, Rejection, Tags};
@@ -70,6 +71,21 @@ pub(super) struct Desk {
     answer: Vec<Stretch>,
 }
 
+impl Desk {
+    /// How many records of a batch are no repeats, and their bytes.
+    fn new_messages(&self, records: Records<'_>) -> (u64, u64) {
+        let (mut rest, mut new, mut bytes) = (records.as_bytes(), 0, 0);
+        for fate in &self.fates {
+            let length = record_bytes(rest);
+            if matches!(fate, Fate::Band(_)) {
+                (new, bytes) = (new + 1, bytes + length as u64);
+            }
+            rest = &rest[length..];
+        }
+        (new, bytes)
+    }
+}
+
 impl Store {
     /// Puts a batch that the short way does not know.
     #[cold]
@@ -110,9 +126,10 @@ impl Store {
         }
         queue.decide(put.records, now, desk);
         if queue.quotas != 0 {
-            let new = desk.fates.iter().filter(|fate| matches!(fate, Fate::Band(_))).count();
-            let bytes = put.records.as_bytes().len();
-            self.check_quotas(put.queue, new as u64, bytes as u64)?;
+            let (new, bytes) = desk.new_messages(put.records);
+            if new > 0 {
+                self.check_quotas(put.queue, new, bytes)?;
+            }
         }
         let queue = self.catalog.get_mut(put.queue)?;
         queue.gather(put.records, now, desk);
@@ -316,7 +333,7 @@ impl Queue {
         }
         let mut rest = records.as_bytes();
         for (record, fate) in records.iter().zip(&desk.fates) {
-            let (bytes, after) = rest.split_at(ringway_protocol::record::record_bytes(rest));
+            let (bytes, after) = rest.split_at(record_bytes(rest));
             rest = after;
             let Fate::Band(band) = fate else { continue };
             let part = &mut desk.parts[*band];
