@@ -4,6 +4,7 @@
 //! Each record gets its fate first; then the batch is checked against the queue's bounds as a
 //! whole, and only then is anything stored. What a put without any of this costs is in `bounds`.
 
+use ringway_protocol::record::record_bytes;
 use ringway_protocol::reply::PutOutcome;
 use ringway_protocol::request::{Producer, Put};
 use ringway_protocol::{Code, QueueId, Record, Records, Rejection, Tags};
@@ -69,12 +70,20 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// How many records of a batch are stored, and are no repeats.
-    fn new_records(&self, count: u32) -> usize {
+    /// How many records of a batch are no repeats, and their bytes.
+    fn new_messages(&self, records: Records<'_>) -> (u64, u64) {
         if self.together {
-            return count as usize;
+            return (records.count().into(), records.as_bytes().len() as u64);
         }
-        self.fates.iter().filter(|fate| matches!(fate, Fate::Band(_))).count()
+        let (mut rest, mut new, mut bytes) = (records.as_bytes(), 0, 0);
+        for fate in &self.fates {
+            let length = record_bytes(rest);
+            if matches!(fate, Fate::Band(_)) {
+                (new, bytes) = (new + 1, bytes + length as u64);
+            }
+            rest = &rest[length..];
+        }
+        (new, bytes)
     }
 }
 
@@ -118,9 +127,10 @@ impl Store {
         }
         queue.decide(put.records, now, desk);
         if queue.quotas != 0 {
-            let new = desk.new_records(put.records.count());
-            let bytes = put.records.as_bytes().len();
-            self.check_quotas(put.queue, new as u64, bytes as u64)?;
+            let (new, bytes) = desk.new_messages(put.records);
+            if new > 0 {
+                self.check_quotas(put.queue, new, bytes)?;
+            }
         }
         let queue = self.catalog.get_mut(put.queue)?;
         queue.gather(put.records, now, desk);
@@ -345,7 +355,7 @@ impl Queue {
         }
         let mut rest = records.as_bytes();
         for (record, fate) in records.iter().zip(&desk.fates) {
-            let (bytes, after) = rest.split_at(ringway_protocol::record::record_bytes(rest));
+            let (bytes, after) = rest.split_at(record_bytes(rest));
             rest = after;
             let Fate::Band(band) = fate else { continue };
             let part = &mut desk.parts[*band];

@@ -28,9 +28,9 @@ enum Answer {
 const _: () = assert!(size_of::<Batch>() == 40, "a thousand batches are 40 KB");
 
 impl Batch {
-    /// The number after its last message's.
-    fn end(&self) -> u64 {
-        self.number.saturating_add(self.count.into())
+    /// The number after its last message's, which may be the last number.
+    fn end(&self) -> u128 {
+        u128::from(self.number) + u128::from(self.count)
     }
 
     fn write_answer(&self, answer: &mut Vec<Stretch>) {
@@ -55,7 +55,7 @@ pub struct Producer {
     /// When a batch was recorded last.
     pub last_ms: u64,
     /// Below this number, what was recorded may be forgotten.
-    floor: u64,
+    floor: u128,
     batches: VecDeque<Batch>,
     /// Neighbours in its list.
     previous: u32,
@@ -105,17 +105,17 @@ impl Producer {
             0 => self.floor,
             forgotten => self.batches[forgotten - 1].end(),
         };
-        if number < floor {
+        let (begin, end) = (u128::from(number), u128::from(number) + u128::from(count));
+        if begin < floor {
             return Seen::OutOfWindow;
         }
-        let at = self.batches.partition_point(|batch| batch.end() <= number);
-        let end = number.saturating_add(count.into());
+        let at = self.batches.partition_point(|batch| batch.end() <= begin);
         match self.batches.get(at) {
             Some(batch) if (batch.number, batch.count) == (number, count) => {
                 batch.write_answer(answer);
                 Seen::Repeat
             }
-            Some(batch) if batch.number < end => Seen::Overlaps,
+            Some(batch) if u128::from(batch.number) < end => Seen::Overlaps,
             _ => Seen::New,
         }
     }
@@ -137,7 +137,7 @@ impl Producer {
             [only] => (only.what, Answer::One(only.first_sequence)),
             several => (0, Answer::Several(several.into())),
         };
-        let at = self.batches.partition_point(|batch| batch.end() <= number);
+        let at = self.batches.partition_point(|batch| batch.end() <= number.into());
         self.batches.insert(at, Batch { number, at_ms: now_ms, count, what, answer });
         self.forget(self.batches.len().saturating_sub(config.batches_max));
     }

@@ -202,6 +202,18 @@ fn a_batch_that_was_refused_can_come_after_its_successors() {
 }
 
 #[test]
+fn the_last_number_of_all_is_remembered_like_any_other() {
+    let mut producers = Producers::new(CONFIG);
+    let mut answer = Vec::new();
+    let stretch = Stretch { first_sequence: 7, count: 1, what: 0 };
+    assert_eq!(producers.look(1, u64::MAX, 1, 0, &mut answer), Seen::New);
+    producers.record(1, u64::MAX, 1, &[stretch], 0);
+    assert_eq!(producers.look(1, u64::MAX, 1, 999, &mut answer), Seen::Repeat);
+    assert_eq!(answer, [stretch]);
+    assert_eq!(producers.look(1, u64::MAX, 1, 1_000, &mut answer), Seen::OutOfWindow);
+}
+
+#[test]
 fn many_batches_and_many_producers_push_out_the_oldest() {
     let mut producers = Producers::new(CONFIG);
     for number in 0..4 {
