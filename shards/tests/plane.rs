@@ -4,8 +4,8 @@ use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::request::{Put, Range, Take, encode_settle};
 use ringway_protocol::{
-    Code, Frame, GroupId, HEADER_BYTES, Kind, QueueId, Records, Reply, Request, Split, frame,
-    record,
+    Attribute, Code, Frame, GroupId, HEADER_BYTES, Kind, QueueId, Records, Reply, Request, Split,
+    frame, record,
 };
 use ringway_shards::plane::{Plane, PlaneConfig};
 use std::io::{Read, Write};
@@ -220,6 +220,26 @@ fn a_protocol_error_closes_one_connection_with_its_last_words() {
         assert_eq!(peer.socket.read_to_end(&mut rest).expect("an orderly end"), 0);
     }
     bystander.ask(Request::Ping, |reply| assert_eq!(reply, Reply::Pong));
+}
+
+#[test]
+fn a_value_out_of_its_range_refuses_one_request_and_no_more() {
+    let plane = plane(2);
+    let mut peer = Peer::connect(plane.address());
+    for queue in queues(&mut peer, 2) {
+        let (mut record, mut bytes) = (Vec::new(), Vec::new());
+        record::write(&mut record, &[Attribute::Priority(7)], b"x");
+        let records = Records::parse(&record, 1).expect("a valid record");
+        Request::Put(Put::new(queue, records)).encode(0, 5, &mut bytes);
+        let band = bytes.len() - 2;
+        assert_eq!(bytes[band..], [7, b'x']);
+        bytes[band] = 8;
+        peer.send_and_read(&bytes, |reply| match reply {
+            Reply::Refused { code, .. } => assert_eq!(code, Code::InvalidOption),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(peer.put(queue, &[b"y"]), 0, "the connection goes on");
+    }
 }
 
 #[test]
