@@ -118,7 +118,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         PUSHED,
         Subject::Load(LoadRun::ROUND_TRIP),
         &[Row {
-            what: "from the put of one message to its push, polling client, against a put's reply: p50",
+            what: "a put to its push, polling client, against a put to its reply: p50",
             figure: Figure::P50Ns,
             target: Target::TimesAtMost(1.3),
         }],
