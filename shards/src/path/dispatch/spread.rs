@@ -177,5 +177,7 @@ fn is_about_one(kind: Kind) -> bool {
         Kind::Greet | Kind::Goodbye | Kind::Ping | Kind::Echo => false,
         Kind::Declare | Kind::Open | Kind::List | Kind::Bindings => false,
         Kind::Transfer | Kind::Move | Kind::Bind | Kind::Unbind | Kind::Publish => false,
+        // Its first part knows.
+        Kind::Describe => false,
     }
 }

@@ -82,6 +82,10 @@ impl Performer {
                 self.journal.append();
                 reply::done(out, kind, ids);
             }
+            Request::Describe { queue } => {
+                let parts = self.spreads.get(queue).map_or(1, |spread| spread.parts.len());
+                reply::described(out, ids, &self.store.describe(queue, parts as u16)?);
+            }
             Request::Rename { queue, name } => {
                 self.rename(queue, name)?;
                 reply::number(out, kind, ids, queue.0);
