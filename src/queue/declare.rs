@@ -28,7 +28,11 @@ Examples:
   ringway queue alter mails --dead-letter-expired=false
   ringway queue show jobs                the options that it has
 
-An option that is not given stays as it is.";
+An option that is not given stays as it is.
+
+To spread a queue further is possible while it is in use: groups, messages and leases stay, takes \
+and subscriptions that wait are told to ask again. A window of deduplication has to be off then \
+(--dedup 0s), and a queue is never spread over fewer shards again.";
 
 /// The arguments of `ringway queue declare`. Without any option the plane's defaults count.
 #[derive(Args)]

@@ -152,5 +152,6 @@ fn a_spread_queue_keeps_its_name() {
     }
     let listed = client.list("wide").unwrap();
     let rows: Vec<_> = listed.iter().map(|row| (&*row.name, row.queue, row.ready)).collect();
-    assert_eq!(rows[0], ("wide", queue, 1));
+    let letters = client.open("wide.dead").unwrap();
+    assert_eq!(rows, [("wide", queue, 1), ("wide.dead", letters, 0)], "a row each, with the sum");
 }
