@@ -6,7 +6,7 @@
 //!  scatter  | queues u32 | count u32 | queues x u64 | records ... |
 //!           reply: | stored u32 | refused u32 | missing u32 | 0 u32 |
 //!  give     | the body of a move |
-//!           reply: | the body of a delivery | more u64 | the queue whose dead letters these are u64 |
+//!           reply: | the body of a delivery | more u64 | base u64 |
 //!  each     | queue u64 | count u32 | 0 u32 | records ... |
 //!           reply: | stored (1) or refused (0) u8 for each record |
 //!  part     | number u8 | 3 x 0 | length of traits u32 | options | traits ... | name ... |

@@ -222,8 +222,8 @@ impl<S> Runner<'_, S> {
         }))
     }
 
-    /// The request goes on to the shard of its queue: nothing of its connection overtakes it, and it
-    /// overtakes nothing that was put to the queue's parts.
+    /// The request goes on to the shard of its queue: nothing of its connection overtakes it, and
+    /// it overtakes nothing that was put to the queue's parts.
     pub(super) fn relay(
         &mut self,
         origin: Origin,

@@ -4,8 +4,8 @@
 //! if it had not been taken.
 //!
 //! Without a queue to move to, each message goes to the one that its header `ringway-queue` names:
-//! those of one name together, name after name. If that queue is not there, it has another name now:
-//! dead letters go to the queue whose they are.
+//! those of one name together, name after name. If that queue is not there, it has another name
+//! now: dead letters go to the queue whose they are.
 //!
 //! Of a spread queue, one part is moved after the other; the next request for the same goes on with
 //! the part where this one stopped.

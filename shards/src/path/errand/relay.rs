@@ -1,9 +1,9 @@
-//! An errand that passes a request on to another shard as it is, and its answer back as it is. It is
-//! there for requests that nothing of the same connection may overtake.
+//! An errand that passes a request on to another shard as it is, and its answer back as it is. It
+//! is there for requests that nothing of the same connection may overtake.
 //!
-//! Nor may it overtake: what the connection has put to a part of a spread queue goes there straight,
-//! and the request by way of the queue's own shard. So those parts' shards are asked whether they
-//! are there before it is passed on: their answers follow all that was sent to them.
+//! Nor may it overtake: what the connection has put to a part of a spread queue goes there
+//! straight, and the request by way of the queue's own shard. So those parts' shards are asked
+//! whether they are there before it is passed on: their answers follow all that was sent to them.
 
 use super::runner::Runner;
 use super::{Answer, Call, Step};

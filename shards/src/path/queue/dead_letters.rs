@@ -18,7 +18,7 @@ use self::letter::Letter;
 pub(super) use self::letter::Reason;
 
 impl Store {
-    /// A part of a spread queue whose dead letters were made here and belong to no other part's yet.
+    /// A part of a spread queue that has made dead letters for itself.
     pub fn next_letters_alone(&mut self) -> Option<QueueId> {
         self.letters_alone.pop()
     }

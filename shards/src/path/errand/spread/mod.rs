@@ -4,8 +4,9 @@
 //! shard, which the name decides, the others on the shards that follow. The logical queue's id is
 //! that of its first part, so a queue that is spread later keeps its id. Every shard knows which
 //! ids are those of spread queues and where their parts are; the home shard tells of changes and
-//! carries out everything that concerns all parts. Other shards pass that on to it once nothing that
-//! their connection has put is still under way to a part (`relay`). No reply shows a part's own id.
+//! carries out everything that concerns all parts. Other shards pass that on to it once nothing
+//! that their connection has put is still under way to a part (`relay`). No reply shows a part's
+//! own id.
 //!
 //! | request | where it is carried out |
 //! |---|---|
