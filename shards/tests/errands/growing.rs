@@ -88,6 +88,51 @@ fn groups_and_pauses_go_along() {
     }
 }
 
+/// Groups come and go while many spread one queue at once, over more shards or fewer.
+#[test]
+fn many_spread_one_queue_at_once() {
+    let plane = plane(4);
+    for round in 0..20 {
+        let name = name_on((round % 4, 4), &format!("race-{round}"));
+        let queue = Peer::connect(plane.address()).declare(&name);
+        std::thread::scope(|scope| {
+            for number in 0..6_usize {
+                let address = plane.shard_addresses()[number % 4];
+                scope.spawn(move || {
+                    let mut peer = Peer::connect(address);
+                    if number % 2 == 0 {
+                        let name = format!("group-{number}");
+                        group(&mut peer, queue, &name, GroupFlags::default());
+                        return;
+                    }
+                    let code = spread(&mut peer, queue, 2 + number as u16 / 2);
+                    let narrower = Code::InvalidOption;
+                    assert!(code == Code::Ok || code == narrower, "{code:?}");
+                });
+            }
+        });
+        let mut peers = peers(&plane);
+        let parts = crate::spread::parts(&mut peers[0], &name).len();
+        assert_eq!(parts, 4, "as far as the widest");
+        for peer in &mut peers {
+            peer.put(queue, &[b"message"]);
+        }
+        let received = peers[0].ask(Request::Groups { queue });
+        let Reply::Groups(groups) = received.reply() else { panic!("{received:?}") };
+        let groups: Vec<_> = groups.iter().map(|it| (it.group, it.name.to_owned())).collect();
+        assert_eq!(groups.len(), 4, "{groups:?}");
+        for (group, name) in groups {
+            let mut count = 0;
+            for turn in 0..8 {
+                let take = Take { group, acknowledged: true, ..take(queue, 9) };
+                count += peers[turn % 4].ask(Request::Take(take)).delivered().payloads.len();
+            }
+            assert_eq!(count, 4, "{name}");
+        }
+        peers[0].ask(Request::Delete { queue });
+    }
+}
+
 #[test]
 fn who_waited_is_told_to_ask_again() {
     let plane = plane(3);

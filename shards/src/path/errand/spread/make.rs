@@ -211,10 +211,11 @@ impl Make {
         match self.stage {
             _ if call.open > 0 => Step::Wait,
             Stage::Undoing => self.refused(runner, call),
-            Stage::Declaring if self.refusal.is_some() => self.undo(runner, call),
+            Stage::Telling => self.told(runner, call),
+            // Old parts only refuse when the queue is being deleted.
+            _ if self.refusal.is_some() => self.undo(runner, call),
             Stage::Declaring => self.declared(runner, call),
             Stage::Altering => self.tell(runner, call),
-            Stage::Telling => self.told(runner, call),
         }
     }
 
