@@ -93,6 +93,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("perform/push.rs", "subscriptions begin and end"),
     ("queue/active.rs", "who of a group is alone"),
     ("queue/alter.rs", "other options, another name, a pause"),
+    ("queue/alike.rs", "parts that are added to a spread queue"),
     ("queue/answers.rs", "what those who wait are answered"),
     ("queue/browse.rs", "messages are shown"),
     ("queue/delayed.rs", "a nack's way: what comes back later"),

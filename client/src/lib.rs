@@ -82,9 +82,9 @@ mod taken;
 
 pub use batch::Batch;
 pub use client::{
-    Answer, Bound, BrowseOptions, Browsed, CORRELATION, Client, Extended, Listed, ListedGroup,
-    MoveOptions, MovedAll, Paused, REPLY_TO, Renamed, Retry, SubscribeOptions, Subscription,
-    TakeOptions, Transferred,
+    Answer, Bound, BrowseOptions, Browsed, CORRELATION, Client, Described, Extended, Listed,
+    ListedGroup, MoveOptions, MovedAll, Paused, REPLY_TO, Renamed, Retry, SubscribeOptions,
+    Subscription, TakeOptions, Transferred,
 };
 pub use error::Error;
 pub use figures::FigureTable;

@@ -76,7 +76,7 @@ codes! {
     /// A message of a transfer was settled before or its lease has ended: nothing was done.
     Stale = 28, false, "drop the result: somebody else has the message or is done with it";
     /// What was asked for works only within one shard, and the two ends are on different ones.
-    OtherShard = 29, false, "in steps: declare the target, move the messages, delete the source";
+    OtherShard = 29, false, "take a name of the same shard, or move the messages to another queue";
     /// Puts to the queue are paused.
     Paused = 30, false, "put again when the queue is resumed";
     /// A quota of messages, bytes or puts a second is used up.

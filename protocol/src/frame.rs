@@ -81,11 +81,13 @@ pub enum Kind {
     Rename = 31,
     /// Stop or resume a queue's puts and takes.
     Pause = 32,
+    /// The options of a queue, and its name.
+    Describe = 33,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Kind; 31] = [
+    pub const ALL: [Kind; 32] = [
         Kind::Greet,
         Kind::Declare,
         Kind::Open,
@@ -117,11 +119,12 @@ impl Kind {
         Kind::Publish,
         Kind::Rename,
         Kind::Pause,
+        Kind::Describe,
     ];
 
     /// The kinds by their number; 0 and 25 are none.
-    const BY_NUMBER: [Option<Kind>; 33] = {
-        let mut kinds = [None; 33];
+    const BY_NUMBER: [Option<Kind>; 34] = {
+        let mut kinds = [None; 34];
         let mut index = 0;
         while index < Kind::ALL.len() {
             kinds[Kind::ALL[index] as usize] = Some(Kind::ALL[index]);

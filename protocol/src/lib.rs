@@ -12,6 +12,7 @@ mod binding;
 mod browse;
 pub mod bytes;
 pub mod code;
+mod description;
 mod figures;
 pub mod frame;
 pub mod greeting;

@@ -12,6 +12,7 @@ use crate::request::queue_id;
 
 pub use crate::binding::{BindingsPage, Published, bindings, published};
 pub use crate::browse::{BrowseEntry, BrowsePage, Removal, Standing, browse_entry, browse_page};
+pub use crate::description::{Description, described};
 pub use crate::figures::{Figures, GROUP_COLUMNS, QUEUE_COLUMNS, SHARD_COLUMNS, figures};
 pub use crate::group::{GroupEntry, Groups, group, group_entry, groups};
 pub use crate::listing::{ListEntry, page};
@@ -105,6 +106,8 @@ pub enum Reply<'a> {
         /// The queue.
         queue: QueueId,
     },
+    /// To a describe.
+    Described(Description<'a>),
     /// To any request that was refused, and as the server's last words.
     Refused {
         /// The stable code.
@@ -190,6 +193,7 @@ impl<'a> Reply<'a> {
             Kind::Bindings => Reply::Bindings(BindingsPage::decode(reader)?),
             Kind::Publish => Reply::Published(Published::decode(reader)?),
             Kind::Rename => Reply::Renamed { queue: queue_id(reader)? },
+            Kind::Describe => Reply::Described(Description::decode(reader)?),
             _ => unreachable!("the other kinds are decoded by the caller"),
         })
     }
@@ -242,6 +246,7 @@ impl<'a> Reply<'a> {
             Reply::Bindings(page) => body(out, &|out| page.encode(out)),
             Reply::Published(outcome) => published(out, ids, *outcome),
             Reply::Renamed { queue } => number(out, kind, ids, queue.0),
+            Reply::Described(what) => described(out, ids, what),
         }
     }
 }

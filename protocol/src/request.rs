@@ -148,6 +148,11 @@ pub enum Request<'a> {
         /// Whether takes get nothing.
         takes: bool,
     },
+    /// The options of a queue, and its name.
+    Describe {
+        /// The queue.
+        queue: QueueId,
+    },
 }
 
 impl Request<'_> {
@@ -184,6 +189,7 @@ impl Request<'_> {
             Request::Publish(_) => Kind::Publish,
             Request::Rename { .. } => Kind::Rename,
             Request::Pause { .. } => Kind::Pause,
+            Request::Describe { .. } => Kind::Describe,
         }
     }
 }

@@ -188,6 +188,7 @@ impl<W: World> Shard<W> {
         let now = self.performer.now;
         self.performer.store.expire(now);
         self.forget_deleted();
+        self.ask_for_letters();
         let mut budget = TIMERS_PER_TURN_MAX;
         while let Some(timer) = self.timers.expire(now.ns, &mut budget) {
             self.worked(1);

@@ -30,9 +30,14 @@ const ALTER_EXAMPLES: &str = "\
 Examples:
   ringway queue alter jobs --lease 5m --deliveries-max 20
   ringway queue alter jobs --spread 4
+  ringway queue alter mails --dead-letter-expired=false
+  ringway queue show jobs                the options that it has
 
-An alter sets all options: one that is not given gets the protocol's default, not what the queue \
-had.";
+An option that is not given stays as it is.
+
+To spread a queue further is possible while it is in use: groups, messages and leases stay, takes \
+and subscriptions that wait are told to ask again. A window of deduplication has to be off then \
+(--dedup 0s), and a queue is never spread over fewer shards again.";
 
 /// The arguments of `ringway queue declare`. Without any option the plane's defaults count.
 #[derive(Args)]
@@ -95,8 +100,14 @@ pub struct OptionArguments {
     ttl: Option<Span>,
 
     /// A message that expires goes to NAME.dead instead
-    #[arg(long)]
-    dead_letter_expired: bool,
+    #[arg(
+        long,
+        value_name = "YES",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    dead_letter_expired: Option<bool>,
 
     /// How long a message waits that was given back
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
@@ -104,7 +115,7 @@ pub struct OptionArguments {
     backoff: Option<Span>,
 
     /// Double that with each delivery, up to this
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, requires = "backoff",
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true,
         value_parser = Span::within(0, BACKOFF_MS_MAX.into()))]
     backoff_max: Option<Span>,
 
@@ -114,7 +125,7 @@ pub struct OptionArguments {
     dedup: Option<Span>,
 
     /// How many messages are remembered at most [default: 1000000]
-    #[arg(long, value_name = "N", requires = "dedup",
+    #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u32).range(0..=i64::from(DEDUP_MESSAGES_MAX)))]
     dedup_max: Option<u32>,
 
@@ -141,7 +152,7 @@ pub struct OptionArguments {
     spread: Option<u16>,
 
     /// What order it keeps then
-    #[arg(long, value_name = "ORDER", requires = "spread")]
+    #[arg(long, value_name = "ORDER")]
     spread_order: Option<Order>,
 }
 
@@ -202,14 +213,16 @@ impl From<Order> for SpreadOrder {
 impl OptionArguments {
     /// What was asked for; `None` leaves everything to the plane. One option given fixes the rest
     /// at the protocol's defaults, because a declaration carries all of them or none.
-    pub fn options(&self) -> Option<QueueOptions> {
-        if *self == Self::default() {
-            return None;
-        }
-        let base = QueueOptions::default();
+    fn declared(&self) -> Option<QueueOptions> {
+        (*self != Self::default()).then(|| self.over(QueueOptions::default()))
+    }
+
+    /// What was asked for, and otherwise what there was.
+    fn over(&self, base: QueueOptions) -> QueueOptions {
         let ms = |span: Option<Span>, base: u32| span.map_or(base, Span::ms);
-        let long_ms = |span: Option<Span>| span.map_or(0, |span| span.ns() / 1_000_000);
-        Some(QueueOptions {
+        let long_ms =
+            |span: Option<Span>, base: u64| span.map_or(base, |span| span.ns() / 1_000_000);
+        let mut options = QueueOptions {
             messages_max: self.messages_max.unwrap_or(base.messages_max),
             bytes_max: self.bytes_max.map_or(base.bytes_max, |size| size.0),
             lease_ms: ms(self.lease, base.lease_ms),
@@ -218,25 +231,33 @@ impl OptionArguments {
             full_policy: self.when_full.map_or(base.full_policy, FullPolicy::from),
             level: base.level,
             priority: self.priorities.map_or(base.priority, PriorityOrder::from),
-            dead_letter_expired: self.dead_letter_expired,
-            ttl_ms: long_ms(self.ttl),
+            dead_letter_expired: self.dead_letter_expired.unwrap_or(base.dead_letter_expired),
+            ttl_ms: long_ms(self.ttl, base.ttl_ms),
             backoff_ms: ms(self.backoff, base.backoff_ms),
             backoff_max_ms: ms(self.backoff_max, base.backoff_max_ms),
             dedup_ms: ms(self.dedup, base.dedup_ms),
             dedup_max: self.dedup_max.unwrap_or(base.dedup_max),
-            keep_ms: long_ms(self.keep),
+            keep_ms: long_ms(self.keep, base.keep_ms),
             keep_messages: self.keep_messages.unwrap_or(base.keep_messages),
             keep_bytes: self.keep_bytes.map_or(base.keep_bytes, |size| size.0),
-            idle_ms: long_ms(self.idle),
+            idle_ms: long_ms(self.idle, base.idle_ms),
             spread: self.spread.unwrap_or(base.spread),
             spread_order: self.spread_order.map_or(base.spread_order, SpreadOrder::from),
-        })
+        };
+        // What is switched off takes along what only it has a meaning with.
+        if options.dedup_ms == 0 && self.dedup_max.is_none() {
+            options.dedup_max = 0;
+        }
+        if options.backoff_ms == 0 && self.backoff_max.is_none() {
+            options.backoff_max_ms = 0;
+        }
+        options
     }
 }
 
 pub fn run(session: &mut Session, arguments: &DeclareArguments) -> Outcome {
     let name = &arguments.name;
-    let mut options = arguments.options.options();
+    let mut options = arguments.options.declared();
     // Dead letters have no dead letters of their own.
     if let Some(options) = &mut options
         && arguments.options.deliveries_max.is_none()
@@ -257,14 +278,15 @@ pub fn run(session: &mut Session, arguments: &DeclareArguments) -> Outcome {
 
 pub fn alter(session: &mut Session, arguments: &AlterArguments) -> Outcome {
     let name = &arguments.name;
-    let Some(options) = arguments.options.options() else {
+    if arguments.options == OptionArguments::default() {
         return Err(Failure::usage(
             "an alter needs at least one option",
-            "give all that are not the default: those that are not given become it",
+            "name those that are to be others: ringway queue show says what there is",
         ));
-    };
+    }
     let queue = session.open(name)?;
-    session.client.alter(queue, options).map_err(failure)?;
+    let options = session.client.describe(queue).map_err(failure)?.options;
+    session.client.alter(queue, arguments.options.over(options)).map_err(failure)?;
     let document = json!({ "queue": name, "id": queue.0.to_string(), "altered": true });
     session.answer(&document, &format!("{name} has these options now"))
 }
@@ -275,7 +297,7 @@ mod tests {
 
     #[test]
     fn no_option_is_none_and_one_fixes_the_rest() {
-        assert_eq!(OptionArguments::default().options(), None);
+        assert_eq!(OptionArguments::default().declared(), None);
         let hour = Some(Span::of_ms(3_600_000));
         let arguments =
             OptionArguments { ttl: hour, dedup: hour, idle: hour, ..OptionArguments::default() };
@@ -285,6 +307,26 @@ mod tests {
             idle_ms: 3_600_000,
             ..QueueOptions::default()
         };
-        assert_eq!(arguments.options(), Some(expected));
+        assert_eq!(arguments.declared(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let base = QueueOptions {
+            lease_ms: 7_000,
+            dedup_ms: 60_000,
+            dedup_max: 9,
+            keep_ms: 3_600_000,
+            dead_letter_expired: true,
+            spread: 2,
+            spread_order: SpreadOrder::PerKey,
+            ..QueueOptions::default()
+        };
+        assert_eq!(OptionArguments::default().over(base), base);
+        let arguments = OptionArguments { spread: Some(3), ..OptionArguments::default() };
+        assert_eq!(arguments.over(base), QueueOptions { spread: 3, ..base });
+        let arguments =
+            OptionArguments { dedup: Some(Span::of_ms(0)), ..OptionArguments::default() };
+        assert_eq!(arguments.over(base), QueueOptions { dedup_ms: 0, dedup_max: 0, ..base });
     }
 }

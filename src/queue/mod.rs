@@ -8,6 +8,7 @@
 mod bindings;
 mod browse;
 mod declare;
+mod describe;
 mod document;
 mod group;
 mod input;
@@ -99,6 +100,9 @@ enum Verb {
     Declare(declare::DeclareArguments),
     /// Change the options of a queue
     Alter(declare::AlterArguments),
+    /// Show what a queue is: its options, and what of it is paused
+    #[command(visible_alias = "describe")]
+    Show(describe::ShowArguments),
     /// List queues by a pattern or prefix, with how many messages are ready and leased
     Ls(show::ListArguments),
     /// Show the figures of a queue, or of every shard
@@ -189,6 +193,7 @@ fn carry_out(session: &mut Session, verb: Verb) -> Outcome {
     match verb {
         Verb::Declare(arguments) => declare::run(session, &arguments),
         Verb::Alter(arguments) => declare::alter(session, &arguments),
+        Verb::Show(arguments) => describe::run(session, &arguments),
         Verb::Ls(arguments) => show::list(session, &arguments),
         Verb::Stat(arguments) => stat::run(session, &arguments),
         Verb::Put(arguments) => put::run(session, &arguments),

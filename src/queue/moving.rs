@@ -4,7 +4,6 @@ use clap::Args;
 use ringway_client::{HeaderFilter, MoveOptions, MovedAll};
 use serde_json::json;
 
-use super::declare::OptionArguments;
 use super::message::HeaderText;
 use super::{Session, counted, failure};
 use crate::failure::{Failure, Outcome};
@@ -30,11 +29,11 @@ full or gone.";
 const RENAME_EXAMPLES: &str = "\
 Examples:
   ringway queue rename jobs tasks
-  ringway queue rename jobs tasks --lease 1m    the options to declare it with on another shard
 
-A name that belongs to another shard needs the queue to be declared there, with the options given \
-here, and its messages to be moved: other groups and bindings do not come along, and what is \
-leased or scheduled stays in the old queue, which then stays, too. Stop the producers first.";
+Its dead letters become those of the new name. A name that belongs to another shard needs the \
+queue to be declared there: its options, bindings and messages go along. Where something could \
+not go along (groups other than default, messages that are leased, delayed, scheduled or kept, a \
+window of deduplication, a spread queue) nothing is done.";
 
 /// The arguments of `ringway queue move`.
 #[derive(Args)]
@@ -84,9 +83,6 @@ pub struct RenameArguments {
 
     /// Its name from now on
     to: String,
-
-    #[command(flatten)]
-    options: OptionArguments,
 }
 
 fn filter(header: Option<&HeaderText>) -> Option<HeaderFilter<'_>> {
@@ -135,9 +131,9 @@ fn report(session: &Session, moved: MovedAll, how: &str) -> Outcome {
 }
 
 pub fn rename(session: &mut Session, arguments: &RenameArguments) -> Outcome {
-    let RenameArguments { name, to, options } = arguments;
+    let RenameArguments { name, to } = arguments;
     let queue = session.open(name)?;
-    let renamed = session.client.rename_or_move(queue, to, options.options()).map_err(failure)?;
+    let renamed = session.client.rename_or_move(queue, to).map_err(failure)?;
     let document = json!({
         "queue": to,
         "id": renamed.queue.0.to_string(),
@@ -152,7 +148,7 @@ pub fn rename(session: &mut Session, arguments: &RenameArguments) -> Outcome {
     if renamed.left > 0 {
         return Err(Failure::failed(
             format!("{} stayed in {name}, which is still there", counted(renamed.left)),
-            format!("settle them, then: ringway queue move {name} {to}; ringway queue rm {name}"),
+            format!("settle them, then: ringway queue move {name} {to}"),
         ));
     }
     Ok(())

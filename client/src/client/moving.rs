@@ -1,9 +1,9 @@
-//! Messages from queue to queue, and a queue to another name.
+//! Messages from queue to queue.
 
 use ringway_protocol::limits::MOVE_MESSAGES_MAX;
 use ringway_protocol::reply::Moved;
 use ringway_protocol::request::{HeaderFilter, Move};
-use ringway_protocol::{Code, GroupId, QueueId, QueueOptions, Reply, Request};
+use ringway_protocol::{GroupId, QueueId, Reply, Request};
 
 use super::Client;
 use crate::error::Error;
@@ -34,17 +34,6 @@ pub struct MovedAll {
     pub moved: u64,
     /// Messages that were tried last and stayed: their new queue refused them or does not exist.
     pub refused: u64,
-}
-
-/// A queue under its new name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Renamed {
-    /// Its id now.
-    pub queue: QueueId,
-    /// Messages that were moved one by one: the new name lives on another shard.
-    pub moved: u64,
-    /// Messages that stayed in the queue of the old name, which therefore is still there.
-    pub left: u64,
 }
 
 impl Client {
@@ -117,44 +106,12 @@ impl Client {
             // What is refused stays in front and is tried again: the last count is the true one.
             sum.refused = refused.into();
             left = left.saturating_sub(moved.into());
-            if !more || moved == 0 {
+            // A request that moved nothing may have looked at messages that the filter leaves; one
+            // that was refused something would find the same again.
+            if !more || moved == 0 && refused > 0 {
                 break;
             }
         }
         Ok(sum)
-    }
-
-    /// Gives a queue another name, on whatever shard it lives.
-    ///
-    /// Where one shard has both names this is [`Client::rename`]. Else the new queue is declared
-    /// with `options`, the ready messages of the group `default` are moved, and the old queue is
-    /// deleted if nothing is left in it. Other groups and bindings do not move with it, and who
-    /// puts meanwhile puts into the old one: stop the producers first.
-    pub fn rename_or_move(
-        &mut self,
-        queue: QueueId,
-        name: &str,
-        options: Option<QueueOptions>,
-    ) -> Result<Renamed, Error> {
-        match self.rename(queue, name) {
-            Ok(queue) => return Ok(Renamed { queue, moved: 0, left: 0 }),
-            Err(Error::Refused { code: Code::OtherShard, .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let (new, created) = self.declare_new(name, options)?;
-        if !created {
-            return Err(Error::Refused {
-                code: Code::Conflict,
-                sentence: format!("a queue named '{name}' is there already"),
-            });
-        }
-        let moved = self.move_messages(queue, new, &MoveOptions::default())?.moved;
-        let figures = self.stat_queue(queue)?;
-        let standing = ["ready", "leased", "delayed", "blocked", "scheduled"];
-        let left = standing.iter().map(|column| figures.get(0, column)).sum();
-        if left == 0 {
-            self.delete(queue)?;
-        }
-        Ok(Renamed { queue: new, moved, left })
     }
 }

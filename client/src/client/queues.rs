@@ -2,7 +2,7 @@
 
 use ringway_protocol::limits::{FRAME_BYTES_MAX, LIST_ENTRIES_MAX};
 use ringway_protocol::pattern::Pattern;
-use ringway_protocol::reply::{QUEUE_COLUMNS, SHARD_COLUMNS};
+use ringway_protocol::reply::{Description, QUEUE_COLUMNS, SHARD_COLUMNS};
 use ringway_protocol::{Code, QueueId, QueueOptions, Reply, Request};
 
 use super::{Client, check_name, invalid};
@@ -31,6 +31,19 @@ pub enum Paused {
     Takes,
     /// Both.
     Both,
+}
+
+/// What a queue is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Described {
+    /// Its name.
+    pub name: String,
+    /// All of its options.
+    pub options: QueueOptions,
+    /// What of it is stopped.
+    pub paused: Option<Paused>,
+    /// On how many shards it lies; 1 if it is not spread.
+    pub parts: u16,
 }
 
 impl Client {
@@ -69,7 +82,31 @@ impl Client {
         })
     }
 
-    /// Changes a queue's options: all of them, so start from what it was declared with.
+    /// What a queue is: its options, its name, and what of it is stopped.
+    pub fn describe(&mut self, queue: QueueId) -> Result<Described, Error> {
+        self.call(&Request::Describe { queue }, |reply| {
+            let Reply::Described(what) = reply else { return None };
+            let paused = match (what.puts_paused, what.takes_paused) {
+                (true, true) => Some(Paused::Both),
+                (true, false) => Some(Paused::Puts),
+                (false, true) => Some(Paused::Takes),
+                (false, false) => None,
+            };
+            let Description { options, parts, .. } = what;
+            Some(Described { name: what.name.to_owned(), options, paused, parts })
+        })
+    }
+
+    /// Changes a queue's options: all of them, so start from what it has.
+    ///
+    /// ```no_run
+    /// # use ringway_client::{Client, Options, QueueOptions};
+    /// # let mut client = Client::connect("127.0.0.1:7311", &Options::default())?;
+    /// let queue = client.open("orders")?;
+    /// let options = client.describe(queue)?.options;
+    /// client.alter(queue, QueueOptions { lease_ms: 60_000, ..options })?;
+    /// # Ok::<(), ringway_client::Error>(())
+    /// ```
     pub fn alter(&mut self, queue: QueueId, options: QueueOptions) -> Result<(), Error> {
         options.check().map_err(Error::Invalid)?;
         self.call(&Request::Alter { queue, options }, done)
@@ -129,7 +166,7 @@ impl Client {
 
     /// Every queue whose name starts with a prefix or, if there is a `*` or a `>` in it, matches a
     /// pattern as [`Client::bind`] has them: `orders.*.created`, `mail/>`. Empty for all. In no
-    /// order, page by page.
+    /// order, page by page; a spread queue once, with the sums over its parts.
     ///
     /// The server sends what begins like the pattern, and the rest is looked at here.
     pub fn list(&mut self, pattern: &str) -> Result<Vec<Listed>, Error> {
@@ -152,6 +189,15 @@ impl Client {
             }));
             Some(next_cursor)
         })?;
+        listed.sort_by_key(|listed| listed.queue);
+        listed.dedup_by(|part, whole| {
+            let same = part.queue == whole.queue;
+            if same {
+                whole.ready += part.ready;
+                whole.leased += part.leased;
+            }
+            same
+        });
         Ok(listed)
     }
 

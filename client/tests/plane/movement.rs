@@ -1,6 +1,9 @@
 //! Messages from queue to queue: moved, brought back, published, renamed.
 
-use ringway_client::{Batch, Code, HeaderFilter, MoveOptions, NewMessage, QueueOptions};
+use ringway_client::{
+    Batch, Code, Described, GroupFlags, HeaderFilter, MoveOptions, NewMessage, Paused,
+    QueueOptions, Start, TakeOptions,
+};
 
 use crate::{name_elsewhere, name_here, refusal, served, take, texts};
 
@@ -89,7 +92,7 @@ fn a_queue_gets_another_name_on_either_shard() {
     client.put(queue, &["x"]).unwrap();
     let far = name_elsewhere(queue);
     assert_eq!(refusal(client.rename(queue, &far)), Code::OtherShard);
-    let renamed = client.rename_or_move(queue, &far, None).unwrap();
+    let renamed = client.rename_or_move(queue, &far).unwrap();
     assert_eq!((renamed.moved, renamed.left), (1, 0));
     assert_eq!(refusal(client.open("old")), Code::NoSuchQueue);
     assert_eq!(client.open(&far).unwrap(), renamed.queue);
@@ -98,4 +101,57 @@ fn a_queue_gets_another_name_on_either_shard() {
     assert_eq!(refusal(client.open(&far)), Code::NoSuchQueue);
     assert_eq!(client.open(&near).unwrap(), queue);
     assert_eq!(texts(&take(&mut client, queue)), ["x"]);
+}
+
+#[test]
+fn a_name_of_another_shard_takes_all_along_or_nothing() {
+    let (_plane, mut client) = served();
+    let options = QueueOptions { lease_ms: 7_000, deliveries_max: 1, ..QueueOptions::default() };
+    let queue = client.declare("whole", Some(options)).unwrap();
+    let far = name_elsewhere(queue);
+    client.bind(queue, "news.>").unwrap();
+    client.put(queue, &["poison", "x"]).unwrap();
+    let poison =
+        client.take(queue, &TakeOptions { messages_max: 1, ..Default::default() }).unwrap();
+    let leased = client.rename_or_move(queue, &far);
+    assert_eq!(refusal(leased), Code::OtherShard, "a message is leased");
+    client.nack(&poison, &[poison.all()]).unwrap();
+    let audit = client.create_group(queue, "audit", Start::Latest, GroupFlags::default()).unwrap();
+    client.put(queue, &["y"]).unwrap();
+    assert_eq!(refusal(client.rename_or_move(queue, &far)), Code::OtherShard, "another group");
+    assert_eq!(client.open("whole").unwrap(), queue, "nothing was done");
+    assert_eq!(refusal(client.open(&far)), Code::NoSuchQueue);
+    let taken = client.take(queue, &TakeOptions { group: audit, ..Default::default() }).unwrap();
+    assert_eq!(texts(&taken), ["y"]);
+    client.ack(&taken, &[taken.all()]).unwrap();
+    client.delete_group(queue, "audit").unwrap();
+    client.pause(queue, Paused::Puts).unwrap();
+    let renamed = client.rename_or_move(queue, &far).unwrap();
+    assert_eq!((renamed.moved, renamed.left), (2, 0));
+    let now = client.describe(renamed.queue).unwrap();
+    let expected = Described { name: far.clone(), options, paused: Some(Paused::Puts), parts: 1 };
+    assert_eq!(now, expected);
+    client.resume(renamed.queue).unwrap();
+    let published = client.publish("news.today", &Batch::of(&["z"]).unwrap()).unwrap();
+    assert_eq!((published.matched, published.stored), (1, 1));
+    assert_eq!(texts(&take(&mut client, renamed.queue)), ["x", "y", "z"]);
+    let dead = client.open(&format!("{far}.dead")).unwrap();
+    assert_eq!(refusal(client.open("whole.dead")), Code::NoSuchQueue);
+    assert_eq!(texts(&take(&mut client, dead)), ["poison"]);
+}
+
+#[test]
+fn a_spread_queue_keeps_its_name() {
+    let (_plane, mut client) = served();
+    let options = QueueOptions { spread: 2, ..QueueOptions::default() };
+    let queue = client.declare("wide", Some(options)).unwrap();
+    client.put(queue, &["x"]).unwrap();
+    for name in ["one", "two", "three", "four"] {
+        assert_eq!(refusal(client.rename_or_move(queue, name)), Code::OtherShard);
+        assert_eq!(refusal(client.open(name)), Code::NoSuchQueue);
+    }
+    let listed = client.list("wide").unwrap();
+    let rows: Vec<_> = listed.iter().map(|row| (&*row.name, row.queue, row.ready)).collect();
+    let letters = client.open("wide.dead").unwrap();
+    assert_eq!(rows, [("wide", queue, 1), ("wide.dead", letters, 0)], "a row each, with the sum");
 }

@@ -92,6 +92,7 @@ impl<'a> Request<'a> {
                 Request::Rename { queue, name: QueueName::check(reader.rest())? }
             }
             Kind::Pause => pause(reader)?,
+            Kind::Describe => Request::Describe { queue: queue_id(reader)? },
             Kind::Goodbye => return Err(unknown_kind(kind as u8)),
             Kind::Put | Kind::Take | Kind::Ack | Kind::Nack => {
                 unreachable!("a message's way is decoded by the caller")

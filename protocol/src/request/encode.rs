@@ -27,7 +27,10 @@ impl Request<'_> {
                 field(&limit.to_le_bytes());
                 field(prefix.as_bytes());
             }
-            Request::Purge { queue } | Request::Delete { queue } | Request::Groups { queue } => {
+            Request::Purge { queue }
+            | Request::Delete { queue }
+            | Request::Groups { queue }
+            | Request::Describe { queue } => {
                 field(&queue.0.to_le_bytes());
             }
             Request::Extend { queue, lease, lease_ms } => {

@@ -3,7 +3,8 @@
 use ringway_protocol::frame::{self, Header};
 use ringway_protocol::record;
 use ringway_protocol::reply::{
-    self, GROUP_COLUMNS, Moved, Published, PutOutcome, PutRun, Receipt, Run, Settlement, Standing,
+    self, Description, GROUP_COLUMNS, Moved, Published, PutOutcome, PutRun, Receipt, Run,
+    Settlement, Standing,
 };
 use ringway_protocol::request::{
     Binding, Browse, ChangeGroup, Credit, GroupFlags, GroupOperation, HeaderFilter, MessageState,
@@ -43,9 +44,9 @@ fn binding() -> Binding<'static> {
 /// The message that is scheduled in every example.
 const SCHEDULED: u64 = 8 << 60;
 
-pub fn requests() -> Blocks {
-    let (queue, group) = (queue(), GroupId::DEFAULT);
-    let options = QueueOptions {
+/// The options that the queue is given.
+fn altered() -> QueueOptions {
+    QueueOptions {
         deliveries_max: 5,
         full_policy: FullPolicy::Hold,
         priority: PriorityOrder::Weighted,
@@ -61,7 +62,11 @@ pub fn requests() -> Blocks {
         spread: 4,
         spread_order: SpreadOrder::PerKey,
         ..QueueOptions::default()
-    };
+    }
+}
+
+pub fn requests() -> Blocks {
+    let (queue, group, options) = (queue(), GroupId::DEFAULT, altered());
     let change = ChangeGroup {
         queue,
         name: "audit",
@@ -74,6 +79,7 @@ pub fn requests() -> Blocks {
     let extend = Request::Extend { queue, lease: lease(), lease_ms: 60_000 };
     vec![
         ("alter-request", request(Request::Alter { queue, options }, 0, 19)),
+        ("describe-request", request(Request::Describe { queue }, 0, 39)),
         ("rename-request", request(Request::Rename { queue, name: "mail" }, 0, 20)),
         ("pause-request", request(Request::Pause { queue, puts: true, takes: false }, 0, 21)),
         ("put-by-producer-request", put_by_producer()),
@@ -170,6 +176,7 @@ pub fn replies() -> Blocks {
     let bindings = [binding()].into_iter();
     vec![
         ("alter-reply", done(Kind::Alter, 19)),
+        ("describe-reply", described()),
         ("rename-reply", number(Kind::Rename, 20, queue().0)),
         ("pause-reply", done(Kind::Pause, 21)),
         ("put-in-runs-reply", receipts(22, [PutOutcome::Stored, PutOutcome::Scheduled])),
@@ -191,6 +198,17 @@ pub fn replies() -> Blocks {
         ("bindings-reply", written(|out| reply::bindings(out, (0, 37), 0, bindings))),
         ("publish-reply", written(|out| reply::published(out, (0, 38), published))),
     ]
+}
+
+fn described() -> Vec<u8> {
+    let what = Description {
+        options: altered(),
+        puts_paused: true,
+        takes_paused: false,
+        parts: 2,
+        name: "emails",
+    };
+    written(|out| reply::described(out, (0, 39), &what))
 }
 
 /// The reply to the put of a message for now and one for later.

@@ -19,6 +19,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../src/binding.rs"),
     include_str!("../../src/browse.rs"),
     include_str!("../../src/bytes.rs"),
+    include_str!("../../src/description.rs"),
     include_str!("../../src/figures.rs"),
     include_str!("../../src/frame.rs"),
     include_str!("../../src/greeting.rs"),
@@ -148,6 +149,6 @@ fn numbers_of_codes_and_kinds_come_back() {
     for kind in Kind::ALL {
         assert_eq!(Kind::from_number(kind as u8), Some(kind));
     }
-    assert_eq!([Kind::from_number(0), Kind::from_number(25), Kind::from_number(33)], [None; 3]);
+    assert_eq!([Kind::from_number(0), Kind::from_number(25), Kind::from_number(34)], [None; 3]);
     assert_eq!([Code::from_number(9), Code::from_number(33)], [None; 2]);
 }

@@ -2,6 +2,7 @@
 
 mod administration;
 mod bindings;
+mod growing;
 mod moving;
 mod peer;
 mod spread;

@@ -115,6 +115,33 @@ fn queues_are_stopped_changed_and_renamed() {
 }
 
 #[test]
+fn an_alter_changes_what_is_given_and_nothing_else() {
+    let server = Server::start(&["--shards", "2"]);
+    server.queue(&["declare", "late", "--keep", "1h", "--dedup", "1m", "--lease", "7s"]).well();
+    let options = |server: &Server| {
+        json(&server.queue(&["show", "late", "--json"]).well())["options"].clone()
+    };
+    let before = options(&server);
+    assert_eq!((&before["lease_ms"], &before["keep_ms"]), (&7_000.into(), &3_600_000.into()));
+    server.queue(&["alter", "late", "--ttl", "1d"]).well();
+    let mut expected = before;
+    expected["ttl_ms"] = 86_400_000.into();
+    assert_eq!(options(&server), expected);
+    server.queue(&["alter", "late", "--dedup", "0s", "--spread", "2"]).well();
+    server.queue(&["alter", "late", "--lease", "1m"]).well();
+    for (option, value) in [("dedup_ms", 0), ("dedup_max", 0), ("spread", 2), ("lease_ms", 60_000)]
+    {
+        expected[option] = value.into();
+    }
+    assert_eq!(options(&server), expected);
+    let narrower = server.queue(&["alter", "late", "--spread", "1", "--lease", "2m"]);
+    assert!(narrower.code == Some(1) && narrower.stderr.contains("fewer shards"), "{narrower:?}");
+    assert_eq!(options(&server), expected, "nothing was done");
+    let shown = server.queue(&["show", "late"]).well();
+    assert!(shown.contains("lease\t1m\n") && shown.contains("parts\t2\n"), "{shown}");
+}
+
+#[test]
 fn a_request_is_answered_by_a_text_or_a_command() {
     let server = served();
     let worker = |arguments: &[&str]| {

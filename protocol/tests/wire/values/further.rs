@@ -3,8 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use ringway_protocol::reply::{
-    self, BrowseEntry, GROUP_COLUMNS, Moved, Published, PutOutcome, PutRun, Receipt, Removal,
-    Settlement, Standing,
+    self, BrowseEntry, Description, GROUP_COLUMNS, Moved, Published, PutOutcome, PutRun, Receipt,
+    Removal, Settlement, Standing,
 };
 use ringway_protocol::request::{
     Binding, Browse, ChangeGroup, Credit, GroupFlags, GroupOperation, HeaderFilter, MessageState,
@@ -191,6 +191,7 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
             puts,
             takes
         }),
+        queues().prop_map(|queue| Request::Describe { queue }),
     ]
 }
 
@@ -254,6 +255,18 @@ pub fn pages_of_bindings() -> impl Strategy<Value = (Vec<u8>, u64, Vec<Binding<'
     })
 }
 
+fn descriptions() -> impl Strategy<Value = Description<'static>> {
+    (super::options(), any::<(bool, bool)>(), 1..=256_u16, names()).prop_map(
+        |(options, (puts_paused, takes_paused), parts, name)| Description {
+            options,
+            puts_paused,
+            takes_paused,
+            parts,
+            name,
+        },
+    )
+}
+
 /// Replies from credit on that can be built without their frame, with the kind of the request.
 pub fn plain_replies() -> impl Strategy<Value = (Kind, Reply<'static>)> {
     let settled = any::<(u32, u32, u32)>().prop_map(|(settled, stale, unknown)| Settlement {
@@ -290,5 +303,6 @@ pub fn plain_replies() -> impl Strategy<Value = (Kind, Reply<'static>)> {
             .prop_map(|(kind, changed)| (kind, Reply::Bound { changed })),
         published.prop_map(|published| (Kind::Publish, Reply::Published(published))),
         queues().prop_map(|queue| (Kind::Rename, Reply::Renamed { queue })),
+        descriptions().prop_map(|what| (Kind::Describe, Reply::Described(what))),
     ]
 }

@@ -44,7 +44,7 @@ fn names_its_queue(kind: Kind) -> bool {
         Kind::Put | Kind::Take | Kind::Ack | Kind::Nack => true,
         Kind::Purge | Kind::Delete | Kind::Alter | Kind::Rename | Kind::Pause => true,
         Kind::Credit | Kind::Subscribe | Kind::Unsubscribe | Kind::Extend => true,
-        Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove => true,
+        Kind::Group | Kind::Groups | Kind::Browse | Kind::Remove | Kind::Describe => true,
         Kind::Greet | Kind::Goodbye | Kind::Ping | Kind::Echo => false,
         Kind::Declare | Kind::Open | Kind::Stat | Kind::List | Kind::Bindings => false,
         Kind::Transfer | Kind::Move | Kind::Bind | Kind::Unbind | Kind::Publish => false,

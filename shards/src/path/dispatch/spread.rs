@@ -18,6 +18,11 @@ const NO_SUCH_SUBSCRIPTION: Rejection = Rejection::new(
     "this connection has no such subscription: it has ended, or was never there",
 );
 
+const IS_A_PART: Rejection = Rejection::new(
+    Code::NoSuchQueue,
+    "that is a part of a spread queue: use the id that an open of its name returns",
+);
+
 impl<S> Dispatcher<'_, S> {
     /// Serves a frame about a spread queue; `None` if it is about none, or has no meaning.
     pub(super) fn dispatch_spread(
@@ -45,6 +50,9 @@ impl<S> Dispatcher<'_, S> {
             let is_spread = |queue: QueueId| self.performer.spreads.get(queue).is_some();
             let any = from.is_some_and(is_spread) || to.is_some_and(is_spread);
             return any.then(|| self.begin(connection, peer, frame));
+        }
+        if self.administers_part(kind, || number(0)) {
+            return Some(self.refuse(connection, peer, frame, IS_A_PART));
         }
         if !is_about_one(kind) {
             return None;
@@ -81,6 +89,15 @@ impl<S> Dispatcher<'_, S> {
             }
             _ => self.begin(connection, peer, frame),
         })
+    }
+
+    /// Whether a frame would do to one part what concerns the whole queue.
+    fn administers_part(&self, kind: Kind, number: impl Fn() -> Option<u64>) -> bool {
+        let hot = Kind::Put as u8..=Kind::Nack as u8;
+        let named =
+            is_about_one(kind) || matches!(kind, Kind::Bind | Kind::Unbind | Kind::Describe);
+        let queue = if named && !hot.contains(&(kind as u8)) { number() } else { None };
+        queue.is_some_and(|queue| self.performer.spreads.whole(QueueId(queue)).is_some())
     }
 
     /// Serves a frame as one about a part, here or on its shard.
@@ -182,5 +199,7 @@ fn is_about_one(kind: Kind) -> bool {
         Kind::Greet | Kind::Goodbye | Kind::Ping | Kind::Echo => false,
         Kind::Declare | Kind::Open | Kind::List | Kind::Bindings => false,
         Kind::Transfer | Kind::Move | Kind::Bind | Kind::Unbind | Kind::Publish => false,
+        // Its first part knows.
+        Kind::Describe => false,
     }
 }

@@ -6,13 +6,15 @@
 //!  scatter  | queues u32 | count u32 | queues x u64 | records ... |
 //!           reply: | stored u32 | refused u32 | missing u32 | 0 u32 |
 //!  give     | the body of a move |
-//!           reply: | the body of a delivery | more u64 |
+//!           reply: | the body of a delivery | more u64 | base u64 |
 //!  each     | queue u64 | count u32 | 0 u32 | records ... |
 //!           reply: | stored (1) or refused (0) u8 for each record |
 //!  put now  | the body of a put |
 //!           reply: that of a put, which never waits for room
-//!  part     | number u8 | with_options u8 | 6 x 0 | options | name ... |
-//!           reply: | queue u64 |
+//!  part     | number u8 | 3 x 0 | length of traits u32 | options | traits ... | name ... |
+//!           reply: | queue u64 | made u64 |
+//!  letters  | queue u64 |
+//!           reply: empty
 //! ```
 
 use super::spread::spread_of;
@@ -43,6 +45,8 @@ pub const PART: u8 = 0x73;
 /// A put that is refused where a client's would be held: what is held counts against its
 /// connection and ends with it, and an errand does neither.
 pub const PUT_NOW: u8 = 0x75;
+/// A part has made dead letters for itself: its queue's own shard makes one queue of them all.
+pub const LETTERS: u8 = 0x76;
 
 /// A change of the tables that every shard keeps, as the shard that owns the queue tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,17 +156,17 @@ impl Scattered {
     }
 }
 
-/// Appends the body of a [`PART`].
-pub fn part(out: &mut Vec<u8>, number: u8, options: Option<&QueueOptions>, name: &str) {
-    out.extend_from_slice(&[number, u8::from(options.is_some()), 0, 0, 0, 0, 0, 0]);
-    match options {
-        Some(options) => options.encode(out),
-        None => out.extend_from_slice(&[0; OPTIONS_BYTES]),
-    }
+/// Appends the body of a [`PART`]; the traits are those of another part.
+pub fn part(out: &mut Vec<u8>, what: (u8, &QueueOptions, &[u8]), name: &str) {
+    let (number, options, traits) = what;
+    out.extend_from_slice(&[number, 0, 0, 0]);
+    out.extend_from_slice(&(traits.len() as u32).to_le_bytes());
+    options.encode(out);
+    out.extend_from_slice(traits);
     out.extend_from_slice(name.as_bytes());
 }
 
-/// Declares a part of a spread queue on this shard.
+/// Declares a part of a spread queue on this shard, like the first one.
 fn declare_part(
     performer: &mut Performer,
     asker: Asker,
@@ -170,14 +174,26 @@ fn declare_part(
     out: &mut Outgoing,
 ) -> Result<Performed, Rejection> {
     let mut reader = Reader::new(frame.body);
-    let (number, with_options) = (reader.u8()?, reader.u8()?);
-    reader.reserved(6)?;
-    let mut fields = reader.part(OPTIONS_BYTES)?;
-    let options = if with_options == 1 { Some(QueueOptions::decode(&mut fields)?) } else { None };
+    let number = reader.u8()?;
+    reader.reserved(3)?;
+    let traits_bytes = reader.u32()? as usize;
+    let options = QueueOptions::decode(&mut reader.part(OPTIONS_BYTES)?)?;
+    let traits = reader.bytes(traits_bytes)?;
     let name = text(reader.rest())?;
-    match performer.declare_part(name, options, number) {
-        Ok((queue, _)) => {
-            answer(out, frame.header, |out| out.extend_from_slice(&queue.0.to_le_bytes()));
+    let declared = performer.declare_part(name, None, number).and_then(|(queue, made)| {
+        // One that is there and that nobody knows is dead letters of a part that needed them.
+        if made || performer.spreads.whole(queue).is_none() {
+            performer.store.alter(queue, options, performer.now)?;
+        }
+        performer.store.take_on_traits(queue, traits, performer.now)?;
+        Ok((queue, made))
+    });
+    match declared {
+        Ok((queue, made)) => {
+            answer(out, frame.header, |out| {
+                let words = [queue.0, u64::from(made)];
+                words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+            });
             Ok(Performed::Answered)
         }
         Err(why) => Ok(performer.refuse(asker, Some(Kind::Declare), why, out)),
@@ -234,14 +250,29 @@ fn gather(performer: &mut Performer, body: &[u8]) -> Result<Scattered, Rejection
     Ok(scattered)
 }
 
-/// What a [`GIVE`] was answered: the messages, and whether there may be more of them.
-pub fn given(frame: Frame<'_>) -> Result<(Delivery<'_>, bool), Rejection> {
+/// What a [`GIVE`] was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The messages.
+    pub delivery: Delivery<'a>,
+    /// Whether there may be more of them.
+    pub more: bool,
+    /// The queue whose dead letters they are.
+    pub base: Option<QueueId>,
+}
+
+/// Reads the reply to a [`GIVE`].
+pub fn given(frame: Frame<'_>) -> Result<Given<'_>, Rejection> {
     let malformed = Rejection::malformed("a shard gives less than a delivery");
-    let (body, more) = frame.body.split_last_chunk::<8>().ok_or(malformed)?;
+    let (rest, base) = frame.body.split_last_chunk::<8>().ok_or(malformed)?;
+    let (body, more) = rest.split_last_chunk::<8>().ok_or(malformed)?;
+    let (more, base) = (*more != [0; 8], QueueId(u64::from_le_bytes(*base)));
     let header = Header { kind: Kind::Take as u8 | frame::REPLY, ..frame.header };
     let header = Header { length: body.len() as u32, ..header };
     match Reply::decode(Frame { header, body })? {
-        Reply::Delivery(delivery) => Ok((delivery, *more != [0; 8])),
+        Reply::Delivery(delivery) => {
+            Ok(Given { delivery, more, base: Some(base).filter(|base| base.0 != 0) })
+        }
         _ => Err(malformed),
     }
 }

@@ -5,16 +5,17 @@ use super::begin_spread::check_stretches;
 use super::holds::Held;
 use super::moving::Move;
 use super::publish::{Cut, Publish};
+use super::relay::Relay;
 use super::runner::{Begun, Runner};
 use super::spread::Placing;
 use super::tell::Tell;
 use super::transfer::{Target, Transfer};
-use super::{Task, relay};
+use super::{Task, among};
 use crate::limits::PUBLISH_BYTES_MAX;
 use crate::path::handoff::NO_SUCH_SHARD;
 use crate::path::origin::Origin;
 use crate::path::perform::Performer;
-use ringway_protocol::{Code, Frame, Kind, QueueId, Records, Rejection, Request, request};
+use ringway_protocol::{Code, Frame, Header, Kind, QueueId, Records, Rejection, Request, request};
 
 /// The peer that no connection is: its generation has more bits than theirs.
 const NOBODY: u64 = 1 << 62;
@@ -56,10 +57,7 @@ impl<S> Runner<'_, S> {
     /// hold that connection back.
     pub fn begin(&mut self, origin: Origin, frame: Frame<'_>) -> Result<Begun, Rejection> {
         let request = Request::decode(frame)?;
-        if self.errands.is_full() {
-            let sentence = "the shard has as many requests under way to others as it may have";
-            return Err(Rejection::new(Code::ResourceExhausted, sentence));
-        }
+        self.check_room()?;
         match request {
             Request::Transfer(transfer) => self.transfer(origin, &transfer, frame.body),
             Request::Publish(publish) => self.publish(origin, &publish),
@@ -67,7 +65,7 @@ impl<S> Runner<'_, S> {
             Request::Bind(binding) | Request::Unbind(binding)
                 if binding.queue.shard() != self.here() =>
             {
-                self.relay(origin, binding.queue.shard(), request.kind(), frame)
+                self.relay(origin, binding.queue, request.kind(), frame)
             }
             Request::Bind(binding) => self.bind(origin, binding),
             Request::Unbind(binding) => self.unbind(origin, binding),
@@ -92,6 +90,14 @@ impl<S> Runner<'_, S> {
             Request::Subscribe(subscribe) => self.push_from_parts(origin, &subscribe),
             _ => unreachable!("no other request is an errand"),
         }
+    }
+
+    pub(super) fn check_room(&self) -> Result<(), Rejection> {
+        if self.errands.is_full() {
+            let sentence = "the shard has as many requests under way to others as it may have";
+            return Err(Rejection::new(Code::ResourceExhausted, sentence));
+        }
+        Ok(())
     }
 
     pub(super) fn check_puts(&self) -> Result<(), Rejection> {
@@ -235,20 +241,43 @@ impl<S> Runner<'_, S> {
         }))
     }
 
-    /// The request goes on to the shard of its queue, and nothing of its connection overtakes it.
+    /// The request goes on to the shard of its queue: nothing of its connection overtakes it, and
+    /// it overtakes nothing that was put to the queue's parts.
     pub(super) fn relay(
         &mut self,
         origin: Origin,
-        shard: usize,
+        queue: QueueId,
         kind: Kind,
         frame: Frame<'_>,
     ) -> Result<Begun, Rejection> {
-        if let Some(shard) = self.full([shard])? {
+        let (here, shard) = (self.here(), queue.shard());
+        let parts = self.performer.spreads.parts(queue);
+        let others = parts.iter().map(|part| part.shard());
+        let fences: Vec<usize> = others.filter(|part| *part != here && *part != shard).collect();
+        if let Some(shard) = self.full(fences.iter().copied().chain([shard]))? {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, kind), Some(Held::Everything), |runner, call| {
-            (Task::Relay, relay::begin(runner, call, shard, frame))
+            let (task, step) = Relay::begin(runner, call, (shard, &fences), frame);
+            (Task::Relay(task), step)
         }))
+    }
+
+    /// A part of this shard has made dead letters for itself: the queue's own shard is told, and
+    /// nobody gets the reply.
+    pub fn ask_for_letters(&mut self, part: QueueId) {
+        let Some(queue) = self.performer.spreads.whole(part) else { return };
+        let header = Header { kind: among::LETTERS, ..Header::request(Kind::Alter, 0, 0) };
+        let frame = Frame { header: Header { length: 8, ..header }, body: &queue.0.to_le_bytes() };
+        let begun = self.start((self.nobody(), Kind::Alter), None, |runner, call| {
+            let (task, step) = Relay::begin(runner, call, (queue.shard(), &[]), frame);
+            (Task::Relay(task), step)
+        });
+        debug_assert!(matches!(begun, Begun::UnderWay(..)), "this asks for no room");
+    }
+
+    fn nobody(&self) -> Origin {
+        Origin { shard: self.here() as u8, peer: NOBODY, stream: 0, request: 0 }
     }
 
     fn bind(&mut self, origin: Origin, binding: request::Binding<'_>) -> Result<Begun, Rejection> {
@@ -281,9 +310,7 @@ impl<S> Runner<'_, S> {
     pub fn forget(&mut self, queue: QueueId) {
         if self.performer.bindings.has(queue) {
             self.performer.bindings.forget(queue);
-            let shard = self.here() as u8;
-            let nobody = Origin { shard, peer: NOBODY, stream: 0, request: 0 };
-            self.tell((nobody, Kind::Delete), Change::Forget { queue }, 0);
+            self.tell((self.nobody(), Kind::Delete), Change::Forget { queue }, 0);
         }
     }
 

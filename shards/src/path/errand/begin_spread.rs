@@ -4,7 +4,6 @@ use super::holds::Held;
 use super::runner::{Begun, Runner};
 use super::spread::{
     BrowsePart, Gather, Make, Placing, Remove, Spread, SpreadPush, SpreadPut, SpreadTake, part_of,
-    spread_over,
 };
 use super::{CHANGING, Task};
 use crate::path::origin::Origin;
@@ -136,7 +135,7 @@ impl<S> Runner<'_, S> {
     ) -> Result<Begun, Rejection> {
         let kind = request.kind();
         if queue.shard() != self.here() {
-            return self.relay(origin, queue.shard(), kind, frame);
+            return self.relay(origin, queue, kind, frame);
         }
         let spread = self.spread(queue)?;
         let refused = match kind {
@@ -179,6 +178,18 @@ impl<S> Runner<'_, S> {
         }))
     }
 
+    /// A part has made dead letters for itself: they are to lie on as many shards as their queue.
+    pub fn make_letters(&mut self, origin: Origin, queue: QueueId) -> Result<Begun, Rejection> {
+        self.spread(queue)?;
+        self.check_room()?;
+        let make = Make::dead_letters(self, queue)?;
+        let mut make = make.ok_or(NO_SUCH_QUEUE)?;
+        Ok(self.start((origin, Kind::Alter), None, |runner, call| {
+            let step = make.begin(runner, call);
+            (Task::Make(make), step)
+        }))
+    }
+
     /// A spread queue, or one that is to be spread, gets other options.
     pub(super) fn alter_spread(
         &mut self,
@@ -187,15 +198,9 @@ impl<S> Runner<'_, S> {
         (options, frame): (QueueOptions, Frame<'_>),
     ) -> Result<Begun, Rejection> {
         if queue.shard() != self.here() {
-            return self.relay(origin, queue.shard(), Kind::Alter, frame);
+            return self.relay(origin, queue, Kind::Alter, frame);
         }
-        let parts = self.performer.spreads.get(queue).map_or(1, |spread| spread.parts.len());
-        if spread_over(&options, self.handoffs.shards()) < parts {
-            let sentence = "a queue is not spread over fewer shards than it is";
-            return Err(Rejection::new(Code::InvalidOption, sentence));
-        }
-        let name = self.performer.name_of(queue)?;
-        let mut make = Make::alter(self, (queue, &name), options)?;
+        let mut make = Make::alter(self, queue, options)?;
         Ok(self.start((origin, Kind::Alter), Some(Held::Everything), |runner, call| {
             let step = make.begin(runner, call);
             (Task::Make(make), step)

@@ -41,11 +41,12 @@ pub use runner::{Begun, Runner};
 use crate::limits::{ERRAND_BUFFER_BYTES_MAX, ERRAND_BUFFERS_MAX, ERRANDS_MAX};
 use crate::path::origin::Origin;
 use ringway_protocol::reply::PUT_RUN_BYTES;
-use ringway_protocol::{Frame, Kind, SubscriptionId};
+use ringway_protocol::{Frame, Kind, QueueId, SubscriptionId};
 use std::collections::VecDeque;
 
 use moving::Move;
 use publish::Publish;
+use relay::Relay;
 use spread::{BrowsePart, Cursor, Gather, Make, Remove, SpreadPush, SpreadPut, SpreadTake};
 use tell::Tell;
 use transfer::Transfer;
@@ -101,7 +102,7 @@ pub(super) struct Call {
 /// What is left to do.
 #[derive(Debug)]
 enum Task {
-    Relay,
+    Relay(Relay),
     Transfer(Transfer),
     Publish(Publish),
     Move(Move),
@@ -120,7 +121,7 @@ impl Errand {
     fn heard<S>(&mut self, runner: &mut Runner<'_, S>, answer: Answer<'_>) -> Step {
         let Self { call, task } = self;
         match task {
-            Task::Relay => relay::heard(runner, call, answer),
+            Task::Relay(relay) => relay.heard(runner, call, answer),
             Task::Transfer(transfer) => transfer.heard(runner, call, answer),
             Task::Publish(publish) => publish.heard(runner, call, answer),
             Task::Move(moving) => moving.heard(runner, call, answer),
@@ -244,6 +245,14 @@ impl Errands {
         let slot = &mut self.slots[peer as u32 as usize];
         let named = slot.generation == (peer >> 32) as u32 & GENERATION_MASK;
         slot.errand.take_if(|_| named)
+    }
+
+    /// Whether another errand makes something of a queue.
+    fn makes(&self, queue: QueueId) -> bool {
+        self.slots.iter().any(|slot| {
+            let task = slot.errand.as_ref().map(|errand| &errand.task);
+            matches!(task, Some(Task::Make(make)) if make.home() == queue)
+        })
     }
 
     fn put_back(&mut self, errand: Errand) {

@@ -4,30 +4,43 @@
 //! if it had not been taken.
 //!
 //! Without a queue to move to, each message goes to the one that its header `ringway-queue` names:
-//! those of one name together, name after name.
+//! those of one name together, name after name. If that queue is not there, it has another name
+//! now: dead letters go to the queue whose they are.
+//!
+//! Of a spread queue, one part is moved after the other; the next request for the same goes on with
+//! the part where this one stopped.
 
 mod batch;
 
-use super::among::{EACH, GIVE, each, given};
+use super::among::{EACH, GIVE, Given, each, given};
 use super::runner::Runner;
 use super::{Answer, Call, Step};
+use crate::path::perform::Performer;
 use batch::{Batch, Standing};
 use ringway_protocol::name::shard_of;
 use ringway_protocol::reply::{self, Moved};
 use ringway_protocol::{Kind, QueueId, Records, Reply, request};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What is moved, and how far it has come. The call keeps the request's body, then the records.
 #[derive(Debug)]
 pub(super) struct Move {
-    /// The queue, or the part of it whose messages are moved now.
-    from: QueueId,
-    /// Other parts, for when this one has nothing.
-    others: Vec<QueueId>,
+    /// The parts of the queue, or the queue.
+    parts: Vec<QueueId>,
+    /// Which of them has its messages moved now; those before have nothing.
+    at: usize,
+    /// What is moved: a request for the same goes on where this one stops.
+    digest: u64,
+    /// The queue whose dead letters these are, for those that name one that is not there.
+    base: Option<QueueId>,
     to: Option<QueueId>,
     redrive: bool,
     batch: Option<Batch>,
     more: bool,
 }
+
+/// Where the body of a move says which messages are moved.
+const FILTER_AT: usize = 24;
 
 /// The questions, in their order; the last three come again for each queue that is named.
 const TAKE: u32 = 0;
@@ -39,22 +52,29 @@ impl Move {
     pub fn begin<S>(
         runner: &mut Runner<'_, S>,
         call: &mut Call,
-        (wanted, mut others): (&request::Move<'_>, Vec<QueueId>),
+        (wanted, parts): (&request::Move<'_>, Vec<QueueId>),
         body: &[u8],
     ) -> (Self, Step) {
-        let request::Move { to, redrive, .. } = *wanted;
-        others.reverse();
-        let from = others.pop().expect("a queue has a part at least");
+        let request::Move { to, redrive, group, .. } = *wanted;
+        let digest = xxh3_64_with_seed(&body[FILTER_AT..], group.0.into());
+        let Performer { spreads, now, .. } = &runner.performer;
+        let at = spreads.move_goes_on_at(parts[0], digest, now.ms()).min(parts.len() - 1);
         runner.errands.keep(call, body);
-        let task = Self { from, others, to, redrive, batch: None, more: false };
+        let (batch, base, more) = (None, None, false);
+        let task = Self { parts, at, digest, base, to, redrive, batch, more };
         let step = task.ask(runner, call);
         (task, step)
     }
 
+    fn from(&self) -> QueueId {
+        self.parts[self.at]
+    }
+
     fn ask<S>(&self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
         let body = std::mem::take(&mut call.kept);
-        runner.ask(call, (self.from.shard(), TAKE), GIVE, |out| {
-            out.extend_from_slice(&self.from.0.to_le_bytes());
+        let from = self.from();
+        runner.ask(call, (from.shard(), TAKE), GIVE, |out| {
+            out.extend_from_slice(&from.0.to_le_bytes());
             out.extend_from_slice(&body[8..]);
         });
         call.kept = body;
@@ -76,7 +96,10 @@ impl Move {
             (TAKE, _) => self.taken(runner, call, answer),
             (OPEN, _) => match Reply::decode(answer.frame) {
                 Ok(Reply::Opened { queue }) => self.put(runner, call, queue),
-                _ => self.refused(runner, call),
+                _ => match self.base {
+                    Some(base) => self.put(runner, call, base),
+                    None => self.refused(runner, call),
+                },
             },
             (PUT, Some(batch)) => {
                 batch.note(answer.frame.body);
@@ -99,13 +122,13 @@ impl Move {
         call: &mut Call,
         answer: Answer<'_>,
     ) -> Step {
-        let (delivery, more) = given(answer.frame).expect("shards speak one protocol");
-        if delivery.count() == 0
-            && let Some(other) = self.others.pop()
-        {
-            self.from = other;
+        let given = given(answer.frame).expect("shards speak one protocol");
+        let Given { delivery, more, base } = given;
+        if delivery.count() == 0 && !more && self.at + 1 < self.parts.len() {
+            self.at += 1;
             return self.ask(runner, call);
         }
+        self.base = base;
         self.batch = Some(Batch::new(&delivery));
         self.more = more;
         call.kept.clear();
@@ -159,8 +182,9 @@ impl Move {
     pub fn settle<S>(&self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
         let batch = self.batch.as_ref().expect("messages were taken before");
         let ranges = batch.ranges();
-        runner.ask(call, (self.from.shard(), ACK), Kind::Ack as u8, |out| {
-            out.extend_from_slice(&self.from.0.to_le_bytes());
+        let from = self.from();
+        runner.ask(call, (from.shard(), ACK), Kind::Ack as u8, |out| {
+            out.extend_from_slice(&from.0.to_le_bytes());
             out.extend_from_slice(&batch.lease.0.to_le_bytes());
             out.extend_from_slice(&(ranges.len() as u64).to_le_bytes());
             for (first, count) in ranges {
@@ -176,9 +200,13 @@ impl Move {
         let batch = self.batch.as_ref().expect("messages were taken before");
         let [moved, refused] = [Standing::Moved, Standing::Refused].map(|it| batch.count(it));
         if refused > 0 {
-            runner.give_back(self.from, batch.lease);
+            runner.give_back(self.from(), batch.lease);
         }
-        let more = self.more || !self.others.is_empty();
+        let next = self.at + usize::from(!self.more);
+        let more = next < self.parts.len();
+        let Performer { spreads, now, .. } = &mut *runner.performer;
+        let stopped = Some((next, self.digest)).filter(|_| more);
+        spreads.note_move(self.parts[0], stopped, now.ms());
         runner.reply(call, 0, |out, ids| reply::moved(out, ids, Moved { moved, refused, more }));
         Step::Done
     }

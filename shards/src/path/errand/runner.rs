@@ -14,9 +14,7 @@ use crate::path::origin::Origin;
 use crate::path::perform::{Asker, Performed, Performer, UNLIMITED};
 use crate::world::Outgoing;
 use ringway_protocol::frame::{self, REPLY};
-use ringway_protocol::{
-    Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, Rejection, Request, reply,
-};
+use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, Request};
 
 /// Where errands reach.
 pub struct Runner<'a, S> {
@@ -323,11 +321,5 @@ impl<S> Runner<'_, S> {
         }
         self.errands.put_back(errand);
         self.read_mail();
-    }
-
-    /// Replies with a refusal.
-    pub(super) fn refuse(&mut self, call: &Call, why: Rejection) {
-        self.performer.stats().refused.add(1);
-        self.reply(call, 0, |out, ids| reply::refused(out, call.kind, ids, why));
     }
 }

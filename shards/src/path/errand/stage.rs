@@ -23,6 +23,14 @@ impl<W: World> Shard<W> {
         }
     }
 
+    /// Dead letters that a part has made for itself become those of the whole queue.
+    pub(crate) fn ask_for_letters(&mut self) {
+        while let Some(part) = self.performer.store.next_letters_alone() {
+            self.worked(1);
+            self.errand_runner().ask_for_letters(part);
+        }
+    }
+
     /// Lets errands go on, and gives connections their replies.
     pub(crate) fn run_errands(&mut self) {
         for _ in 0..ROUNDS_PER_TURN_MAX {

@@ -10,7 +10,7 @@ use crate::path::perform::{Asker, Closure, Performed, Performer, UNLIMITED};
 use crate::path::queue::{Answer, Asked};
 use crate::shard::Shard;
 use crate::world::{Outgoing, World};
-use ringway_protocol::{Frame, Kind, frame::REPLY};
+use ringway_protocol::{Frame, Kind, QueueId, frame::REPLY};
 
 impl<W: World> Shard<W> {
     /// Takes what has arrived from each shard, a bounded number of batches from each.
@@ -80,6 +80,9 @@ impl<W: World> Shard<W> {
         let header = entry.frame.header;
         let (stream, request) = (header.stream, header.request);
         let origin = Origin { shard: shard as u8, peer: entry.peer, stream, request };
+        if header.kind == among::LETTERS {
+            return self.make_letters(origin, entry.frame);
+        }
         if !is_question(entry.peer, stream) && begins_here(&self.performer, entry.frame) {
             return self.begin_for_another(origin, entry.frame);
         }
@@ -99,6 +102,17 @@ impl<W: World> Shard<W> {
             let kind = Kind::from_number(frame.header.kind);
             self.reply_elsewhere(asker, (Promise::default(), false), |performer, out| {
                 performer.refuse(asker, kind, why, out)
+            });
+        }
+    }
+
+    /// Begins an errand for a part of another shard.
+    fn make_letters(&mut self, origin: Origin, frame: Frame<'_>) {
+        let queue = frame.body.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
+        if let Err(why) = self.errand_runner().make_letters(origin, QueueId(queue)) {
+            let asker = Asker { origin, wait_bytes: 0, may_pin: false };
+            self.reply_elsewhere(asker, (Promise::default(), false), |performer, out| {
+                performer.refuse(asker, Some(Kind::Alter), why, out)
             });
         }
     }

@@ -4,7 +4,7 @@
 use super::{Asker, Performed, Performer};
 use crate::path::errand::spread::spread_over;
 use crate::world::Outgoing;
-use ringway_protocol::name::shard_of;
+use ringway_protocol::name::{DEAD_LETTER_SUFFIX, shard_of};
 use ringway_protocol::pattern::Pattern;
 use ringway_protocol::reply::{self, GROUP_COLUMNS, ListEntry, QUEUE_COLUMNS, SHARD_COLUMNS};
 use ringway_protocol::request::{Binding, ChangeGroup, GroupOperation};
@@ -81,6 +81,10 @@ impl Performer {
                 self.store.pause(queue, puts, takes)?;
                 self.journal.append();
                 reply::done(out, kind, ids);
+            }
+            Request::Describe { queue } => {
+                let parts = self.spreads.get(queue).map_or(1, |spread| spread.parts.len());
+                reply::described(out, ids, &self.store.describe(queue, parts as u16)?);
             }
             Request::Rename { queue, name } => {
                 self.rename(queue, name)?;
@@ -170,6 +174,11 @@ impl Performer {
             let sentence = "queues of that name live on another shard: declare, move, delete";
             return Err(Rejection::new(Code::OtherShard, sentence));
         }
+        let letters = format!("{}{DEAD_LETTER_SUFFIX}", self.store.name(queue)?);
+        if self.store.open(&letters).is_ok_and(|letters| self.spreads.has(letters)) {
+            let sentence = "its dead letters are spread, and their name places the parts";
+            return Err(Rejection::new(Code::OtherShard, sentence));
+        }
         self.store.rename(queue, name)?;
         self.changed_queues();
         Ok(())
@@ -242,8 +251,11 @@ impl Performer {
             let start = out.len();
             out.extend_from_slice(&[0; 12]);
             let mut count = 0u32;
+            let spreads = &self.spreads;
             let mut visit = |entry: ListEntry<'_>| {
-                entry.encode(out);
+                // The ids of parts are nobody's business.
+                let queue = spreads.whole(entry.queue).unwrap_or(entry.queue);
+                ListEntry { queue, ..entry }.encode(out);
                 count += 1;
             };
             let next = self.store.list(cursor as u32, limit, prefix, &mut visit);

@@ -5,7 +5,9 @@ use super::{Asker, Performed, Performer};
 use crate::path::reply as write;
 use crate::world::Outgoing;
 use ringway_protocol::request::{Move, Take};
-use ringway_protocol::{Code, Frame, HEADER_BYTES, Header, Kind, Rejection, Request, frame, reply};
+use ringway_protocol::{
+    Code, Frame, HEADER_BYTES, Header, Kind, QueueId, Rejection, Request, frame, reply,
+};
 
 /// Milliseconds that an errand has for moving what it was given.
 const LEASE_MS: u32 = 60_000;
@@ -39,6 +41,12 @@ impl Performer {
         given.unwrap_or_else(|why| self.refuse(asker, Some(Kind::Move), why, out))
     }
 
+    /// The queue whose dead letters a queue has.
+    fn base_of(&self, letters: QueueId) -> Option<QueueId> {
+        let base = self.store.base_of(letters).ok()?;
+        Some(self.spreads.whole(base).unwrap_or(base))
+    }
+
     fn give_what_is_ready(
         &mut self,
         asker: Asker,
@@ -62,6 +70,8 @@ impl Performer {
         }
         write::delivery(out, asker.ids(), &mut self.taken, false);
         out.bytes.extend_from_slice(&u64::from(more).to_le_bytes());
+        let base = if wanted.to.is_none() { self.base_of(wanted.from) } else { None };
+        out.bytes.extend_from_slice(&base.map_or(0, |base| base.0).to_le_bytes());
         let length = out.bytes.len() - start - HEADER_BYTES;
         let kind = asked.kind | frame::REPLY;
         let header = Header { length: length as u32, kind, ..asked };

@@ -46,6 +46,11 @@ impl Store {
         Ok(())
     }
 
+    /// Refuses options that a queue could not be altered to.
+    pub fn check_options(&self, id: QueueId, options: &QueueOptions) -> Result<(), Rejection> {
+        fit(&self.catalog.get(id)?.name, *options).map(|_| ())
+    }
+
     /// Stops or resumes a queue's puts, which are refused, and its takes, which find nothing.
     pub fn pause(&mut self, id: QueueId, puts: bool, takes: bool) -> Result<(), Rejection> {
         let queue = self.catalog.get_mut(id)?;

@@ -49,6 +49,11 @@ impl Bands {
         Self { first, base, more: None }
     }
 
+    /// The number of the part of a spread queue that they belong to.
+    pub fn part_number(&self) -> u8 {
+        (self.base >> PART_SHIFT) as u8
+    }
+
     /// Whether there is no log but the first.
     #[inline]
     pub fn is_single(&self) -> bool {

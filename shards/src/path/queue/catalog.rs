@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ringway_protocol::name::DEAD_LETTER_SUFFIX;
-use ringway_protocol::reply::ListEntry;
+use ringway_protocol::reply::{Description, ListEntry};
 use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection};
 
 use super::Store;
@@ -251,6 +251,16 @@ impl Store {
     /// The options of a queue.
     pub fn options(&self, id: QueueId) -> Result<&QueueOptions, Rejection> {
         self.catalog.get(id).map(|queue| &queue.options)
+    }
+
+    /// What a queue is that has so many parts.
+    pub fn describe(&self, id: QueueId, parts: u16) -> Result<Description<'_>, Rejection> {
+        let Queue { options, pause, name, .. } = self.catalog.get(id)?;
+        let (puts_paused, takes_paused) = (pause.puts, pause.takes);
+        let (mut options, name) = (*options, name.as_str());
+        // Dead letters are spread as their queue is, whatever they were declared with.
+        options.spread = options.spread.max(if parts > 1 { parts } else { 0 });
+        Ok(Description { options, puts_paused, takes_paused, parts, name })
     }
 
     /// The name of a queue.

@@ -18,6 +18,11 @@ use self::letter::Letter;
 pub(super) use self::letter::{LETTER_HEADERS, Reason};
 
 impl Store {
+    /// A part of a spread queue that has made dead letters for itself.
+    pub fn next_letters_alone(&mut self) -> Option<QueueId> {
+        self.letters_alone.pop()
+    }
+
     /// Makes dead letters of a group's messages, one by one, that are in no lease and not ready any
     /// more. `claimed` says that their keys are busy for them. Those that are refused come back.
     #[cold]
@@ -102,10 +107,15 @@ impl Store {
     }
 
     fn declare_dead_letters(&mut self, slot: u32) -> Result<QueueId, Rejection> {
-        let name = self.catalog.at(slot).name.dead_letter();
+        let queue = self.catalog.at(slot);
+        let (part, id, name) = (queue.bands.part_number(), queue.id, queue.name.dead_letter());
         let name = name.as_ref().map_or("", |name| name.as_str());
-        let (id, _) = self.declare(name, None)?;
-        self.catalog.at_mut(slot).dead_letters = Some(id);
-        Ok(id)
+        let (letters, made) = self.declare_part(name, None, part)?;
+        if made && part > 0 {
+            // Nobody finds them yet: they are a part, and the name leads to the first one.
+            self.letters_alone.push(id);
+        }
+        self.catalog.at_mut(slot).dead_letters = Some(letters);
+        Ok(letters)
     }
 }

@@ -43,16 +43,23 @@ impl Store {
         }
         let index = queue.groups.add(name);
         queue.groups.at_mut(index).set_flags(flags);
+        let group = queue.groups.id(index);
+        self.join_group(id, index, start, now);
+        Ok((group, true))
+    }
+
+    /// A new group gets its lines. Visits segments of the queue.
+    pub(super) fn join_group(&mut self, id: QueueId, index: usize, start: Start, now: Now) {
+        let queue = self.catalog.at_mut(id.slot() as u32);
         let before = queue.bands.live();
         queue.join(&mut self.segments, index, start, now);
-        let (revived, group) = (queue.bands.live() - before, queue.groups.id(index));
+        let revived = queue.bands.live() - before;
         queue.check();
         if revived > 0 {
             self.messages += revived;
             self.watch_lifetimes(id.slot() as u32, now);
             self.stir(id, now.ns);
         }
-        Ok((group, true))
     }
 
     /// Visits the groups of a queue: number, flags, name, and figures in the order of
@@ -95,7 +102,14 @@ impl Store {
             let sentence = "a queue keeps its last group: make another one first";
             return Err(Rejection::new(Code::Conflict, sentence));
         }
-        let (group, slot) = (queue.groups.id(index), id.slot() as u32);
+        let group = queue.groups.id(index);
+        self.remove_group(id, index);
+        Ok(group)
+    }
+
+    pub(super) fn remove_group(&mut self, id: QueueId, index: usize) {
+        let slot = id.slot() as u32;
+        let queue = self.catalog.at_mut(slot);
         let before = queue.bands.live();
         queue.purge_group(&mut self.segments, index);
         self.messages -= before - queue.bands.live();
@@ -106,7 +120,6 @@ impl Store {
         queue.linger(&mut self.lingering);
         queue.check();
         self.stir(id, self.uses.clock_ns);
-        Ok(group)
     }
 }
 

@@ -214,6 +214,38 @@ impl Groups {
         index + 1
     }
 
+    /// Adds a group that has its number from another part of the queue; its place is free.
+    pub fn insert(&mut self, id: GroupId, name: &str) {
+        let (index, name) = (id.index(), (name != DEFAULT_GROUP).then(|| name.into()));
+        debug_assert!(self.get(index).is_none(), "the place of a new group is free");
+        let group = Group::new(name, id.incarnation());
+        if index == 0 {
+            self.first = Some(group);
+            return;
+        }
+        if self.more.len() < index {
+            self.more.resize_with(index, || None);
+        }
+        self.more[index - 1] = Some(Box::new(group));
+    }
+
+    /// A group of a queue that nobody has used has another number and name.
+    pub fn relabel(&mut self, id: GroupId, name: &str) {
+        let group = self.at_mut(id.index());
+        group.incarnation = id.incarnation();
+        group.name = (name != DEFAULT_GROUP).then(|| name.into());
+    }
+
+    /// How many incarnations were used up by places of deleted groups.
+    pub fn last_incarnation(&self) -> u16 {
+        self.last_incarnation
+    }
+
+    /// The groups to come are numbered as those of another part.
+    pub fn set_last_incarnation(&mut self, last: u16) {
+        self.last_incarnation = last;
+    }
+
     /// Takes a group out.
     pub fn remove(&mut self, index: usize) -> Group {
         let group = if index == 0 {

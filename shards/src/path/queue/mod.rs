@@ -18,6 +18,7 @@
 //! | `rate` | how many messages a second, allowed and seen |
 //! | `backoff` | how long a message waits that was given back |
 //! | `grouping`, `membership` | groups are made and removed |
+//! | `alike` | a part of a spread queue is made like the others |
 //! | `collect` | which messages a take gets |
 //! | `take`, `taken` | ready messages become a delivery |
 //! | `lease` | who holds which messages until when |
@@ -46,6 +47,7 @@
 
 mod active;
 mod admit;
+mod alike;
 mod alter;
 mod answers;
 mod backoff;
@@ -185,6 +187,8 @@ pub struct Store {
     starved: Vec<(QueueId, u16)>,
     /// Queues that keep dead segments until sends end, in turn.
     lingering: VecDeque<QueueId>,
+    /// Parts whose dead letters were made without the others', until somebody asks for them.
+    letters_alone: Vec<QueueId>,
     uses: Uses,
     schedule: Schedule,
     messages: u64,
@@ -218,6 +222,7 @@ impl Store {
             offers: VecDeque::new(),
             starved: Vec::new(),
             lingering: VecDeque::new(),
+            letters_alone: Vec::new(),
             uses: Uses::default(),
             schedule: Schedule::new(),
             messages: 0,

@@ -5,6 +5,7 @@
 //! message is put as a new one: what was said of its time in the queue that it leaves does not
 //! count again. What its new queue refuses stays, as if it had not been looked at.
 
+use ringway_protocol::name::DEAD_LETTER_SUFFIX;
 use ringway_protocol::reply::Moved;
 use ringway_protocol::request::{HeaderFilter, Move, Put, Take};
 use ringway_protocol::{Attribute, QueueId, Record, Records, Rejection, record};
@@ -220,6 +221,8 @@ impl Store {
         let (record, _) = record::first(bytes).expect("a stored record is whole");
         rewrite(&record, wanted.redrive, &mut copy);
         let named = named_queue(&record).map(|name| self.catalog.open(name));
+        // Its queue may have another name by now.
+        let named = named.map(|open| open.or_else(|_| self.base_of(wanted.from)));
         let target = wanted.to.map(Ok).or(named).unwrap_or(Err(NO_SUCH_QUEUE));
         let outcome = match target {
             Ok(target) if target != wanted.from => self.put_moved(target, &copy, now),
@@ -241,6 +244,12 @@ impl Store {
         queue.settle(&mut self.segments, group, &piece, true);
         self.messages -= before - queue.bands.live();
         queue.linger(&mut self.lingering);
+    }
+
+    /// The queue whose dead letters a queue has.
+    pub fn base_of(&self, letters: QueueId) -> Result<QueueId, Rejection> {
+        let base = self.name(letters)?.strip_suffix(DEAD_LETTER_SUFFIX).unwrap_or_default();
+        self.catalog.open(base)
     }
 
     fn put_moved(&mut self, target: QueueId, record: &[u8], now: Now) -> Result<(), Rejection> {

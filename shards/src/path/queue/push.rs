@@ -8,7 +8,7 @@ use super::piece::Piece;
 use super::segment::NIL;
 use super::settle::End;
 use super::subscriptions::NO_SUCH_SUBSCRIPTION;
-use super::turns::Turn;
+use super::turns::{Turn, Turns};
 use super::waits::{Asks, Place, Wait};
 use super::{Store, Taken, Timer};
 use crate::path::origin::Origin;
@@ -177,12 +177,7 @@ impl Store {
         let Wait { queue, group, origin, .. } = self.waits[wait];
         let group = usize::from(group);
         self.leave_group(wait);
-        let mut messages = 0;
-        while self.subscriptions[index].leases != NIL {
-            let lease = self.subscriptions[index].leases;
-            messages += u64::from(self.leases[lease].unsettled);
-            self.end_lease(lease, End::GivenBack(now));
-        }
+        let messages = self.bring_back(index, now);
         self.waits.remove(wait);
         let promised = self.subscriptions.close(index);
         let found = self.catalog.at_mut(queue);
@@ -193,6 +188,45 @@ impl Store {
         }
         self.offer(id, group);
         (messages, promised)
+    }
+}
+
+impl Store {
+    /// What a subscription holds comes back, with this delivery counted; says how many messages.
+    fn bring_back(&mut self, index: u32, now: Now) -> u64 {
+        let mut messages = 0;
+        while self.subscriptions[index].leases != NIL {
+            let lease = self.subscriptions[index].leases;
+            messages += u64::from(self.leases[lease].unsettled);
+            self.end_lease(lease, End::GivenBack(now));
+        }
+        messages
+    }
+
+    /// Everybody who waits at a queue is told why that is over, takes and subscriptions; what was
+    /// pushed comes back.
+    pub fn dismiss(&mut self, id: QueueId, why: Rejection, now: Now) {
+        let slot = id.slot() as u32;
+        let places = self.catalog.get(id).map_or(0, |queue| queue.groups.places());
+        for group in 0..places {
+            if self.catalog.at(slot).groups.get(group).is_some() {
+                for index in self.subscriptions_to(slot, group) {
+                    self.bring_back(index, now);
+                }
+                self.refuse_waits(slot, group, why);
+            }
+        }
+    }
+
+    fn subscriptions_to(&self, slot: u32, group: usize) -> Vec<u32> {
+        let Turns { turn, standby, idle, .. } = *self.catalog.at(slot).groups.at(group).waits;
+        let lists = [turn, standby, idle];
+        let waits = lists.iter().flat_map(|list| list.slots(&self.waits));
+        let subscription = |slot| match self.waits[slot].asks {
+            Asks::Subscription(index) => Some(index),
+            _ => None,
+        };
+        waits.filter_map(subscription).collect()
     }
 }
 

@@ -207,7 +207,11 @@ impl Model {
         let said = spec.headers.iter().find(|(name, _)| name == "ringway-queue");
         let origin = said.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
         let target = match words.word(2) {
-            "origin" => origin.and_then(|name| self.find(&name)),
+            // A queue that has another name by now gets what names it by the old one.
+            "origin" => origin.and_then(|name| {
+                let base = self.at(number).name.strip_suffix(".dead").map(str::to_owned);
+                self.find(&name).or_else(|| self.find(&base?))
+            }),
             name => self.find(name),
         };
         if words.has("redrive") {

@@ -4,7 +4,9 @@
 //! shard, which the name decides, the others on the shards that follow. The logical queue's id is
 //! that of its first part, so a queue that is spread later keeps its id. Every shard knows which
 //! ids are those of spread queues and where their parts are; the home shard tells of changes and
-//! carries out everything that concerns all parts.
+//! carries out everything that concerns all parts. Other shards pass that on to it once nothing
+//! that their connection has put is still under way to a part (`relay`). No reply shows a part's
+//! own id.
 //!
 //! | request | where it is carried out |
 //! |---|---|
@@ -15,6 +17,7 @@
 //! | declare, alter, delete | on all parts, and every shard is told (`make`, `remove`) |
 //! | subscribe, credit, unsubscribe | on all parts, each with its share of the credit (`push`) |
 //! | browse | on one part after the other (`browse`) |
+//! | describe | on the first part |
 //! | rename | not at all: it is refused |
 //!
 //! A put goes to the part of the connection's own shard if there is one, else to each in turn.

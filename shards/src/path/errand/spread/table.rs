@@ -1,5 +1,6 @@
 //! Which queues are spread, over which parts, and which part a put goes to.
 
+use crate::limits::MOVES_GO_ON_MS;
 use ringway_protocol::request::Put;
 use ringway_protocol::{Code, LeaseId, QueueId, Record, Rejection, SpreadOrder, Tags};
 use std::collections::BTreeMap;
@@ -10,8 +11,20 @@ use std::rc::Rc;
 pub struct Spreads {
     /// By their ids. Ordered, since ids can be chosen to collide.
     queues: BTreeMap<QueueId, Rc<Spread>>,
+    /// The queues of parts that do not have their queue's id.
+    wholes: BTreeMap<QueueId, QueueId>,
+    /// Where moves of their messages stopped that may go on.
+    moves: BTreeMap<QueueId, Stop>,
     /// Counts what goes to the parts in turn.
     turn: usize,
+}
+
+/// Where a move of a queue's messages stopped.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    part: usize,
+    digest: u64,
+    until_ms: u64,
 }
 
 /// One queue's parts.
@@ -54,12 +67,28 @@ impl Spreads {
     /// Notes a queue's parts.
     pub fn insert(&mut self, spread: Spread) {
         assert!(spread.parts.len() > 1, "a spread queue has several parts");
-        self.queues.insert(spread.parts[0], Rc::new(spread));
+        let queue = spread.parts[0];
+        // Two may have spread it at once, one of them less far.
+        if self.queues.get(&queue).is_some_and(|known| known.parts.len() > spread.parts.len()) {
+            return;
+        }
+        self.wholes.extend(spread.parts[1..].iter().map(|part| (*part, queue)));
+        self.queues.insert(queue, Rc::new(spread));
+    }
+
+    /// The queue that a part belongs to, if the part has another id.
+    pub fn whole(&self, part: QueueId) -> Option<QueueId> {
+        self.wholes.get(&part).copied()
     }
 
     /// Forgets a queue that is gone.
     pub fn remove(&mut self, queue: QueueId) {
-        self.queues.remove(&queue);
+        self.moves.remove(&queue);
+        if let Some(spread) = self.queues.remove(&queue) {
+            spread.parts[1..].iter().for_each(|part| {
+                self.wholes.remove(part);
+            });
+        }
     }
 
     /// The queue of a lease: the part on the lease's shard, if the queue is spread.
@@ -80,6 +109,25 @@ impl Spreads {
         let spread = self.queues.get(&put.queue)?.clone();
         let default = spread.on(here).unwrap_or_else(|| self.turn() % spread.parts.len());
         Some(spread.place(put, default))
+    }
+
+    /// The part with which a move of some messages of a queue begins: where the last one for the
+    /// same stopped, if that is not long ago.
+    pub fn move_goes_on_at(&self, queue: QueueId, digest: u64, now_ms: u64) -> usize {
+        let stop = self.moves.get(&queue);
+        let same = stop.filter(|stop| stop.digest == digest && now_ms < stop.until_ms);
+        same.map_or(0, |stop| stop.part)
+    }
+
+    /// A move stopped at a part, or has come to the end of the queue.
+    pub fn note_move(&mut self, queue: QueueId, stopped: Option<(usize, u64)>, now_ms: u64) {
+        match stopped.filter(|_| self.has(queue)) {
+            Some((part, digest)) => {
+                let until_ms = now_ms + MOVES_GO_ON_MS;
+                self.moves.insert(queue, Stop { part, digest, until_ms });
+            }
+            None => drop(self.moves.remove(&queue)),
+        }
     }
 
     /// A number that is another one each time.
