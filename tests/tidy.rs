@@ -68,7 +68,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/groups.rs", "who takes"),
     ("queue/held.rs", "memory held against memory in use"),
     ("queue/keyed.rs", "order by key"),
-    ("queue/keys.rs", "order by key"),
+    ("queue/keys", "order by key"),
     ("queue/lease.rs", "a take's, an acknowledgement's way"),
     ("queue/line.rs", "a take's way: what a group has not seen"),
     ("queue/membership.rs", "a group joins a log, and leaves it"),

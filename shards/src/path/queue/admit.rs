@@ -108,6 +108,7 @@ impl Store {
         if queue.line.puts > 0 && !first {
             return Err(queue.behind_line(put));
         }
+        queue.rest();
         queue.decide(put.records, now, desk);
         if queue.quotas != 0 {
             let new = desk.fates.iter().filter(|fate| matches!(fate, Fate::Band(_))).count();
@@ -178,6 +179,8 @@ impl Store {
             });
         }
         if !part.mortal.is_empty() {
+            queue.mortal = true;
+            let log = queue.bands.at(band);
             let (mut index, mut mortal) = (0, part.mortal.iter().peekable());
             log.visit_newest(segments, part.count, |segments, spot| {
                 if let Some((_, ttl_ms)) = mortal.next_if(|(at, _)| *at == index) {
@@ -334,12 +337,11 @@ impl Queue {
         let traits = record.traits();
         if let Some(key) = traits.key {
             part.keys.resize(index as usize, NO_KEY);
-            part.keys.push(self.keys.get_or_insert_with(Default::default).hold(key));
+            part.keys.push(self.keys().hold(key));
         } else if !part.keys.is_empty() {
             part.keys.push(NO_KEY);
         }
         if let Some(ttl_ms) = lifetime_ms(0, traits.ttl_ms) {
-            self.mortal = true;
             part.mortal.push((index, ttl_ms));
         }
     }

@@ -184,9 +184,7 @@ impl Store {
         let traits = records.iter().next().expect("one record").traits();
         let band = usize::from(traits.priority);
         queue.append_anyway(&mut self.segments, band, records, now);
-        let key = traits
-            .key
-            .map_or(NO_KEY, |key| queue.keys.get_or_insert_with(Default::default).hold(key));
+        let key = traits.key.map_or(NO_KEY, |key| queue.keys().hold(key));
         let log = queue.bands.at_mut(band);
         if key != NO_KEY {
             log.label(&mut self.segments, &[key]);
