@@ -66,6 +66,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/extend.rs", "a lease lasts longer"),
     ("queue/grouping.rs", "groups are made and removed"),
     ("queue/groups.rs", "who takes"),
+    ("queue/handles.rs", "what calendars know a segment by"),
     ("queue/held.rs", "memory held against memory in use"),
     ("queue/keyed.rs", "order by key"),
     ("queue/keys", "order by key"),

@@ -1,5 +1,5 @@
 //! What could grow with use instead of with what is held does not: messages set aside for their
-//! keys, tables of keys.
+//! keys, entries of calendars whose messages are gone, tables of keys.
 
 #[allow(dead_code)]
 #[path = "queue_leases/stage.rs"]
@@ -13,6 +13,8 @@ use self::stage::Stage;
 
 /// Messages that a group sets aside at most.
 const ASIDE_MAX: u64 = 65_536;
+/// A hundred years.
+const CENTURY_MS: u64 = 3_155_760_000_000;
 /// What a store may keep for what comes next.
 const KEPT_BYTES_MAX: i64 = 1 << 20;
 
@@ -71,6 +73,147 @@ fn a_move_sets_no_more_aside_and_ends() {
     assert!(moves(&mut stage).is_some());
     assert_eq!(stage.figures(queue, ["messages", "blocked"]), [0, 0]);
     assert_eq!(stage.figure(to, "messages"), 69_999);
+}
+
+/// Runs turns until the store has nothing to do at this moment.
+fn settle_down(stage: &mut Stage) {
+    let busy = |stage: &Stage| stage.store.next_deadline().is_some_and(|ns| ns <= stage.now.ns);
+    for _ in 0..100_000 {
+        stage.store.expire(stage.now);
+        if !busy(stage) {
+            return;
+        }
+    }
+    panic!("it always finds something to do");
+}
+
+/// Bytes more that a store holds after so many rounds than after a hundred of them.
+fn growth(mut round: impl FnMut(&mut Stage), rounds: usize) -> i64 {
+    let mut stage = Stage::new();
+    for _ in 0..100 {
+        round(&mut stage);
+    }
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..rounds {
+            round(&mut stage);
+            stage.store.expire(stage.now);
+        }
+        settle_down(&mut stage);
+    });
+    counted.bytes_current
+}
+
+#[test]
+fn a_message_that_was_acknowledged_leaves_no_time_to_live_behind() {
+    let grown = growth(
+        |stage| {
+            let queue = stage.declare("q", QueueOptions::default());
+            stage.put_with(queue, &[("x", &[Attribute::TimeToLiveMs(CENTURY_MS)])]);
+            let (lease, _) = stage.take(queue, 1);
+            stage.ack(queue, lease, &[(0, 1)]);
+        },
+        50_000,
+    );
+    assert!(grown < KEPT_BYTES_MAX, "{grown} bytes");
+}
+
+#[test]
+fn a_message_that_was_removed_or_deleted_leaves_no_delay_behind() {
+    for removes in [true, false] {
+        let grown = growth(
+            |stage| {
+                let queue = stage.declare("q", QueueOptions::default());
+                stage.put_with(queue, &[("x", &[Attribute::DelayMs(CENTURY_MS)])]);
+                let first = 8 << 60 | (stage.figure(queue, "puts") - 1);
+                match removes {
+                    true => drop(stage.store.remove(queue, [first].into_iter()).unwrap()),
+                    false => assert_eq!(stage.store.delete(queue), Ok(1)),
+                }
+            },
+            50_000,
+        );
+        assert!(grown < KEPT_BYTES_MAX, "{grown} bytes, removed: {removes}");
+    }
+}
+
+#[test]
+fn one_message_held_in_each_segment_keeps_no_times_of_its_neighbours() {
+    let mut stage = Stage::new();
+    let queue = stage.declare("q", QueueOptions::default());
+    let batch = [("x", &[Attribute::TimeToLiveMs(CENTURY_MS)][..]); 1_000];
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..200 {
+            stage.put_with(queue, &batch);
+            let (lease, messages) = stage.take(queue, 1_000);
+            assert_eq!(messages.len(), 1_000);
+            stage.ack(queue, lease, &[(1, 999)]);
+            stage.store.expire(stage.now);
+        }
+        settle_down(&mut stage);
+    });
+    assert_eq!(stage.figure(queue, "messages"), 200);
+    let held = stage.figure(queue, "held_bytes") as i64;
+    let beyond = counted.bytes_current - held;
+    // What segments keep of their messages beside the records is no more than this.
+    assert!(beyond < 2 * KEPT_BYTES_MAX, "{beyond} bytes beyond {held}");
+}
+
+#[test]
+fn a_deleted_queue_takes_its_times_with_it() {
+    let round = |stage: &mut Stage, traits: &[Attribute<'_>]| {
+        let queue = stage.declare("q", QueueOptions::default());
+        let batch = vec![("x", traits); 1_000];
+        (0..300).for_each(|_| stage.put_with(queue, &batch));
+        assert_eq!(stage.store.delete(queue), Ok(300_000));
+        settle_down(stage);
+    };
+    let mut stage = Stage::new();
+    // The pool of segments has what it may have after this.
+    round(&mut stage, &[Attribute::Header { name: "name", value: b"value" }]);
+    let counted = allocation_counter::measure(|| {
+        round(&mut stage, &[Attribute::DelayMs(CENTURY_MS)]);
+        round(&mut stage, &[Attribute::Header { name: "name", value: b"value" }]);
+    });
+    let grown = counted.bytes_current;
+    assert!(grown < KEPT_BYTES_MAX, "{grown} bytes");
+}
+
+#[test]
+fn times_that_are_still_to_come_outlive_those_that_are_given_up() {
+    let mut stage = Stage::new();
+    let queue = stage.declare("q", QueueOptions::default());
+    let other = stage.declare("other", QueueOptions::default());
+    let names: Vec<String> = (0..20_000_u64).map(|number| number.to_string()).collect();
+    for (number, name) in names.iter().enumerate() {
+        // From 10 s to an hour.
+        let delay_ms = 10_000 + (number as u64 * 7_919) % 3_590_000;
+        stage.put_with(queue, &[(name, &[Attribute::DelayMs(delay_ms)])]);
+        for _ in 0..3 {
+            stage.put_with(other, &[("x", &[Attribute::TimeToLiveMs(delay_ms)])]);
+        }
+        let (lease, _) = stage.take(other, 3);
+        stage.ack(other, lease, &[(0, 3)]);
+        if number % 50 == 0 {
+            stage.store.expire(stage.now);
+        }
+    }
+    settle_down(&mut stage);
+    let mut seen = 0;
+    for second in 0..=3_601 {
+        let due: u64 = (0..20_000)
+            .map(|number| 10_000 + (number * 7_919) % 3_590_000)
+            .filter(|delay_ms| *delay_ms + 2 <= second * 1_000)
+            .count() as u64;
+        if second % 100 == 0 {
+            stage.now.ns = second * 1_000_000_000;
+            settle_down(&mut stage);
+            let ready = stage.figure(queue, "ready");
+            assert!(ready >= due, "{ready} of {due} are there after {second} s");
+            seen = ready;
+        }
+    }
+    assert!(seen > 19_000);
+    assert_eq!(stage.figures(queue, ["scheduled", "messages"])[1], 20_000);
 }
 
 #[test]

@@ -174,8 +174,7 @@ impl Store {
             let mut due = part.due.iter();
             log.visit_newest(segments, part.count, |segments, spot| {
                 let (due_ns, at) = due.next().expect("a scheduled message is due some time");
-                segments[spot.segment].timers += 1;
-                schedule.insert(*due_ns, *at, spot);
+                schedule.insert(*due_ns, *at, segments.note_entry(spot));
             });
         }
         if !part.mortal.is_empty() {
@@ -184,8 +183,8 @@ impl Store {
             let (mut index, mut mortal) = (0, part.mortal.iter().peekable());
             log.visit_newest(segments, part.count, |segments, spot| {
                 if let Some((_, ttl_ms)) = mortal.next_if(|(at, _)| *at == index) {
-                    segments[spot.segment].timers += 1;
-                    schedule.insert_expiry(now.ns.saturating_add(ttl_ms * 1_000_000), spot);
+                    let due_ns = now.ns.saturating_add(ttl_ms * 1_000_000);
+                    schedule.insert_expiry(due_ns, segments.note_entry(spot));
                 }
                 index += 1;
             });
