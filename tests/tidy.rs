@@ -57,7 +57,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/admit.rs", "puts with keys, times, priorities, repeats"),
     ("queue/backoff.rs", "how long a message waits that was given back"),
     ("queue/bands.rs", "the logs of a queue: one, where there are no priorities"),
-    ("queue/calendar", "times that are noted and never taken back"),
+    ("queue/calendar", "what is due when"),
     ("queue/catalog.rs", "names become ids"),
     ("queue/collect.rs", "a take's way: priorities, keys, what has expired"),
     ("queue/dead_letters", "messages that nobody could use"),
