@@ -115,6 +115,20 @@ impl Pair {
         words.join(" ")
     }
 
+    /// Nobody asks any more, and hours pass: what is over its time to live has gone by then, also
+    /// where nobody came by.
+    pub fn finish(&mut self) {
+        ["x", "y", "z"].into_iter().for_each(|who| self.run(&format!("forget {who}")));
+        self.thorough = false;
+        (0..8).for_each(|_| self.run("advance 1000s"));
+        self.thorough = true;
+        self.compare();
+        for queue in self.model.queues.values() {
+            let unnoticed: u64 = queue.unnoticed.values().sum();
+            assert_eq!(unnoticed, 0, "expired, and still held by {}", queue.name);
+        }
+    }
+
     /// Compares every figure and every message, and what is pinned.
     pub fn compare(&mut self) {
         let queues: Vec<usize> = self.model.queues.keys().copied().collect();

@@ -125,6 +125,7 @@ impl Store {
         if queue.line.puts > 0 && !first {
             return Err(queue.behind_line(put));
         }
+        queue.rest();
         queue.decide(put.records, now, desk);
         if queue.quotas != 0 {
             let (new, bytes) = desk.new_messages(put.records);
@@ -191,16 +192,17 @@ impl Store {
             let mut due = part.due.iter();
             log.visit_newest(segments, part.count, |segments, spot| {
                 let (due_ns, at) = due.next().expect("a scheduled message is due some time");
-                segments[spot.segment].timers += 1;
-                schedule.insert(*due_ns, *at, spot);
+                schedule.insert(*due_ns, *at, segments.note_entry(spot));
             });
         }
         if !part.mortal.is_empty() {
+            queue.mortal = true;
+            let log = queue.bands.at(band);
             let (mut index, mut mortal) = (0, part.mortal.iter().peekable());
             log.visit_newest(segments, part.count, |segments, spot| {
                 if let Some((_, ttl_ms)) = mortal.next_if(|(at, _)| *at == index) {
-                    segments[spot.segment].timers += 1;
-                    schedule.insert_expiry(now.ns.saturating_add(ttl_ms * 1_000_000), spot);
+                    let due_ns = now.ns.saturating_add(ttl_ms * 1_000_000);
+                    schedule.insert_expiry(due_ns, segments.note_entry(spot));
                 }
                 index += 1;
             });
@@ -373,12 +375,11 @@ impl Queue {
         let traits = record.traits();
         if let Some(key) = traits.key {
             part.keys.resize(index as usize, NO_KEY);
-            part.keys.push(self.keys.get_or_insert_with(Default::default).hold(key));
+            part.keys.push(self.keys().hold(key));
         } else if !part.keys.is_empty() {
             part.keys.push(NO_KEY);
         }
         if let Some(ttl_ms) = lifetime_ms(0, traits.ttl_ms) {
-            self.mortal = true;
             part.mortal.push((index, ttl_ms));
         }
     }

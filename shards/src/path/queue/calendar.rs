@@ -1,4 +1,5 @@
-//! What is due when: timers that are never disarmed, sixteen bytes each, ten million of them.
+//! What is due when: timers that are not disarmed one by one, sixteen bytes each, ten million of
+//! them.
 //!
 //! A hierarchical wheel over ticks of about a millisecond, as the timing wheel of leases and waits,
 //! but its slots hold chunks of entries instead of links between them, and each level has two
@@ -41,6 +42,14 @@ const _: () = assert!(6 * LEVELS as u32 + TICK_SHIFT > 64, "every time has its l
 const _: () = assert!(SLOTS == u128::BITS as usize, "a level's marks are one word");
 
 type Level = [Slot; SLOTS];
+
+/// How far a look at all entries has come.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Sweep {
+    level: usize,
+    slot: usize,
+    chunk: usize,
+}
 
 /// Entries of a time and a place, taken out when they are due.
 ///
@@ -146,6 +155,45 @@ impl Calendar {
         let level = self.used.trailing_zeros() as usize;
         // The slot's number within the level is all that taking from it needs.
         Some(self.take(level, u64::from(self.occupied[level].trailing_zeros())))
+    }
+
+    /// Takes out entries whose places are not to be kept, from where a sweep has come to; says
+    /// whether it is over. The others stay in their order. The last chunk may exceed the budget.
+    /// Between two calls everything else may happen: what moves meanwhile may be missed.
+    pub fn sweep(
+        &mut self,
+        at: &mut Sweep,
+        budget: &mut usize,
+        mut keep: impl FnMut(u64) -> bool,
+    ) -> bool {
+        while at.level < LEVELS {
+            if *budget == 0 {
+                return false;
+            }
+            let ahead = self.occupied[at.level].checked_shr(at.slot as u32).unwrap_or(0);
+            if ahead == 0 {
+                *at = Sweep { level: at.level + 1, ..Sweep::default() };
+                continue;
+            }
+            if ahead & 1 == 0 {
+                (at.slot, at.chunk) = (at.slot + ahead.trailing_zeros() as usize, 0);
+            }
+            let slots = self.levels[at.level].as_mut().expect("a level in use was made");
+            let held = &mut slots[at.slot];
+            let swept = held.sweep(&mut at.chunk, &mut self.chunks, &mut keep);
+            let emptied = held.is_empty();
+            if emptied {
+                self.clear(at.level, at.slot as u64);
+            }
+            match swept {
+                Some((looked_at, gone)) => {
+                    self.len -= gone;
+                    *budget = budget.saturating_sub(looked_at);
+                }
+                None => (at.slot, at.chunk) = (at.slot + 1, 0),
+            }
+        }
+        true
     }
 
     /// When [`Calendar::expire`] has something to do next: at most one tick after the earliest

@@ -7,7 +7,6 @@ use ringway_protocol::PriorityOrder;
 
 use super::bands::SCHEDULED;
 use super::catalog::Queue;
-use super::keys::BLOCKED_MAX;
 use super::log::Log;
 use super::piece::{Piece, short_ms};
 use super::segments::Segments;
@@ -188,15 +187,19 @@ impl Queue {
         if !keyed && !mortal {
             return basket.fill(self.bands.at_mut(band), group, segments, limits);
         }
-        while basket.wants_more(limits)
-            && basket.sifted < SIFTED_PER_TAKE_MAX
-            && self.groups.at(group).keys.count < BLOCKED_MAX
-        {
-            let log = self.bands.at_mut(band);
-            let claimed = log.lines.at(group).returned() > 0;
+        while basket.wants_more(limits) && basket.sifted < SIFTED_PER_TAKE_MAX {
+            let claimed = self.bands.at(band).lines.at(group).returned() > 0;
             let (messages, bytes) = basket.left(limits);
             // Each message that is left out may end one run.
-            let messages = messages.min(2 * (RUNS_PER_TAKE_MAX - basket.pieces.len()) as u32);
+            let mut messages = messages.min(2 * (RUNS_PER_TAKE_MAX - basket.pieces.len()) as u32);
+            if keyed && !claimed {
+                // What was given back goes on even so: it is what the others wait for.
+                messages = messages.min(self.groups.at(group).keys.room());
+            }
+            if messages == 0 {
+                break;
+            }
+            let log = self.bands.at_mut(band);
             let piece = log.next_piece(segments, group, (messages, bytes), basket.count == 0);
             let Some(piece) = piece else { break };
             basket.sifted += piece.count;

@@ -12,6 +12,10 @@ use super::segments::Segments;
 use super::{Store, Timer};
 use crate::world::{Now, TimerId};
 
+/// Messages with times to live of their own that wait together, at most: when one of them expires,
+/// all of them are looked at.
+const TOGETHER_MAX: u32 = 64;
+
 /// Messages that wait together.
 #[derive(Clone, Copy, Debug)]
 struct Away {
@@ -106,6 +110,11 @@ impl Delayed {
 impl Queue {
     /// When the first of some messages expires, in nanoseconds of the monotonic clock.
     fn first_expiry_ns(&self, segments: &Segments, piece: &Piece) -> Option<u64> {
+        if !self.mortal {
+            // The first one is the oldest.
+            let at_ms = self.expires_at_ms(segments, piece);
+            return at_ms.map(|ms| ms.saturating_mul(1_000_000));
+        }
         let (mut rest, mut first) = (*piece, None::<u64>);
         while rest.count > 0 {
             let one = rest.split_front(1, segments[rest.segment].span(rest.offset, 1));
@@ -123,17 +132,28 @@ impl Store {
     pub(super) fn delay(
         &mut self,
         (slot, group): (u32, usize),
-        piece: Piece,
+        mut piece: Piece,
         due_ns: u64,
         may_expire: bool,
     ) {
-        let queue = self.catalog.at(slot);
-        let mut wake_ns = due_ns;
-        if may_expire && queue.is_mortal() {
-            let expiry_ns = queue.first_expiry_ns(&self.segments, &piece);
-            wake_ns = expiry_ns.map_or(due_ns, |ns| due_ns.min(ns));
+        let may_expire = may_expire && self.catalog.at(slot).is_mortal();
+        while piece.count > 0 {
+            let queue = self.catalog.at(slot);
+            let (mut wake_ns, mut count) = (due_ns, piece.count);
+            if may_expire && queue.mortal {
+                count = count.min(TOGETHER_MAX);
+            }
+            let bytes = match count == piece.count {
+                true => piece.bytes,
+                false => self.segments[piece.segment].span(piece.offset, count),
+            };
+            let piece = piece.split_front(count, bytes);
+            if may_expire {
+                let expiry_ns = queue.first_expiry_ns(&self.segments, &piece);
+                wake_ns = expiry_ns.map_or(due_ns, |ns| due_ns.min(ns));
+            }
+            self.delayed_of((slot, group)).insert(Away { piece, due_ns, wake_ns });
         }
-        self.delayed_of((slot, group)).insert(Away { piece, due_ns, wake_ns });
         self.arm_delayed((slot, group));
     }
 

@@ -8,7 +8,7 @@ use super::Store;
 use super::bands::{SCHEDULED, band_of};
 use super::catalog::Queue;
 use super::groups::Group;
-use super::keys::NO_KEY;
+use super::keys::{Keys, NO_KEY};
 use super::log::Log;
 use super::mortality::lifetime_ms;
 use super::segment::Revival;
@@ -136,7 +136,7 @@ impl Group {
 impl Queue {
     /// Gives a group its lines, and back what is kept of what they lead to.
     fn join(&mut self, segments: &mut Segments, group: usize, start: Start, now: Now) {
-        let Self { bands, keys, options, .. } = self;
+        let Self { bands, keys, options, seed, .. } = self;
         for (band, log) in bands.numbered_mut() {
             if band != SCHEDULED {
                 let first = position(log, segments, band, start, now);
@@ -146,7 +146,8 @@ impl Queue {
                     if ttl_ms.is_some_and(|ttl_ms| now.ms() >= put_ms + ttl_ms) {
                         return Revival::Erased;
                     }
-                    let hold = |key| keys.get_or_insert_with(Default::default).hold(key);
+                    let new = || Box::new(Keys::new(*seed));
+                    let hold = |key| keys.get_or_insert_with(new).hold(key);
                     Revival::Back(traits.key.map_or(NO_KEY, hold))
                 });
                 log.join(segments, group, first);

@@ -1,8 +1,9 @@
 //! What a queue with keys does more when messages come, are delivered and go.
 
 use super::catalog::Queue;
-use super::keys::{KeyStates, NO_KEY};
+use super::keys::{KeyStates, Keys, NO_KEY};
 use super::piece::Piece;
+use super::rarely::Rarely;
 use super::segments::Segments;
 
 impl Queue {
@@ -90,6 +91,24 @@ impl Queue {
         }
         if rest.count > 0 {
             deliver(rest);
+        }
+    }
+
+    /// A queue that holds nothing forgets what only cost it: tables of very many keys, and that it
+    /// had messages with times to live of their own.
+    #[inline]
+    pub fn rest(&mut self) {
+        let many = self.keys.as_deref().is_some_and(Keys::are_many);
+        if (many || self.mortal) && self.bands.live() == 0 && self.bands.kept().messages == 0 {
+            self.mortal = false;
+            if many {
+                self.keys = None;
+                for group in 0..self.groups.places() {
+                    if self.groups.get(group).is_some() {
+                        self.groups.at_mut(group).keys = Rarely::new();
+                    }
+                }
+            }
         }
     }
 

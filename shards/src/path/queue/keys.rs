@@ -19,13 +19,15 @@ use super::segment::NIL;
 /// The slot of messages without a key.
 pub(super) const NO_KEY: u32 = 0;
 /// Messages that a group sets aside at most; then it waits for keys to be free.
-pub(super) const BLOCKED_MAX: u32 = 65_536;
+const BLOCKED_MAX: u32 = 65_536;
 /// Messages of one key that are looked at for one of them; one further back waits for its turn.
 const LOOKED_AT_MAX: usize = 1_024;
 /// Keys without messages that keep their slot, so that a key that comes back costs nothing.
 const IDLE_MAX: usize = 16_384;
+/// Slots that a queue keeps when it runs empty.
+const SLOTS_KEPT_MAX: usize = 2 * IDLE_MAX;
 
-/// A hash is its own hash.
+/// A hash is its own hash: it is of the key under a seed that is hard to guess.
 #[derive(Default)]
 struct Same(u64);
 
@@ -55,6 +57,7 @@ struct Slot {
 /// The keys of one queue.
 #[derive(Debug)]
 pub(super) struct Keys {
+    seed: u64,
     by_hash: HashMap<u64, u32, BuildHasherDefault<Same>>,
     slots: Vec<Slot>,
     /// Keys that had no messages when they were put here, oldest first; some have by now.
@@ -62,16 +65,13 @@ pub(super) struct Keys {
     free: Vec<u32>,
 }
 
-impl Default for Keys {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Keys {
-    fn new() -> Self {
+    /// No keys yet. The seed should be hard to guess: keys that are chosen to share a hash would
+    /// wait for each other, and those that are chosen to lie together slow the table down.
+    pub fn new(seed: u64) -> Self {
         let none = Slot { hash: 0, messages: 0, idle: false };
         Self {
+            seed,
             by_hash: HashMap::default(),
             slots: vec![none],
             idle: std::collections::VecDeque::new(),
@@ -82,7 +82,7 @@ impl Keys {
     /// The slot for one more message with this key.
     #[inline]
     pub fn hold(&mut self, key: &[u8]) -> u32 {
-        let hash = xxhash_rust::xxh3::xxh3_64(key);
+        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(key, self.seed);
         let slot = match self.by_hash.get(&hash) {
             Some(slot) => *slot,
             None => self.create(hash),
@@ -119,6 +119,12 @@ impl Keys {
                 self.forget_idle();
             }
         }
+    }
+
+    /// Whether so many keys were in use that their tables are not worth keeping for a queue that
+    /// holds nothing.
+    pub fn are_many(&self) -> bool {
+        self.slots.len() > SLOTS_KEPT_MAX
     }
 
     #[cold]
@@ -174,6 +180,12 @@ impl Nothing for KeyStates {
 }
 
 impl KeyStates {
+    /// How many messages more may be set aside.
+    #[inline]
+    pub fn room(&self) -> u32 {
+        BLOCKED_MAX.saturating_sub(self.count)
+    }
+
     #[inline]
     fn state(&mut self, slot: u32) -> &mut State {
         let index = slot as usize;
@@ -315,77 +327,4 @@ impl KeyStates {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn piece(sequence: u64) -> Piece {
-        Piece { sequence, segment: 0, offset: 0, bytes: 8, count: 1, deliveries: 0, first_ms: 0 }
-    }
-
-    #[test]
-    fn a_key_is_in_flight_once_and_in_order() {
-        let mut states = KeyStates::default();
-        assert!(states.claim(3) && !states.claim(3) && states.claim(1));
-        for sequence in [5, 6, 7] {
-            states.set_aside(3, piece(sequence));
-        }
-        assert_eq!(states.count, 3);
-        assert_eq!(states.release(1).map(|piece| piece.sequence), None);
-        assert_eq!(states.release(3).map(|piece| piece.sequence), Some(5));
-        assert!(!states.claim(3), "it is busy for the one that comes next");
-        states.set_aside(3, piece(8));
-        let next: Vec<_> = (0..3).map(|_| states.release(3).unwrap().sequence).collect();
-        assert_eq!(next, [6, 7, 8]);
-        assert_eq!(states.release(3).map(|piece| piece.sequence), None);
-        assert!(states.claim(3));
-        assert_eq!(states.count, 0);
-    }
-
-    #[test]
-    fn what_is_set_aside_can_be_dropped_from_the_middle() {
-        let mut states = KeyStates::default();
-        for (slot, sequence) in [(3, 5), (1, 6), (3, 7), (3, 8), (1, 9)] {
-            states.claim(slot);
-            states.set_aside(slot, piece(sequence));
-        }
-        assert_eq!(states.drop_where(|sequence| [5, 8, 6, 9].contains(&sequence)), 4);
-        assert_eq!((states.first_blocked(3), states.first_blocked(1)), (Some(7), None));
-        states.set_aside(3, piece(10));
-        let next: Vec<_> = (0..2).map(|_| states.release(3).unwrap().sequence).collect();
-        assert_eq!(next, [7, 10]);
-        assert_eq!((states.release(3), states.release(1)), (None, None));
-        assert!(states.claim(1) && states.claim(3) && states.count == 0);
-    }
-
-    #[test]
-    fn one_message_set_aside_leaves_wherever_it_is() {
-        for (gone, rest) in [(5, [6, 7]), (6, [5, 7]), (7, [5, 6])] {
-            let mut states = KeyStates::default();
-            assert!(states.claim(3));
-            [5, 6, 7].into_iter().for_each(|sequence| states.set_aside(3, piece(sequence)));
-            assert!(states.remove(3, 4).is_none() && states.remove(9, gone).is_none());
-            assert_eq!(states.remove(3, gone).map(|piece| piece.sequence), Some(gone));
-            assert!(states.remove(3, gone).is_none());
-            states.set_aside(3, piece(8));
-            let next: Vec<_> = (0..3).map(|_| states.release(3).unwrap().sequence).collect();
-            assert_eq!(next, [rest[0], rest[1], 8]);
-            assert_eq!((states.release(3), states.count), (None, 0));
-        }
-    }
-
-    #[test]
-    fn keys_without_messages_give_their_slots_up() {
-        let mut keys = Keys::new();
-        let first = keys.hold(b"a");
-        assert_eq!(keys.hold(b"a"), first);
-        assert_ne!(keys.hold(b"b"), first);
-        keys.let_go(first);
-        keys.let_go(first);
-        assert_eq!(keys.hold(b"a"), first, "its slot was kept");
-        for number in 0..100_000_u32 {
-            let slot = keys.hold(&number.to_le_bytes());
-            keys.let_go(slot);
-        }
-        assert!(keys.slots.len() < IDLE_MAX + 16, "{} slots", keys.slots.len());
-    }
-}
+mod tests;

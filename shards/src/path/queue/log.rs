@@ -208,6 +208,9 @@ impl Log {
     /// Some of a segment went, or it is the tail no more: it may be of no use, or worth compacting.
     #[inline]
     pub(super) fn look_at(&mut self, segments: &mut Segments, slot: u32) {
+        if segments[slot].handle != NIL {
+            segments.count_dead(slot);
+        }
         let segment = &segments[slot];
         if segment.live + segment.kept == 0 {
             match slot == self.tail {

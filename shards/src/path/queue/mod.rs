@@ -13,6 +13,7 @@
 //! | `bounds` | put, and what a full queue does |
 //! | `admit` | puts with keys, times, priorities, repeats |
 //! | `schedule`, `calendar`, `mortality` | what is due when, and what expires |
+//! | `handles` | what calendars know a segment by |
 //! | `keyed`, `keys` | order by key |
 //! | `dedup` | which messages have been put before |
 //! | `rate` | how many messages a second, allowed and seen |
@@ -41,9 +42,9 @@
 //! A message's way through it: `put` appends its record to the tail segment of its queue's log, and
 //! there it stays. `take` moves the log's cursor over it and writes its place into a lease. `ack`
 //! marks it gone; the segment is reused when all of its messages are. Whatever ends a lease
-//! otherwise puts the place on the log's heap, first in line. Nothing allocates in the steady
-//! state, and no call's work grows with the number of queues, leases or waiting takes, except that
-//! `purge` and `delete` visit every segment, lease and waiting take of their queue.
+//! otherwise puts the place among what was given back, first in line. Nothing allocates in the
+//! steady state, and no call's work grows with the number of queues, leases or waiting takes,
+//! except that `purge` and `delete` visit every segment, lease and waiting take of their queue.
 
 mod active;
 mod admit;
@@ -65,6 +66,7 @@ mod delayed;
 mod extend;
 mod grouping;
 mod groups;
+mod handles;
 mod held;
 mod hold;
 mod idle;
@@ -347,7 +349,7 @@ impl Store {
     /// When [`Store::expire`] has something to do next. Never late by more than a tick of the
     /// wheel; after a settlement it may be too early, once.
     pub fn next_deadline(&self) -> Option<u64> {
-        let deadlines = [self.wheel.next_deadline(), self.schedule.next_deadline()];
+        let deadlines = [self.wheel.next_deadline(), self.schedule.next_deadline(&self.segments)];
         deadlines.into_iter().flatten().min()
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! An expired message is never delivered: a take steps over it. So that nobody has to take for
 //! memory to be freed, a queue with a time to live looks at its oldest messages now and then, and a
-//! message with a time of its own has an entry in a calendar. A message under a lease is left to
-//! its consumer; it expires when it is given back and would be delivered again.
+//! message with a time of its own has an entry in a calendar. Each group loses what it has not
+//! finished with. A message under a lease is left to its consumer; it expires when it is given back
+//! and would be delivered again.
 
 use ringway_protocol::{Rejection, record};
 
-use super::bands::SCHEDULED;
+use super::bands::{SCHEDULED, band_of};
 use super::catalog::Queue;
 use super::dead_letters::Reason;
 use super::piece::Piece;
-use super::schedule::Spot;
 use super::segments::Segments;
 use super::{Store, Timer};
 use crate::world::Now;
@@ -53,7 +53,7 @@ impl Queue {
     }
 
     /// Cuts what has expired out of messages that are to be delivered: visits each stretch, and
-    /// whether it has.
+    /// whether it has. Reads each message only where some have a time of their own.
     pub fn cull(
         &self,
         segments: &Segments,
@@ -61,38 +61,52 @@ impl Queue {
         now: Now,
         mut visit: impl FnMut(Piece, bool),
     ) {
-        let (mut rest, mut run, mut expired) = (piece, 0, false);
+        let segment = &segments[piece.segment];
+        let (mut rest, mut end) = (piece, piece.offset);
+        if !self.mortal {
+            // They came in this order, and all live as long.
+            let count = segment.put_before(piece.sequence, piece.count, self.oldest_put_ms(now));
+            if count == piece.count {
+                return visit(piece, true);
+            }
+            if count > 0 {
+                visit(rest.split_front(count, segment.span(rest.offset, count)), true);
+            }
+            return visit(rest, false);
+        }
+        let (mut run, mut expired) = (0, false);
         for index in 0..piece.count {
-            let segment = &segments[piece.segment];
-            let offset = rest.offset + segment.span(rest.offset, run);
-            let one = Piece {
-                sequence: piece.sequence + u64::from(index),
-                offset,
-                bytes: segment.span(offset, 1),
-                count: 1,
-                ..piece
-            };
+            let bytes = segment.span(end, 1);
+            let sequence = piece.sequence + u64::from(index);
+            let one = Piece { sequence, offset: end, bytes, count: 1, ..piece };
             let has = self.has_expired(segments, &one, now);
             if run > 0 && has != expired {
-                visit(rest.split_front(run, segment.span(rest.offset, run)), expired);
+                visit(rest.split_front(run, end - rest.offset), expired);
                 run = 0;
             }
-            (run, expired) = (run + 1, has);
+            (run, expired, end) = (run + 1, has, end + bytes);
         }
         visit(rest, expired);
+    }
+
+    /// When a message was put at least that has not expired by its queue's time to live.
+    fn oldest_put_ms(&self, now: Now) -> u64 {
+        (now.ms() + 1).saturating_sub(self.options.ttl_ms)
     }
 }
 
 impl Store {
-    /// A message's own time is over.
-    pub(super) fn expire_message(&mut self, spot: Spot, now: Now) {
+    /// A message's own time is over. Where somebody has it in flight it is looked at again, until
+    /// nobody has it.
+    pub(super) fn expire_message(&mut self, place: u64, now: Now) {
+        let Some(spot) = self.segments.spot(place) else {
+            return self.segments.entry_ended(place);
+        };
         let segment = &self.segments[spot.segment];
-        if !segment.holds(spot.index) {
-            return self.segments.timer_ended(spot.segment);
-        }
         let (slot, sequence) = (segment.queue, segment.first_sequence + u64::from(spot.index));
         let offset = spot.offset;
         let (bytes, key) = (segment.span(offset, 1), segment.key_of(sequence));
+        let put_ms = segment.put_at_ms(sequence);
         let segment = spot.segment;
         let piece =
             Piece { sequence, segment, offset, bytes, count: 1, deliveries: 0, first_ms: 0 };
@@ -108,40 +122,63 @@ impl Store {
                 self.end_expired((slot, group), piece, false, now);
             }
         }
-        match self.expire_unseen(slot, piece, now) {
-            Ok(()) => self.segments.timer_ended(spot.segment),
-            Err(_) => {
-                // Nobody has it, so nobody can keep it back: it is looked at again.
-                let again_ns = now.ns.saturating_add(LOOK_AGAIN_MS * 1_000_000);
-                self.schedule.insert_expiry(again_ns, spot);
-            }
+        if self.segments.spot(place).is_none() {
+            return self.segments.entry_ended(place);
         }
+        let unseen = self.unseen_by(slot, &piece);
+        if unseen.len() == self.needed_by(slot, &piece)
+            && self.expire_unseen((slot, &unseen), piece, now).is_ok()
+        {
+            return self.segments.entry_ended(place);
+        }
+        // If nobody else wants it, it waits as long again as it has: whoever gives it back ends it.
+        let age_ms = now.ms().saturating_sub(put_ms);
+        let again_ms = if unseen.is_empty() { age_ms.max(LOOK_AGAIN_MS) } else { LOOK_AGAIN_MS };
+        let again_ns = now.ns.saturating_add(again_ms.saturating_mul(1_000_000));
+        self.schedule.insert_expiry(again_ns, place);
     }
 
-    /// Ends a message that has expired if no group has seen it, or says why it cannot become dead
-    /// letters.
-    fn expire_unseen(&mut self, slot: u32, piece: Piece, now: Now) -> Result<(), Rejection> {
-        let segment = &self.segments[piece.segment];
-        if !segment.holds(segment.index(piece.sequence)) {
-            return Ok(());
-        }
-        let queue = self.catalog.at_mut(slot);
-        let lines = &queue.bands.of_mut(piece.sequence).lines;
-        if lines.iter().any(|line| line.sequence > piece.sequence) {
-            return Ok(());
-        }
-        let needs = |group: &usize| {
+    /// The groups that a message is still before.
+    fn unseen_by(&self, slot: u32, piece: &Piece) -> Vec<usize> {
+        let queue = self.catalog.at(slot);
+        let lines = &queue.bands.at(band_of(piece.sequence)).lines;
+        let before = |group: &usize| {
             let line = lines.at(*group);
-            line.active && line.start <= piece.sequence
+            line.active && line.start <= piece.sequence && line.sequence <= piece.sequence
         };
-        let groups: Vec<usize> =
-            queue.groups.iter().map(|(group, _)| group).filter(needs).collect();
+        queue.groups.iter().map(|(group, _)| group).filter(before).collect()
+    }
+
+    /// How many groups are not done with a message that is held.
+    fn needed_by(&self, slot: u32, piece: &Piece) -> usize {
+        let segment = &self.segments[piece.segment];
+        usize::from(match segment.done.is_shared() {
+            true => segment.done.left(segment.index(piece.sequence)),
+            false => self
+                .catalog
+                .at(slot)
+                .bands
+                .at(band_of(piece.sequence))
+                .lines
+                .needing(piece.sequence),
+        })
+    }
+
+    /// Ends a message that has expired before any of the groups that need it has seen it, or says
+    /// why it cannot become dead letters.
+    fn expire_unseen(
+        &mut self,
+        (slot, groups): (u32, &[usize]),
+        piece: Piece,
+        now: Now,
+    ) -> Result<(), Rejection> {
+        let queue = self.catalog.at_mut(slot);
         if queue.options.dead_letter_expired && queue.has_dead_letters() {
-            self.send_letters(slot, &groups, &piece, Reason::Expired, now)?;
+            self.send_letters(slot, groups, &piece, Reason::Expired, now)?;
         }
         let queue = self.catalog.at_mut(slot);
         for group in groups {
-            queue.groups.at_mut(group).counters.expired += 1;
+            queue.groups.at_mut(*group).counters.expired += 1;
         }
         let key = self.segments[piece.segment].key_of(piece.sequence);
         if let Some(keys) = queue.keys.as_deref_mut().filter(|_| key != super::keys::NO_KEY) {

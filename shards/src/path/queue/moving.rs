@@ -97,6 +97,8 @@ impl Store {
             moved.more |= released.len() > left as usize;
             round = self.sift_released(wanted, group, released, left, now);
         }
+        // What was moved made room to set others aside.
+        moved.more |= sifted.held_up && moved.moved > 0;
         let left_behind = stays + moved.refused > 0 || from.is_some();
         self.note_progress(wanted, group, sifted.stopped_at.filter(|_| left_behind), now);
         self.catalog.get(wanted.from)?.check();

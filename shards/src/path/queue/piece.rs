@@ -1,15 +1,13 @@
 //! Messages that follow each other in one segment: what leases hold, what is given back, what is
 //! delivered as a run.
 
-use std::cmp::Ordering;
-
 use ringway_protocol::record::record_bytes;
 
 use crate::world::Now;
 
 /// Messages that follow each other in one segment. The offset is where they were put: see
 /// `Segment::locate`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Piece {
     pub sequence: u64,
     pub segment: u32,
@@ -57,27 +55,6 @@ impl Piece {
         continues
     }
 }
-
-/// The greatest piece is the one first in line. Pieces of a heap never overlap.
-impl Ord for Piece {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.sequence.cmp(&self.sequence)
-    }
-}
-
-impl PartialOrd for Piece {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Piece {
-    fn eq(&self, other: &Self) -> bool {
-        self.sequence == other.sequence
-    }
-}
-
-impl Eq for Piece {}
 
 /// How many of the first records are within both limits, and their bytes.
 #[inline]

@@ -2,26 +2,39 @@
 //!
 //! A scheduled message lies in the scheduled log of its queue. When it is due its record is copied
 //! to the end of its band's log: it gets a new sequence, and its place in line. Calendars hold for
-//! each message a time and its place; a message that is cancelled leaves its entry behind, which
-//! finds it gone.
+//! each message a time and its place.
 //!
 //! A delay runs on the monotonic clock. A time of day follows the wall clock as it is: when that is
 //! set, every such entry is looked at anew, a bounded number a call.
+//!
+//! A message that goes before its time (acknowledged, cancelled, deleted with its queue) leaves its
+//! entry behind, because nobody could find it. Dead entries are counted as segments empty (see
+//! `handles`); when they outnumber the others, a *sweep* goes once over all calendars and takes
+//! them out: so they are never many more than the messages held in segments that have entries,
+//! whatever their times are, and a message costs at most two looks more. A sweep goes on call by
+//! call, faster than entries are made.
 
 use ringway_protocol::{Record, Records, record};
 
 use super::Store;
 use super::admit::due;
 use super::bands::SCHEDULED;
-use super::calendar::Calendar;
+use super::calendar::{Calendar, Sweep};
 use super::keys::NO_KEY;
 use super::mortality::lifetime_ms;
 use super::piece::Piece;
+use super::segment::NIL;
+use super::segments::Segments;
 use crate::limits::TIMERS_PER_TURN_MAX;
 use crate::world::Now;
 
 /// A step of the wall clock against the monotonic one that is worth a new look, in milliseconds.
 const STEP_MS: u64 = 10;
+/// Dead entries that are not worth a sweep: 64 KiB.
+const DEAD_MIN: u64 = 4_096;
+/// Entries that a sweep looks at for each one that is made meanwhile: it ends before a quarter as
+/// many are made as there were when it began.
+const SWEPT_PER_ENTRY: usize = 4;
 
 /// Where a message lies: its segment, its position in it, and where its record was put.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,26 +44,36 @@ pub(super) struct Spot {
     pub offset: u32,
 }
 
-impl Spot {
-    /// 24 bits of segment, 20 of index, 20 of offset.
-    fn pack(self) -> u64 {
-        assert!(self.segment < 1 << 24 && self.index < 1 << 20 && self.offset < 1 << 20);
-        u64::from(self.segment) << 40 | u64::from(self.index) << 20 | u64::from(self.offset)
-    }
-
-    fn unpack(word: u64) -> Self {
-        Self {
-            segment: (word >> 40) as u32,
-            index: (word >> 20) as u32 & 0xf_ffff,
-            offset: word as u32 & 0xf_ffff,
-        }
-    }
-}
+/// Bits of a position in a segment, and of an offset; the others are a handle's.
+const INDEX_BITS: u32 = 17;
+const OFFSET_BITS: u32 = 20;
+/// Handles that places can name.
+pub(super) const HANDLES_MAX: u32 = 1 << (64 - INDEX_BITS - OFFSET_BITS);
 
 const _: () = assert!(
-    crate::limits::SEGMENT_BYTES[2] <= 1 << 20,
-    "a position and an offset in a segment fit 20 bits"
+    crate::limits::SEGMENT_BYTES[2] <= 1 << OFFSET_BITS
+        && crate::limits::SEGMENT_BYTES[2] / record::RECORD_HEADER_BYTES <= 1 << INDEX_BITS,
+    "a position and an offset in a segment fit their bits"
 );
+
+impl Spot {
+    /// As a calendar keeps it: with the handle of its segment instead of that.
+    pub(super) fn pack(self, handle: u32) -> u64 {
+        assert!(
+            handle < HANDLES_MAX && self.index < 1 << INDEX_BITS,
+            "calendars are swept in time"
+        );
+        let place = u64::from(handle) << INDEX_BITS | u64::from(self.index);
+        place << OFFSET_BITS | u64::from(self.offset)
+    }
+
+    /// The handle, and the rest.
+    pub(super) fn unpack(place: u64) -> (u32, Self) {
+        let offset = place as u32 & ((1 << OFFSET_BITS) - 1);
+        let index = (place >> OFFSET_BITS) as u32 & ((1 << INDEX_BITS) - 1);
+        ((place >> (INDEX_BITS + OFFSET_BITS)) as u32, Self { segment: NIL, index, offset })
+    }
+}
 
 /// The calendars of a shard's queues.
 #[derive(Debug)]
@@ -61,8 +84,12 @@ pub(super) struct Schedule {
     misplaced: Calendar,
     expiries: Calendar,
     /// What the wall clock was ahead of the monotonic one, in milliseconds, when entries were
-    /// spotd last; wraps.
+    /// placed last; wraps.
     ahead_ms: u64,
+    /// Which calendar a sweep is in, and where, if one is under way.
+    sweep: Option<(usize, Sweep)>,
+    /// Entries made since the last call.
+    made: usize,
 }
 
 impl Schedule {
@@ -73,25 +100,29 @@ impl Schedule {
             misplaced: Calendar::new(0),
             expiries: Calendar::new(0),
             ahead_ms: 0,
+            sweep: None,
+            made: 0,
         }
     }
 
     /// Notes when a scheduled message is due, and whether the wall clock decides.
     #[inline]
-    pub fn insert(&mut self, due_ns: u64, at: bool, spot: Spot) {
+    pub fn insert(&mut self, due_ns: u64, at: bool, place: u64) {
+        self.made += 1;
         let calendar = if at { &mut self.at } else { &mut self.after };
-        calendar.insert(due_ns, spot.pack());
+        calendar.insert(due_ns, place);
     }
 
     /// Notes when a message expires.
     #[inline]
-    pub fn insert_expiry(&mut self, due_ns: u64, spot: Spot) {
-        self.expiries.insert(due_ns, spot.pack());
+    pub fn insert_expiry(&mut self, due_ns: u64, place: u64) {
+        self.made += 1;
+        self.expiries.insert(due_ns, place);
     }
 
     /// When there is something to do next.
-    pub fn next_deadline(&self) -> Option<u64> {
-        if !self.misplaced.is_empty() {
+    pub fn next_deadline(&self, segments: &Segments) -> Option<u64> {
+        if !self.misplaced.is_empty() || self.sweep.is_some() || self.wants_sweep(segments) {
             return Some(0);
         }
         let calendars = [&self.after, &self.at, &self.expiries];
@@ -112,6 +143,42 @@ impl Schedule {
             self.misplaced = std::mem::replace(&mut self.at, Calendar::new(now.ns));
         }
     }
+
+    /// Whether the dead entries outnumber the others.
+    fn wants_sweep(&self, segments: &Segments) -> bool {
+        let calendars = [&self.after, &self.at, &self.misplaced, &self.expiries];
+        let all: usize = calendars.into_iter().map(Calendar::len).sum();
+        let dead = segments.handles.dead();
+        2 * dead > all as u64 + DEAD_MIN || segments.handles.are_too_many()
+    }
+
+    /// Takes entries out whose messages are gone, if it is time for that.
+    fn sweep(&mut self, segments: &mut Segments) {
+        let mut budget = TIMERS_PER_TURN_MAX + SWEPT_PER_ENTRY * std::mem::take(&mut self.made);
+        if self.sweep.is_none() && self.wants_sweep(segments) {
+            self.sweep = Some((0, Sweep::default()));
+        }
+        while let Some((number, at)) = &mut self.sweep {
+            // Those that are misplaced are looked at one by one anyway.
+            let calendar = match *number {
+                0 => &mut self.after,
+                1 => &mut self.at,
+                2 => &mut self.expiries,
+                _ => return self.sweep = None,
+            };
+            let over = calendar.sweep(at, &mut budget, |place| {
+                let holds = segments.holds(place);
+                if !holds {
+                    segments.entry_ended(place);
+                }
+                holds
+            });
+            if !over {
+                return;
+            }
+            (*number, *at) = (*number + 1, Sweep::default());
+        }
+    }
 }
 
 impl Store {
@@ -119,49 +186,46 @@ impl Store {
     /// call.
     pub(super) fn run_schedule(&mut self, now: Now) {
         self.schedule.watch(now);
+        self.schedule.sweep(&mut self.segments);
         let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some((_, spot)) = self.schedule.misplaced.drain(&mut budget) {
-            let spot = Spot::unpack(spot);
-            match self.scheduled(spot).map(|record| due(&record, now)) {
-                Some((due_ns, _)) => self.schedule.insert(due_ns, true, spot),
-                None => self.segments.timer_ended(spot.segment),
+        while let Some((_, place)) = self.schedule.misplaced.drain(&mut budget) {
+            match self.scheduled(place).map(|record| due(&record, now)) {
+                Some((due_ns, _)) => self.schedule.insert(due_ns, true, place),
+                None => self.segments.entry_ended(place),
             }
         }
         let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some((_, spot)) = self.schedule.at.expire(now.ns, &mut budget) {
-            let spot = Spot::unpack(spot);
-            match self.scheduled(spot).map(|record| record.traits().at_ms) {
+        while let Some((_, place)) = self.schedule.at.expire(now.ns, &mut budget) {
+            match self.scheduled(place).map(|record| record.traits().at_ms) {
                 Some(at_ms) if at_ms > now.wall_ms => {
                     let wait_ns = (at_ms - now.wall_ms).saturating_mul(1_000_000);
-                    self.schedule.insert(now.ns.saturating_add(wait_ns), true, spot);
+                    self.schedule.insert(now.ns.saturating_add(wait_ns), true, place);
                 }
-                _ => self.become_due(spot, now),
+                _ => self.become_due(place, now),
             }
         }
         let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some((_, spot)) = self.schedule.after.expire(now.ns, &mut budget) {
-            self.become_due(Spot::unpack(spot), now);
+        while let Some((_, place)) = self.schedule.after.expire(now.ns, &mut budget) {
+            self.become_due(place, now);
         }
         let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some((_, spot)) = self.schedule.expiries.expire(now.ns, &mut budget) {
-            self.expire_message(Spot::unpack(spot), now);
+        while let Some((_, place)) = self.schedule.expiries.expire(now.ns, &mut budget) {
+            self.expire_message(place, now);
         }
     }
 
     /// The record of a message that is still held.
-    fn scheduled(&self, spot: Spot) -> Option<Record<'_>> {
+    fn scheduled(&self, place: u64) -> Option<Record<'_>> {
+        let spot = self.segments.spot(place)?;
         let segment = &self.segments[spot.segment];
-        if !segment.holds(spot.index) {
-            return None;
-        }
         record::first(&segment.bytes()[segment.locate(spot.offset)..]).map(|(record, _)| record)
     }
 
     /// A scheduled message is due: it joins the end of its band.
-    fn become_due(&mut self, spot: Spot, now: Now) {
-        if self.scheduled(spot).is_none() {
-            return self.segments.timer_ended(spot.segment);
-        }
+    fn become_due(&mut self, place: u64, now: Now) {
+        let Some(spot) = self.segments.spot(place) else {
+            return self.segments.entry_ended(place);
+        };
         let segment = &self.segments[spot.segment];
         let bytes = segment.span(spot.offset, 1);
         let mut copy = std::mem::take(&mut self.record);
@@ -179,14 +243,12 @@ impl Store {
         let slot = segment.queue;
         let queue = self.catalog.at_mut(slot);
         queue.bands.at_mut(SCHEDULED).settle(&mut self.segments, &piece);
-        self.segments.timer_ended(spot.segment);
+        self.segments.entry_ended(place);
         let records = Records::parse(&copy, 1).expect("a stored record is valid");
         let traits = records.iter().next().expect("one record").traits();
         let band = usize::from(traits.priority);
         queue.append_anyway(&mut self.segments, band, records, now);
-        let key = traits
-            .key
-            .map_or(NO_KEY, |key| queue.keys.get_or_insert_with(Default::default).hold(key));
+        let key = traits.key.map_or(NO_KEY, |key| queue.keys().hold(key));
         let log = queue.bands.at_mut(band);
         if key != NO_KEY {
             log.label(&mut self.segments, &[key]);
@@ -195,9 +257,8 @@ impl Store {
             queue.mortal = true;
             let schedule = &mut self.schedule;
             log.visit_newest(&mut self.segments, 1, |segments, spot| {
-                segments[spot.segment].timers += 1;
-                schedule
-                    .insert_expiry(now.ns.saturating_add(ttl_ms.saturating_mul(1_000_000)), spot);
+                let due_ns = now.ns.saturating_add(ttl_ms.saturating_mul(1_000_000));
+                schedule.insert_expiry(due_ns, segments.note_entry(spot));
             });
         }
         let id = queue.id;
@@ -216,12 +277,10 @@ mod tests {
 
     #[test]
     fn a_spot_is_packed_whole() {
-        for spot in [
-            Spot { segment: 0, index: 0, offset: 0 },
-            Spot { segment: (1 << 24) - 1, index: (1 << 20) - 1, offset: (1 << 20) - 1 },
-            Spot { segment: 7, index: 8, offset: 9 },
-        ] {
-            assert_eq!(Spot::unpack(spot.pack()), spot);
+        let most = ((1 << INDEX_BITS) - 1, (1 << OFFSET_BITS) - 1);
+        for (handle, index, offset) in [(0, 0, 0), (HANDLES_MAX - 1, most.0, most.1), (7, 8, 9)] {
+            let spot = Spot { segment: NIL, index, offset };
+            assert_eq!(Spot::unpack(spot.pack(handle)), (handle, spot));
         }
     }
 }

@@ -12,7 +12,8 @@
 
 use std::collections::VecDeque;
 
-use super::segment::{NIL, Place, Segment};
+use super::handles::Handles;
+use super::segment::{NIL, Segment};
 use crate::limits::{SEGMENT_BYTES, SEGMENT_POOL_BYTES_MAX};
 use crate::world::SegmentMemory;
 
@@ -24,6 +25,7 @@ pub(super) struct Segments {
     free: [u32; SEGMENT_BYTES.len()],
     bare: u32,
     pooled_bytes: usize,
+    pub(super) handles: Handles,
     /// Queues with puts in line for room, and those of them that may have some now.
     pub watched: u32,
     pub room: VecDeque<u32>,
@@ -36,6 +38,7 @@ impl Segments {
             free: [NIL; SEGMENT_BYTES.len()],
             bare: NIL,
             pooled_bytes: 0,
+            handles: Handles::new(),
             watched: 0,
             room: VecDeque::new(),
         }
@@ -72,12 +75,15 @@ impl Segments {
     /// Takes back a segment that nothing refers to. The pool keeps its memory if it has room.
     #[inline]
     pub fn give_back(&mut self, slot: u32) {
+        if self[slot].handle != NIL {
+            self.close_handle(slot);
+        }
         let segment = &mut self.slots[slot as usize];
         segment.close();
         let capacity = segment.capacity() as usize;
         let size = SEGMENT_BYTES.iter().position(|bytes| *bytes == capacity);
         let fits = self.pooled_bytes + capacity <= SEGMENT_POOL_BYTES_MAX;
-        match size.filter(|_| fits && !segment.is_compacted() && segment.timers == 0) {
+        match size.filter(|_| fits && !segment.is_compacted()) {
             Some(size) => {
                 segment.next = std::mem::replace(&mut self.free[size], slot);
                 self.pooled_bytes += capacity;
@@ -92,15 +98,17 @@ impl Segments {
         if !self[slot].is_pinned() {
             return self.give_back(slot);
         }
+        if self[slot].handle != NIL {
+            self.close_handle(slot);
+        }
         self.strip(slot);
     }
 
     /// Gives the memory of a free segment to the allocator and keeps its slot.
     #[cold]
     fn strip(&mut self, slot: u32) {
-        if self[slot].strip() {
-            self[slot].next = std::mem::replace(&mut self.bare, slot);
-        }
+        self[slot].strip();
+        self[slot].next = std::mem::replace(&mut self.bare, slot);
     }
 
     /// Notes that messages or memory of a queue are gone, if anybody waits for that.
@@ -108,17 +116,6 @@ impl Segments {
     pub fn note_room(&mut self, queue: u32) {
         if self.watched > 0 && self.room.back() != Some(&queue) {
             self.room.push_back(queue);
-        }
-    }
-
-    /// An entry of a calendar that referred to a segment is over.
-    pub fn timer_ended(&mut self, slot: u32) {
-        let bare = self.bare;
-        let segment = &mut self[slot];
-        segment.timers -= 1;
-        if segment.timers == 0 && segment.place == Place::Ghost {
-            (segment.place, segment.next) = (Place::Free, bare);
-            self.bare = slot;
         }
     }
 }

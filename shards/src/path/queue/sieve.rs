@@ -50,6 +50,8 @@ pub(super) struct Sifted {
     closed_at: Option<u64>,
     /// Where to go on, if there was more to look at.
     pub stopped_at: Option<u64>,
+    /// Whether it stopped at an unseen message because the group has set aside as many as it may.
+    pub held_up: bool,
 }
 
 impl Sifted {
@@ -169,9 +171,18 @@ impl Queue {
             if sifted.is_full(sieve) {
                 return Some(log.lines.at(sieve.group).sequence);
             }
-            let left = (sieve.messages_max - sifted.count)
+            let mut left = (sieve.messages_max - sifted.count)
                 .min(MOVES_LOOKED_AT_MAX - sifted.looked_at)
                 .min((sieve.pieces_max - sifted.pieces.len()) as u32);
+            if self.keys.is_some() {
+                left = left.min(self.groups.at(sieve.group).keys.room());
+            }
+            let log = self.bands.at_mut(band);
+            if left == 0 {
+                // What it waits for may be in another band.
+                sifted.held_up |= log.next_sequence() > log.lines.at(sieve.group).sequence;
+                return None;
+            }
             let piece = log.next_ahead(segments, sieve.group, (left, u32::MAX), true)?;
             sifted.looked_at += piece.count;
             for piece in self.free_ones(segments, sieve, piece, &mut sifted.expired) {

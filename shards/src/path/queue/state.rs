@@ -27,8 +27,9 @@ pub(super) struct Queue {
     pub keys: Option<Box<Keys>>,
     /// What it remembers of earlier puts, once it had to.
     memory: Option<Box<Memory>>,
-    seed: u64,
-    /// Whether a message with a time to live of its own was ever put.
+    /// What hashes of keys and of deduplication ids depend on.
+    pub seed: u64,
+    /// Whether a message with a time to live of its own was put since the queue was empty.
     pub mortal: bool,
     /// Whether a put has to look at more than the bounds: see [`Queue::is_careful`].
     special: bool,
@@ -135,6 +136,11 @@ impl Queue {
     pub fn note_specialities(&mut self) {
         let timed = self.options.ttl_ms > 0 || self.options.keep_ms > 0;
         self.special = timed || self.pause.puts || self.quotas != 0;
+    }
+
+    /// Its keys, made if there are none yet.
+    pub fn keys(&mut self) -> &mut Keys {
+        self.keys.get_or_insert_with(|| Box::new(Keys::new(self.seed)))
     }
 
     /// What it remembers of earlier puts, if it had to remember any.

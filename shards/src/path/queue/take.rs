@@ -68,6 +68,7 @@ impl Store {
             return Ok(());
         }
         if spare == 0 {
+            self.catalog.at_mut(take.queue.slot() as u32).rest();
             return Ok(());
         }
         let messages_max = take.messages_max.min(u32::try_from(spare).unwrap_or(u32::MAX));

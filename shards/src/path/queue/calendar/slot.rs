@@ -102,10 +102,57 @@ impl Slot {
         let Some(chunk) = self.full.pop_front() else {
             return (std::mem::take(&mut self.open), read);
         };
+        self.shorten();
+        (chunk, read)
+    }
+
+    /// Gives the list's memory back if it has become empty.
+    fn shorten(&mut self) {
         if self.full.is_empty() && self.full.capacity() > LIST_KEPT_MAX {
             self.full = VecDeque::new();
         }
-        (chunk, read)
+    }
+
+    /// Takes out of the chunk of an index what is not to be kept, and joins the rest to the chunk
+    /// before it if that has room. Says how many entries it looked at, and how many are gone; the
+    /// index is of what to look at next. `None` after the last chunk.
+    pub fn sweep(
+        &mut self,
+        at: &mut usize,
+        chunks: &mut Chunks,
+        mut keep: impl FnMut(u64) -> bool,
+    ) -> Option<(usize, usize)> {
+        let (index, last) = (*at, self.full.len());
+        if index > last || self.is_empty() {
+            return None;
+        }
+        let chunk = if index < last { &mut self.full[index] } else { &mut self.open };
+        if index == 0 {
+            chunk.drain(..std::mem::take(&mut self.read) as usize);
+        }
+        let looked_at = chunk.len();
+        chunk.retain(|entry| keep(entry.place));
+        let left = chunk.len();
+        let has_room = |before: &Vec<Entry>| before.len() + left <= before.capacity();
+        if left > 0 && !(index > 0 && has_room(&self.full[index - 1])) {
+            *at += 1;
+            return Some((looked_at, looked_at - left));
+        }
+        let (mut chunk, before) = if index < last {
+            (
+                self.full.remove(index).expect("a chunk of the list"),
+                self.full.get_mut(index.wrapping_sub(1)),
+            )
+        } else {
+            let before = self.full.pop_back().unwrap_or_default();
+            (std::mem::replace(&mut self.open, before), Some(&mut self.open))
+        };
+        if left > 0 {
+            before.expect("the chunk has one before it").append(&mut chunk);
+        }
+        chunks.give_back(chunk);
+        self.shorten();
+        Some((looked_at, looked_at - left))
     }
 
     /// Puts the first chunk back, of which `read` entries are gone now.

@@ -17,6 +17,7 @@ enum Op {
     Pass { ns: u64, budget: usize },
     BackInTime { ns: u64 },
     PlaceAnew,
+    Sweep { every: u64, budget: usize },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -38,6 +39,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(ns, budget)| Op::Pass { ns, budget }),
         1 => delay().prop_map(|ns| Op::BackInTime { ns }),
         1 => Just(Op::PlaceAnew),
+        2 => (1_u64..5, prop_oneof![Just(usize::MAX), 0_usize..300])
+            .prop_map(|(every, budget)| Op::Sweep { every, budget }),
     ]
 }
 
@@ -47,11 +50,13 @@ struct Pair {
     model: BTreeMap<(u64, u64), ()>,
     inserted: u64,
     now_ns: u64,
+    sweep: Sweep,
 }
 
 impl Pair {
     fn new(now_ns: u64) -> Self {
-        Self { calendar: Calendar::new(now_ns), model: BTreeMap::new(), inserted: 0, now_ns }
+        let (calendar, sweep) = (Calendar::new(now_ns), Sweep::default());
+        Self { calendar, model: BTreeMap::new(), inserted: 0, now_ns, sweep }
     }
 
     fn insert(&mut self, due_ns: u64) {
@@ -99,6 +104,29 @@ impl Pair {
         drained.into_iter().for_each(|(number, due_ns)| self.calendar.insert(due_ns, number));
     }
 
+    /// Every so many entries are not to be kept. Without a budget that is a whole sweep, otherwise
+    /// it goes on where the last one stopped, whatever happened since.
+    fn sweep(&mut self, every: u64, mut budget: usize) {
+        let (model, whole) = (&mut self.model, budget == usize::MAX);
+        if whole {
+            self.sweep = Sweep::default();
+        }
+        let over = self.calendar.sweep(&mut self.sweep, &mut budget, |number| {
+            let keeps = number % every != 0;
+            if !keeps {
+                let before = model.len();
+                model.retain(|(_, other), _| *other != number);
+                assert_eq!(model.len() + 1, before, "it was there, and once");
+            }
+            keeps
+        });
+        if over {
+            self.sweep = Sweep::default();
+        }
+        let missed = model.keys().any(|(_, number)| number % every == 0);
+        assert!(!whole || over && !missed, "a whole sweep sees everything");
+    }
+
     fn check(&self) {
         assert_eq!(self.calendar.len(), self.model.len());
         let next_ns = self.calendar.next_deadline();
@@ -138,6 +166,7 @@ proptest! {
                 Op::Pass { ns, budget } => pair.pass(ns, budget),
                 Op::BackInTime { ns } => pair.step_back(ns),
                 Op::PlaceAnew => pair.place_anew(),
+                Op::Sweep { every, budget } => pair.sweep(every, budget),
             }
             pair.check();
         }
@@ -215,6 +244,18 @@ fn memory_is_small_and_goes_back() {
     assert!(calendar.bytes() < 16 * calendar.len() + (3 << 20));
     while calendar.expire(DAY_NS, &mut 1_000_000).is_some() {}
     assert!(calendar.bytes() < 500 << 10, "an emptied one has {} bytes", calendar.bytes());
+}
+
+#[test]
+fn what_a_sweep_takes_out_frees_its_memory() {
+    let mut calendar = Calendar::new(0);
+    (0..500_000).for_each(|n| calendar.insert(DAY_NS + n * 100_000, n));
+    let mut sweep = Sweep::default();
+    while !calendar.sweep(&mut sweep, &mut 1_000, |number| number % 100 == 0) {}
+    assert_eq!(calendar.len(), 5_000);
+    assert!(calendar.bytes() < 1 << 20, "{} bytes", calendar.bytes());
+    let left: Vec<_> = std::iter::from_fn(|| calendar.expire(2 * DAY_NS, &mut 1_000_000)).collect();
+    assert!(left.iter().map(|(_, number)| *number).eq((0..5_000).map(|n| 100 * n)));
 }
 
 /// Prints what ten million entries cost:

@@ -34,8 +34,6 @@ pub(super) enum Place {
     Sparse,
     /// All of it is gone, but a send refers to it.
     Limbo,
-    /// Without memory: entries of a calendar still refer to it.
-    Ghost,
 }
 
 /// One segment. Invariant: live counts the messages that are not gone, kept those that are gone and
@@ -52,8 +50,8 @@ pub(super) struct Segment {
     pub place: Place,
     /// The slot of its queue.
     pub queue: u32,
-    /// Entries of calendars that refer to it: its slot is not used again before they are over.
-    pub timers: u32,
+    /// What entries of calendars know it by, once there are any.
+    pub handle: u32,
     /// Neighbours in its log, in the order of the messages.
     pub before: u32,
     pub after: u32,
@@ -84,7 +82,7 @@ impl Segment {
             kept_bytes: 0,
             place: Place::Free,
             queue: NIL,
-            timers: 0,
+            handle: NIL,
             before: NIL,
             after: NIL,
             previous: NIL,
@@ -128,21 +126,10 @@ impl Segment {
         self.keys.clear();
     }
 
-    /// Gives the memory to the allocator, which has it after the last send that refers to it. Says
-    /// whether the slot can be used again: not while calendars refer to it.
-    pub fn strip(&mut self) -> bool {
+    /// Gives the memory to the allocator, which has it after the last send that refers to it.
+    pub fn strip(&mut self) {
         assert!(self.live + self.kept == 0, "a segment that is given up is all dead");
-        let timers = self.timers;
-        let place = if timers > 0 { Place::Ghost } else { Place::Free };
-        *self = Self { place, timers, ..Self::bare() };
-        timers == 0
-    }
-
-    /// Whether the message at a position is held.
-    pub fn holds(&self, index: u32) -> bool {
-        !matches!(self.place, Place::Ghost | Place::Free)
-            && index < self.messages
-            && !self.done.is_gone(index)
+        *self = Self::bare();
     }
 
     /// The slot of a message's key.
@@ -300,6 +287,12 @@ impl Segment {
     /// When a message was put, in milliseconds of the monotonic clock.
     pub fn put_at_ms(&self, sequence: u64) -> u64 {
         self.stamps.at_ms(self.index(sequence))
+    }
+
+    /// How many of some messages that follow each other were put before this time.
+    pub fn put_before(&self, sequence: u64, count: u32, at_ms: u64) -> u32 {
+        let since = self.stamps.since(at_ms).unwrap_or(self.messages);
+        since.saturating_sub(self.index(sequence)).min(count)
     }
 
     /// The first message that was put at this time or later.
