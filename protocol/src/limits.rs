@@ -20,6 +20,8 @@ pub const TAKE_MESSAGES_MAX: u32 = 4096;
 pub const RANGES_MAX: u32 = TAKE_MESSAGES_MAX / 2;
 /// Longest name of a queue, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
+/// Most tokens of a pattern: each costs every shard memory, whatever it says.
+pub const PATTERN_TOKENS_MAX: usize = 16;
 /// Longest access token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 1 << 10;
 /// Most shards of one plane: a queue's id keeps eight bits for its shard.

@@ -5,10 +5,10 @@
 //! stands for itself, the separators included: `a.*` does not match `a/b`.
 
 use crate::code::{Code, Rejection};
-use crate::limits::NAME_BYTES_MAX;
+use crate::limits::{NAME_BYTES_MAX, PATTERN_TOKENS_MAX};
 use crate::name::is_name_byte;
 
-/// A valid pattern: 1 to 255 bytes.
+/// A valid pattern: 1 to 255 bytes, 1 to 16 tokens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Pattern<'a>(&'a str);
 
@@ -16,6 +16,9 @@ const INVALID: Rejection = Rejection::new(
     Code::InvalidName,
     "a pattern has 1 to 255 bytes: tokens as in a name, '*' for any token, '>' for the rest",
 );
+
+const TOO_DEEP: Rejection =
+    Rejection::new(Code::InvalidName, "a pattern has up to 16 tokens: end it with '>' instead");
 
 fn is_separator(byte: u8) -> bool {
     matches!(byte, b'.' | b'/')
@@ -38,6 +41,10 @@ impl<'a> Pattern<'a> {
             if !valid {
                 return Err(INVALID);
             }
+        }
+        let separators = bytes.iter().filter(|byte| is_separator(**byte)).count();
+        if separators >= PATTERN_TOKENS_MAX {
+            return Err(TOO_DEEP);
         }
         Ok(Self(pattern))
     }

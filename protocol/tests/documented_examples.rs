@@ -140,6 +140,7 @@ fn each_limit_and_default_is_the_real_one() {
             "messages of a batch with delays, times, priorities or deduplication ids",
             u64::from(limits::PUT_STRETCHES_MAX),
         ),
+        ("tokens of a pattern", limits::PATTERN_TOKENS_MAX as u64),
         ("messages unsettled of a subscription", u64::from(limits::CREDIT_MESSAGES_MAX)),
         ("groups of a queue", u64::from(limits::GROUPS_PER_QUEUE_MAX)),
         ("messages of a page of a browse", u64::from(limits::BROWSE_MESSAGES_MAX)),

@@ -92,7 +92,8 @@ pub const ERRAND_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Buffers of ended errands that a shard keeps.
 pub const ERRAND_BUFFERS_MAX: usize = 256;
 
-/// Bindings of the whole plane: each shard keeps all of them, at about 300 bytes each.
+/// Bindings of the whole plane: each shard keeps all of them, at about 300 bytes each, or 2,500
+/// where patterns are as long and deep as they get (`tests/binding_memory.rs` measures both).
 pub const BINDINGS_MAX: usize = 1 << 16;
 /// Queues that one published name may reach.
 pub const PUBLISH_QUEUES_MAX: usize = 1 << 10;

@@ -4,19 +4,25 @@
 //! Names and patterns are cut after each `.` and `/`. In a pattern `*` stands for one token, and
 //! `>`, at the end, for all that is left; `ringway_protocol::pattern` says it exactly.
 
-use std::collections::BTreeMap;
-
 use ringway_protocol::QueueId;
 
 /// One token further in the patterns that begin alike.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// By the next token with the separator that ends it; `*` for any.
-    next: BTreeMap<Box<str>, Tree>,
+    /// By the next token, in order: few for most, and a token of a pattern costs some 150 bytes.
+    next: Vec<Branch>,
     /// Queues of patterns that end here.
     here: Vec<QueueId>,
     /// Queues of patterns that end in a `>` here.
     rest: Vec<QueueId>,
+}
+
+/// What begins with a token more.
+#[derive(Debug)]
+struct Branch {
+    /// The token with the separator that ends it; `*` for any.
+    token: Box<str>,
+    tree: Box<Tree>,
 }
 
 /// The tokens of a name or a pattern.
@@ -46,7 +52,16 @@ impl Tree {
             if token == ">" {
                 return tree.rest.push(queue);
             }
-            tree = tree.next.entry(token.into()).or_default();
+            let at = tree.find(token).unwrap_or_else(|at| {
+                // Room for one: most have no other.
+                if tree.next.is_empty() {
+                    tree.next.reserve_exact(1);
+                }
+                let branch = Branch { token: token.into(), tree: Box::default() };
+                tree.next.insert(at, branch);
+                at
+            });
+            tree = &mut tree.next[at].tree;
         }
         tree.here.push(queue);
     }
@@ -56,16 +71,26 @@ impl Tree {
         self.remove_at(tokens(pattern), queue);
     }
 
-    /// As deep as a name has tokens: at most 255.
+    /// Where the branch of a token is, or would be.
+    fn find(&self, token: &str) -> Result<usize, usize> {
+        self.next.binary_search_by(|branch| (*branch.token).cmp(token))
+    }
+
+    fn branch(&self, token: &str) -> Option<&Tree> {
+        self.find(token).ok().map(|at| &*self.next[at].tree)
+    }
+
+    /// As deep as a pattern has tokens.
     fn remove_at<'a>(&mut self, mut tokens: impl Iterator<Item = &'a str>, queue: QueueId) {
         match tokens.next() {
             Some(">") => remove_one(&mut self.rest, queue),
             None => remove_one(&mut self.here, queue),
             Some(token) => {
-                if let Some(tree) = self.next.get_mut(token) {
+                if let Ok(at) = self.find(token) {
+                    let tree = &mut self.next[at].tree;
                     tree.remove_at(tokens, queue);
                     if tree.is_empty() {
-                        self.next.remove(token);
+                        self.next.remove(at);
                     }
                 }
             }
@@ -85,10 +110,10 @@ impl Tree {
     ) {
         let Some(token) = tokens.next() else { return found(&self.here) };
         found(&self.rest);
-        if let Some(tree) = any_like(token).and_then(|any| self.next.get(any)) {
+        if let Some(tree) = any_like(token).and_then(|any| self.branch(any)) {
             tree.visit_at(tokens.clone(), found);
         }
-        if let Some(tree) = self.next.get(token) {
+        if let Some(tree) = self.branch(token) {
             tree.visit_at(tokens, found);
         }
     }
