@@ -146,6 +146,7 @@ impl<W: World> Shard<W> {
         self.accept(); //         listening sockets become connections, here or on another shard
         self.receive(); //        bytes become frames, frames outcomes or handoffs
         self.take_arrivals(); //  what other shards handed over
+        self.part_with_all(); //  at the end of the shard: nothing that has arrived is lost
         self.expire(); //         leases, waits and deadlines that have run out
         self.answer(); //         waiting takes that can be answered now
         self.run_errands(); //    requests of several shards go on, and home

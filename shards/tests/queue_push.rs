@@ -92,7 +92,9 @@ fn held_puts_are_bounded_for_each_asker_and_for_the_shard() {
     // One that is gone makes room for others, of both bounds.
     desk.store.forget(1, 1, at(0));
     assert_eq!(desk.put_by(99, queue, &batch), Ok(Admission::Held));
-    (2..100).for_each(|peer| desk.store.forget(1, peer, at(0)));
+    for peer in 2..100 {
+        desk.store.forget(1, peer, at(0));
+    }
     assert_eq!((desk.figure(queue, "held_puts"), desk.figure(queue, "held_put_bytes")), (0, 0));
     assert_eq!(desk.figure(queue, "puts"), 8);
     assert!(desk.answer().is_none());

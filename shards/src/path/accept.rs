@@ -8,6 +8,7 @@ use crate::limits::ACCEPT_BACKOFF_NS;
 use crate::path::connection::Connection;
 use crate::path::connection::closing::{ConnectionTimer, Watch};
 use crate::path::handoff::Handoff;
+use crate::path::perform::DRAINING;
 use crate::shard::{Life, Shard};
 use crate::world::{Purpose, Token, World};
 use ringway_protocol::{Code, Rejection};
@@ -129,7 +130,7 @@ impl<W: World> Shard<W> {
             let sentence = "the server has as many connections as it may have";
             self.part(slot, Some(Rejection::new(Code::TooManyConnections, sentence)));
         } else if self.life > Life::Serving {
-            self.part(slot, Some(Rejection::new(Code::Draining, "the server is going down")));
+            self.part(slot, Some(DRAINING));
         }
     }
 

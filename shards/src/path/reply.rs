@@ -66,7 +66,7 @@ impl<W: World> Shard<W> {
         self.replying.append(&mut replying);
     }
 
-    fn start_send(&mut self, slot: u32) {
+    pub(crate) fn start_send(&mut self, slot: u32) {
         let committed = self.performer.journal.committed();
         let Some(connection) = self.connections.at(slot) else { return };
         connection.listed = false;

@@ -57,7 +57,7 @@ pub async fn drive(
     loop {
         let turn = shard.turn();
         if shard.life() == Life::Stopped {
-            break left_over(&mut shard);
+            break shard.store().left_over();
         }
         if turns_until_reading == 0 {
             turns_until_reading = TURNS_PER_CPU_READING;
@@ -121,17 +121,4 @@ async fn park(shard: &mut Shard<LinuxWorld>, doorbell: &Doorbell, event: &ParkEv
 fn read_cpu_time(shard: &mut Shard<LinuxWorld>) {
     let cpu_ns = shard.world().cpu_ns();
     shard.stats().cpu_ns.set(cpu_ns);
-}
-
-fn left_over(shard: &mut Shard<LinuxWorld>) -> Vec<(String, u64)> {
-    let mut left = Vec::new();
-    let mut from = Some(0);
-    while let Some(slot) = from {
-        from = shard.store().list(slot, 1024, "", &mut |entry| {
-            if entry.ready + entry.leased > 0 {
-                left.push((entry.name.to_owned(), entry.ready + entry.leased));
-            }
-        });
-    }
-    left
 }

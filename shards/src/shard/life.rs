@@ -5,7 +5,6 @@ use super::Shard;
 use crate::lane::{Command, Lanes};
 use crate::path::perform::DRAINING;
 use crate::world::World;
-use ringway_protocol::{Code, Rejection};
 use rtrb::Consumer;
 
 /// Nanoseconds that a shard waits at its end for errands: what they have asked of a shard that has
@@ -42,17 +41,26 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// Parts with every connection; the shard has stopped when the last is closed.
+    /// The shard parts with its connections in its next turn; it has stopped when the last is
+    /// closed.
     pub fn stop(&mut self) {
         self.drain();
-        if self.life < Life::Stopping {
-            self.life = Life::Stopping;
-            self.errands_until_ns = Some(self.performer.now.ns + ERRANDS_NS);
-        }
+        self.life = self.life.max(Life::Stopping);
         self.stop_accepting();
+    }
+
+    /// Parts with every connection, once, and with those who wait here for other shards' ones.
+    pub(super) fn part_with_all(&mut self) {
+        if self.life < Life::Stopping || self.errands_until_ns.is_some() {
+            return;
+        }
+        self.errands_until_ns = Some(self.performer.now.ns + ERRANDS_NS);
         let slots: Vec<u32> = self.connections.slots().collect();
         for slot in slots {
-            self.part(slot, Some(Rejection::new(Code::Draining, "the server is going down")));
+            self.part(slot, Some(DRAINING));
+        }
+        for (shard, peer) in self.performer.store.askers_of_others(self.config.shard as u8) {
+            self.forget_asker(shard.into(), peer);
         }
     }
 

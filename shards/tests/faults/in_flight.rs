@@ -2,8 +2,8 @@
 
 use crate::peer::{Peer, encoded, take_of};
 use crate::process;
-use ringway_protocol::request::Take;
-use ringway_protocol::{Code, Reply, Request};
+use ringway_protocol::request::{Put, Take};
+use ringway_protocol::{Code, QueueId, Records, Reply, Request, record};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -109,6 +109,73 @@ fn a_peer_that_resets_while_it_is_held_back_takes_nothing() {
             base.awaited(&plane, process::PATIENCE);
             neighbour.put(queue, b"for the living");
             assert_eq!(neighbour.drain(queue, 1), 1, "nobody else takes it");
+        }
+    });
+}
+
+/// Its waits end with its last word, so that what it sent behind them is carried out, and answered,
+/// before it is closed.
+#[test]
+fn a_peer_that_ends_while_it_is_held_back_is_served_and_closed() {
+    let name = "in_flight::a_peer_that_ends_while_it_is_held_back_is_served_and_closed";
+    process::alone(name, &[], || {
+        let plane = process::plane(|_| ());
+        let mut neighbour = Peer::connect(plane.address());
+        for shard in [0, 1] {
+            let queue = neighbour.declare_on(shard, "ended");
+            let base = process::Base::of(&plane);
+            let mut peer = Peer::connect(plane.shard_addresses()[0]);
+            let mut bytes = Vec::new();
+            for number in 0..REQUESTS {
+                bytes.extend(encoded(Request::Take(take_of(queue, 60_000, 0)), number));
+            }
+            for number in 0..TOO_MANY_TO_HOLD {
+                bytes.extend(encoded(Request::Ping, number));
+            }
+            peer.say(&bytes);
+            neighbour.is_served();
+            peer.socket.shutdown(std::net::Shutdown::Write).expect("it is connected");
+            for number in 0..TOO_MANY_TO_HOLD {
+                let pong = peer.next().expect("what was sent is served");
+                assert_eq!(pong.header.request, number);
+            }
+            assert!(peer.next().is_none(), "then it is closed");
+            drop(peer);
+            base.awaited(&plane, process::PATIENCE);
+        }
+    });
+}
+
+/// Puts so many messages at once.
+fn put_many(peer: &mut Peer, queue: QueueId, count: u32) -> Code {
+    let mut bytes = Vec::new();
+    (0..count).for_each(|_| record::write(&mut bytes, &[], b"message"));
+    let records = Records::parse(&bytes, count).expect("valid records");
+    peer.ask(Request::Put(Put::new(queue, records))).code()
+}
+
+#[test]
+fn a_connection_that_puts_too_fast_is_refused_until_its_time_has_come() {
+    let name = "in_flight::a_connection_that_puts_too_fast_is_refused_until_its_time_has_come";
+    process::alone(name, &[], || {
+        let plane = process::plane(|config| config.connection_puts_max = 100);
+        for shard in [0, 1] {
+            let mut fast = Peer::connect(plane.shard_addresses()[0]);
+            let queue = fast.declare_on(shard, "paced");
+            // A batch goes as a whole, and has to be paid for: this one with half a minute.
+            assert_eq!(put_many(&mut fast, queue, 3_000), Code::Ok);
+            for _ in 0..3 {
+                assert_eq!(put_many(&mut fast, queue, 1), Code::QuotaExceeded);
+            }
+            // Whatever puts nothing is served, and other connections have a pace of their own.
+            assert_eq!(fast.drain(queue, 4_096), 3_000, "what was refused is not stored");
+            let mut other = Peer::connect(plane.shard_addresses()[0]);
+            assert_eq!(put_many(&mut other, queue, 30), Code::Ok);
+            process::wait_until("the next put is accepted", process::PATIENCE, || {
+                put_many(&mut other, queue, 1) == Code::Ok
+            });
+            assert_eq!(other.drain(queue, 4_096), 31);
+            assert_eq!(put_many(&mut fast, queue, 1), Code::QuotaExceeded, "not yet");
         }
     });
 }

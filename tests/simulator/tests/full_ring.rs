@@ -1,21 +1,14 @@
 //! The ring to another shard is full: who filled it is stopped, nobody else is, and nothing is
 //! dropped.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+mod stepped;
 
-use ringway_checker::{Ask, Batch, Checker, Traits, parcel};
-use ringway_protocol::name::shard_of;
+use ringway_checker::{Ask, Batch, Traits, parcel};
 use ringway_protocol::request::{Put, Range, encode_transfer};
 use ringway_protocol::{LeaseId, QueueId, Records, Reply, Request, record};
 use ringway_shards::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
-use ringway_simulator::chance::Chance;
-use ringway_simulator::client::peer::{Arrival, Asked, Peer, Sending};
-use ringway_simulator::client::{Found, Outside};
-use ringway_simulator::faults::Faults;
-use ringway_simulator::network::Network;
-use ringway_simulator::shards_under_test::ShardsUnderTest;
-use ringway_simulator::trace::Trace;
+use ringway_simulator::client::peer::{Asked, Peer, Sending};
+use stepped::{Plane, declare_on};
 
 /// Payload of each message: large, so that the batch behind the full ring fills up too.
 const FILLER_BYTES: usize = 60_000;
@@ -23,85 +16,10 @@ const FILLER_BYTES: usize = 60_000;
 /// wait.
 const PUTS: usize = HANDOFF_SLOTS + HANDOFF_BATCH_BYTES / FILLER_BYTES + 10;
 
-struct Plane {
-    network: Rc<RefCell<Network>>,
-    shards: ShardsUnderTest,
-    checker: Checker,
-    chance: Chance,
-    peers: Vec<Peer>,
-    connections: u64,
-    messages: u64,
-    found: Found,
-}
-
-impl Plane {
-    fn new() -> Self {
-        let faults = Faults { pipe_bytes: 256 << 10, ..Faults::none() };
-        let network = Network::new((2, 3), faults, Chance::new(1), Trace::new(false));
-        let network = Rc::new(RefCell::new(network));
-        let shards = ShardsUnderTest::new(&network, 2);
-        let (checker, chance) = (Checker::new(), Chance::new(2));
-        let (peers, found) = (vec![], Found::default());
-        Self { network, shards, checker, chance, peers, connections: 0, messages: 0, found }
-    }
-
-    fn with<T>(
-        &mut self,
-        act: impl FnOnce(&mut Vec<Peer>, &mut Chance, &mut Outside<'_>) -> T,
-    ) -> T {
-        let Self { network, checker, connections, messages, found, .. } = self;
-        let mut network = network.borrow_mut();
-        let network = &mut *network;
-        let mut outside = Outside { network, checker, connections, messages, found };
-        act(&mut self.peers, &mut self.chance, &mut outside)
-    }
-
-    /// Lets these shards work for a while, and the clients write and read; returns what arrived at
-    /// each client.
-    fn run(&mut self, shards: &[usize]) -> Vec<Vec<Arrival>> {
-        let mut arrivals: Vec<Vec<Arrival>> = self.peers.iter().map(|_| Vec::new()).collect();
-        for _ in 0..2000 {
-            self.network.borrow_mut().advance(2_000);
-            for shard in shards {
-                self.network.borrow_mut().progress_all(*shard);
-                self.shards.turn(*shard);
-            }
-            self.with(|peers, chance, outside| {
-                for (peer, arrivals) in peers.iter_mut().zip(&mut arrivals) {
-                    peer.write(chance, outside);
-                    peer.read(chance, outside, arrivals);
-                }
-            });
-        }
-        arrivals
-    }
-
-    fn ask(&mut self, peer: usize, asked: Asked, ask: Ask, request: &Request<'_>) {
-        self.with(|peers, _, outside| {
-            peers[peer]
-                .ask(asked, ask, 0, outside, |name, out| request.encode(name.0, name.1, out));
-        });
-    }
-
-    fn rings_full(&self) -> u64 {
-        let figures = self.shards.figures();
-        let full = figures.iter().find(|(name, _)| name.starts_with("rings"));
-        full.expect("shards count them").1
-    }
-}
-
-/// Declares a queue of a shard.
-fn declare_on(plane: &mut Plane, shard: usize) -> QueueId {
-    let names = (0..).map(|number| format!("of-{shard}/{number}"));
-    let name = names.into_iter().find(|name| shard_of(name, 2) == shard).expect("half of them");
-    let declare = Request::Declare { name: &name, options: None };
-    plane.ask(0, Asked::Declare(shard), Ask::Other, &declare);
-    let arrivals = plane.run(&[0, 1]);
-    let queue = arrivals[0].iter().find_map(|arrival| match arrival.reply() {
-        Reply::Declared { queue, .. } => Some(queue),
-        _ => None,
-    });
-    queue.expect("both shards worked")
+fn rings_full(plane: &Plane) -> u64 {
+    let figures = plane.shards.figures();
+    let full = figures.iter().find(|(name, _)| name.starts_with("rings"));
+    full.expect("shards count them").1
 }
 
 /// Asks for so many puts to the other shard, by `ask` with the near queue, the far one and the
@@ -125,7 +43,7 @@ fn check(
         ask(&mut plane, queues, &records, number);
         plane.run(&[0]);
     }
-    assert!(plane.rings_full() > 0, "the connection was stopped");
+    assert!(rings_full(&plane) > 0, "the connection was stopped");
     assert_eq!(
         plane.peers[0].outstanding(),
         PUTS,

@@ -104,6 +104,14 @@ impl<W: World> Shard<W> {
         if connection.phase != Phase::Parting || !connection.is_flushed() {
             return;
         }
+        if connection.farewell.is_some() {
+            // The timer says it without the replies if they do not come.
+            if connection.elsewhere == 0 {
+                connection.say_farewell();
+                self.start_send(slot);
+            }
+            return;
+        }
         if connection.end_seen && connection.elsewhere == 0 {
             self.close(slot);
         } else if !connection.end_sent && !connection.end_seen {
@@ -160,6 +168,11 @@ impl<W: World> Shard<W> {
                     let frames = connection.frames;
                     self.watch(slot, Watch::Frame(frames), frame_ns);
                 }
+            }
+            Watch::Parting if connection.farewell.is_some() => {
+                connection.say_farewell();
+                self.watch(slot, Watch::Parting, LINGER_NS);
+                self.has_outcome(slot);
             }
             Watch::Parting if connection.phase == Phase::Parting || connection.end_seen => {
                 self.close(slot);

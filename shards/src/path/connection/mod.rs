@@ -108,6 +108,8 @@ pub struct Connection<S> {
     pub pace: Option<Box<TokenBucket>>,
     /// Whether the first frame in the inbox was counted in that.
     pub counted: bool,
+    /// What the goodbye will say, when what other shards still answer has come.
+    pub farewell: Option<Rejection>,
     /// Whether a goodbye was written: nothing follows it.
     pub last_words: bool,
     /// Whether the peer has said its last word.
@@ -142,6 +144,7 @@ impl<S> Connection<S> {
             holds: Holds::default(),
             pace: None,
             counted: false,
+            farewell: None,
             last_words: false,
             asks_elsewhere: false,
             pushes_held: false,
@@ -172,13 +175,21 @@ impl<S> Connection<S> {
         matches!(self.stall, Some(Stall::Outbound | Stall::InFlight))
     }
 
-    /// Queues the server's last words; nothing is served after them.
+    /// Serves nothing any more. The last words follow when it expects no replies from elsewhere.
     pub fn part(&mut self, why: Option<Rejection>) {
         if self.phase >= Phase::Parting {
             return;
         }
         self.phase = Phase::Parting;
-        if let Some(why) = why {
+        self.farewell = why;
+        if self.elsewhere == 0 {
+            self.say_farewell();
+        }
+    }
+
+    /// Queues the server's last words, if there are any to come.
+    pub fn say_farewell(&mut self) {
+        if let Some(why) = self.farewell.take() {
             debug_assert!(why.code != Code::Ok);
             self.last_words = true;
             reply::refused(&mut self.outbox.bytes, Kind::Goodbye, (0, 0), why);

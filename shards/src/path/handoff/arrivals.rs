@@ -44,15 +44,34 @@ impl<W: World> Shard<W> {
             }
             Handoff::Buffer(buffer) => self.handoffs.keep(shard, buffer),
             Handoff::Connection(socket) => self.take_on(socket),
-            Handoff::Gone(peer) => {
-                self.performer.store.forget(shard as u8, peer, self.performer.now);
-            }
+            Handoff::Gone(peer) => self.forget_asker(shard, peer),
+            Handoff::Forgotten(peer, requests) => self.forgotten(peer, requests),
             Handoff::Behind(peer, is_behind) => {
                 self.performer.store.set_behind(shard as u8, peer, is_behind);
             }
             Handoff::Undelivered(queue, lease) => {
                 self.performer.store.release(queue, lease, self.performer.now);
             }
+        }
+    }
+
+    /// What waits here for a peer of another shard takes nothing any more, and its shard hears how
+    /// many requests that leaves without a reply. An errand counts its questions by itself.
+    pub(crate) fn forget_asker(&mut self, shard: usize, peer: u64) {
+        let requests = self.performer.store.forget(shard as u8, peer, self.performer.now);
+        if requests > 0 && !is_errand(peer) {
+            self.handoffs.signal(shard, Handoff::Forgotten(peer, requests));
+        }
+    }
+
+    /// Requests that waited at another shard for a connection whose peer has ended are over.
+    fn forgotten(&mut self, peer: u64, requests: u32) {
+        let Some((slot, connection)) = self.connections.of_peer(peer) else { return };
+        connection.elsewhere -= requests;
+        let waits = connection.is_behind();
+        self.has_outcome(slot);
+        if waits {
+            self.serve_kept(slot);
         }
     }
 
@@ -133,7 +152,7 @@ impl<W: World> Shard<W> {
         if entry.frame.header.kind == Kind::Goodbye as u8 | REPLY {
             connection.open_outbox(spare_outboxes);
             connection.outbox.bytes.extend_from_slice(entry.frame_bytes);
-            connection.last_words = true;
+            (connection.last_words, connection.farewell) = (true, None);
             self.part(slot, None);
             return;
         }

@@ -43,6 +43,8 @@ pub enum Handoff<S> {
     Buffer(Vec<u8>),
     /// A peer of the sender is gone: what waits for it must not take anything.
     Gone(u64),
+    /// So many requests of a peer of the receiver end without a reply, since it is gone.
+    Forgotten(u64, u32),
     /// A peer of the sender has to read before more is pushed to it, or has read.
     Behind(u64, bool),
     /// A delivery whose asker is gone: its messages become ready again.

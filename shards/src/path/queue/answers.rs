@@ -86,10 +86,13 @@ impl Store {
     }
 
     /// Drops what waits for an asker that is gone, and the answers that it was due. What was pushed
-    /// to it comes back; where it was the single active consumer, the next one takes over.
-    pub fn forget(&mut self, shard: u8, peer: u64, now: Now) {
+    /// to it comes back; where it was the single active consumer, the next one takes over. Says how
+    /// many of its requests end without a reply.
+    pub fn forget(&mut self, shard: u8, peer: u64, now: Now) -> u32 {
+        let mut requests = 0;
         while let Some(slot) = self.waits.latest_of((shard, peer)) {
             let Wait { asks, place, queue, group, .. } = self.waits[slot];
+            requests += u32::from(matches!(asks, Asks::Take(_) | Asks::Put(_)));
             match asks {
                 _ if place == Place::Due => {
                     self.waits.drop_answer(slot);
@@ -104,6 +107,14 @@ impl Store {
                 }
             }
         }
+        requests
+    }
+
+    /// Those of other shards than this one of whom anything waits.
+    pub fn askers_of_others(&self, here: u8) -> Vec<(u8, u64)> {
+        let mut others: Vec<_> = self.waits.askers().filter(|(shard, _)| *shard != here).collect();
+        others.sort_unstable();
+        others
     }
 }
 

@@ -153,6 +153,13 @@ impl Store {
         self.messages
     }
 
+    /// Queues that hold messages, with how many, each counted once however many groups need it.
+    /// Visits every queue.
+    pub fn left_over(&self) -> Vec<(String, u64)> {
+        let holding = self.catalog.iter().filter(|queue| queue.bands.live() > 0);
+        holding.map(|queue| (queue.name.as_str().to_owned(), queue.bands.live())).collect()
+    }
+
     /// Messages ready and leased in all groups of all queues: visits each of them, for tests.
     pub fn ready_and_leased(&self) -> (u64, u64) {
         let sums = self.catalog.iter().map(|queue| (queue.ready(), queue.leased()));

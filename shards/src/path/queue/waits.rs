@@ -210,6 +210,11 @@ impl Waits {
         self.askers.get_mut(&origin.asker()).expect("one who waits is known")
     }
 
+    /// Everybody of whom anything waits.
+    pub fn askers(&self) -> impl Iterator<Item = AskerName> {
+        self.askers.keys().copied()
+    }
+
     /// The latest wait of an asker, if there is any.
     #[inline]
     pub fn latest_of(&self, asker: AskerName) -> Option<u32> {
