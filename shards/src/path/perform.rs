@@ -23,7 +23,7 @@ use crate::world::{Now, Outgoing};
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::reply::{self, RangeVerdict};
 use ringway_protocol::request::{Put, Settle, Take};
-use ringway_protocol::{Code, Frame, Kind, Level, QueueId, Records, Rejection, Request};
+use ringway_protocol::{Code, Frame, Header, Kind, Level, QueueId, Records, Rejection, Request};
 use std::sync::Arc;
 
 /// What one shard needs to carry out requests: its queues, their journal, its figures.
@@ -204,6 +204,21 @@ impl Performer {
         }
         self.count_put();
         Ok(self.write_receipt(asker, out))
+    }
+
+    /// Puts a batch for an errand: a full queue refuses it, whatever its policy.
+    pub fn put_now(&mut self, asker: Asker, frame: Frame<'_>, out: &mut Outgoing) -> Performed {
+        self.stats().requests.add(1);
+        let header = Header { kind: Kind::Put as u8, ..frame.header };
+        let put = match Request::decode(Frame { header, ..frame }) {
+            Ok(Request::Put(put)) => self.admit(&put),
+            Ok(_) => unreachable!("the kind says what is decoded"),
+            Err(why) => Err(why),
+        };
+        match put {
+            Ok(()) => self.write_receipt(asker, out),
+            Err(why) => self.refuse(asker, Some(Kind::Put), why, out),
+        }
     }
 
     /// Notes that a batch was stored.

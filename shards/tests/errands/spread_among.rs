@@ -7,7 +7,10 @@ use ringway_protocol::reply::Moved;
 use ringway_protocol::request::{
     Binding, Move, Publish, Put, Range, Take, encode_nack, encode_transfer,
 };
-use ringway_protocol::{GroupId, QueueId, QueueOptions, Records, Reply, Request, SpreadOrder};
+use ringway_protocol::{
+    Code, FullPolicy, GroupId, LeaseId, QueueId, QueueOptions, Records, Reply, Request,
+    SpreadOrder, record,
+};
 use std::collections::BTreeMap;
 
 /// Takes everything for good, over and over; the numbers by key, in the order of delivery.
@@ -157,4 +160,64 @@ fn dead_letters_of_all_parts_are_one_queue() {
     }
     assert_eq!(count, 6);
     assert_eq!(figure(&mut peers[0], queue, "ready"), 6);
+}
+
+/// An id that a client makes up may name any shard.
+#[test]
+fn a_shard_that_is_not_there_is_no_end_of_an_errand() {
+    let plane = plane(2);
+    for peer in &mut peers(&plane) {
+        let spread = declare(peer, "real", 2, SpreadOrder::Relaxed);
+        let nowhere = QueueId::new(1, 200, 7);
+        let mut bytes = Vec::new();
+        record::write(&mut bytes, &[], b"message");
+        let records = Records::parse(&bytes, 1).expect("a record");
+        for (from, to) in [(spread, nowhere), (nowhere, spread)] {
+            let (mut request, number) = (Vec::new(), peer.number());
+            let (put, all) = (Put::new(to, records), [Range { first: 0, count: 1 }]);
+            let lease = LeaseId::new(1, 200, 7);
+            encode_transfer((from, lease), &all, &put, (0, number), &mut request);
+            peer.say(&request);
+            assert_eq!(peer.next().code(), Code::NoSuchQueue, "a transfer {from:?} {to:?}");
+            let (to, group) = (Some(to), GroupId::DEFAULT);
+            let wanted = Move { from, to, group, limit: 1, redrive: false, filter: None };
+            let moved = peer.ask(Request::Move(wanted));
+            assert_eq!(moved.code(), Code::NoSuchQueue, "a move {from:?} {to:?}");
+        }
+        assert!(peer.drain(spread).is_empty(), "nothing was put before the refusal");
+    }
+}
+
+/// What is held counts against its connection and ends with it; an errand's put does neither.
+#[test]
+fn what_an_errand_puts_is_never_held() {
+    let plane = plane(3);
+    for (round, peer) in peers(&plane).iter_mut().enumerate() {
+        let options = QueueOptions {
+            spread: 3,
+            spread_order: SpreadOrder::PerKey,
+            messages_max: 100,
+            full_policy: FullPolicy::Hold,
+            ..QueueOptions::default()
+        };
+        let name = format!("full-{round}");
+        let declared = peer.ask(Request::Declare { name: &name, options: Some(options) });
+        let Reply::Declared { queue, .. } = declared.reply() else { panic!("{declared:?}") };
+        let bound = format!("news-{round}");
+        let pattern = Pattern::new(&bound).expect("a valid pattern");
+        peer.ask(Request::Bind(Binding { queue, pattern }));
+        let keys: Vec<String> = (0..60).map(|key| format!("key-{key}")).collect();
+        let messages: Vec<_> = keys.iter().map(|key| (&**key, 0)).collect();
+        let bytes = keyed(&messages);
+        let records = Records::parse(&bytes, 60).expect("valid records");
+        let refused = (0..9).find_map(|_| {
+            let code = peer.ask(Request::Put(Put::new(queue, records))).code();
+            (code != Code::Ok).then_some(code)
+        });
+        assert_eq!(refused, Some(Code::QueueFull), "at once");
+        let published = peer.ask(Request::Publish(Publish { name: &bound, records }));
+        let Reply::Published(published) = published.reply() else { panic!("{published:?}") };
+        assert_eq!((published.stored, published.refused), (0, 1));
+        assert_eq!(figure(peer, queue, "held_puts"), 0);
+    }
 }

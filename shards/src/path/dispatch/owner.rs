@@ -1,9 +1,10 @@
 //! Which shard must serve a frame: the only place that knows where a queue lives.
 
 use crate::path::errand::holds::transfer_queues;
+use crate::path::handoff::NO_SUCH_SHARD;
 use ringway_protocol::name::shard_of;
 use ringway_protocol::options::OPTIONS_BYTES;
-use ringway_protocol::{Code, Frame, Kind, QueueId, QueueName, Rejection};
+use ringway_protocol::{Frame, Kind, QueueId, QueueName, Rejection};
 
 /// Who must serve a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,9 +14,6 @@ pub enum Owner {
     /// More than one: it is an errand of the shard where it arrived.
     Several,
 }
-
-const NO_SUCH_SHARD: Rejection =
-    Rejection::new(Code::NoSuchQueue, "no shard of this plane can own that queue");
 
 /// Who must serve a frame that arrived here.
 #[inline]
@@ -93,6 +91,7 @@ fn owners(kind: Kind, body: &[u8], here: usize, shards: usize) -> Result<Owner, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringway_protocol::Code;
     use ringway_protocol::limits::FRAME_BYTES_MAX;
     use ringway_protocol::pattern::Pattern;
     use ringway_protocol::request::{Binding, Move};

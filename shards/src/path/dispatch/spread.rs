@@ -37,6 +37,11 @@ impl<S> Dispatcher<'_, S> {
                 Kind::Transfer => transfer_queues(frame.body),
                 _ => (number(0).map(QueueId), number(8).map(QueueId)),
             };
+            // A queue of a shard that is not there is refused as if none were spread.
+            let shards = self.handoffs.shards();
+            if [from, to].into_iter().flatten().any(|queue| queue.shard() >= shards) {
+                return None;
+            }
             let is_spread = |queue: QueueId| self.performer.spreads.get(queue).is_some();
             let any = from.is_some_and(is_spread) || to.is_some_and(is_spread);
             return any.then(|| self.begin(connection, peer, frame));

@@ -9,6 +9,8 @@
 //!           reply: | the body of a delivery | more u64 |
 //!  each     | queue u64 | count u32 | 0 u32 | records ... |
 //!           reply: | stored (1) or refused (0) u8 for each record |
+//!  put now  | the body of a put |
+//!           reply: that of a put, which never waits for room
 //!  part     | number u8 | with_options u8 | 6 x 0 | options | name ... |
 //!           reply: | queue u64 |
 //! ```
@@ -37,6 +39,10 @@ pub const EACH: u8 = 0x74;
 
 /// A part of a spread queue is declared.
 pub const PART: u8 = 0x73;
+
+/// A put that is refused where a client's would be held: what is held counts against its
+/// connection and ends with it, and an errand does neither.
+pub const PUT_NOW: u8 = 0x75;
 
 /// A change of the tables that every shard keeps, as the shard that owns the queue tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,6 +206,7 @@ pub fn perform(
             answer(out, frame.header, |out| out.extend_from_slice(&stored));
         }),
         GIVE => return performer.give(asker, frame, out),
+        PUT_NOW => return performer.put_now(asker, frame, out),
         PART => {
             return declare_part(performer, asker, frame, out).unwrap_or_else(Performed::Broken);
         }

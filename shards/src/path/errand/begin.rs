@@ -11,6 +11,7 @@ use super::tell::Tell;
 use super::transfer::{Target, Transfer};
 use super::{Task, relay};
 use crate::limits::PUBLISH_BYTES_MAX;
+use crate::path::handoff::NO_SUCH_SHARD;
 use crate::path::origin::Origin;
 use crate::path::perform::Performer;
 use ringway_protocol::{Code, Frame, Kind, QueueId, Records, Rejection, Request, request};
@@ -66,7 +67,7 @@ impl<S> Runner<'_, S> {
             Request::Bind(binding) | Request::Unbind(binding)
                 if binding.queue.shard() != self.here() =>
             {
-                Ok(self.relay(origin, binding.queue.shard(), request.kind(), frame))
+                self.relay(origin, binding.queue.shard(), request.kind(), frame)
             }
             Request::Bind(binding) => self.bind(origin, binding),
             Request::Unbind(binding) => self.unbind(origin, binding),
@@ -100,11 +101,21 @@ impl<S> Runner<'_, S> {
         Ok(())
     }
 
-    /// The first of these shards whose ring is full.
-    pub(super) fn full(&mut self, shards: impl IntoIterator<Item = usize>) -> Option<usize> {
-        let here = self.here();
-        let mut others = shards.into_iter().filter(|shard| *shard != here);
-        others.find(|shard| !self.handoffs.has_room(*shard))
+    /// The first of these shards whose ring is full; refuses if one of them is not there.
+    pub(super) fn full(
+        &mut self,
+        shards: impl IntoIterator<Item = usize>,
+    ) -> Result<Option<usize>, Rejection> {
+        let (here, known) = (self.here(), self.handoffs.shards());
+        for shard in shards.into_iter().filter(|shard| *shard != here) {
+            if shard >= known {
+                return Err(NO_SUCH_SHARD);
+            }
+            if !self.handoffs.has_room(shard) {
+                return Ok(Some(shard));
+            }
+        }
+        Ok(None)
     }
 
     fn transfer(
@@ -118,9 +129,14 @@ impl<S> Runner<'_, S> {
         let from = self.performer.spreads.leased(settle.queue, settle.lease);
         let to = self.target(put)?;
         let full = match &to {
-            Target::Whole(to) => self.full([to.shard()]),
-            Target::Split(_, spread, _) => self.full(spread.parts.iter().map(|part| part.shard())),
+            Target::Whole(to) => self.full([to.shard()])?,
+            Target::Split(_, spread, _) => {
+                self.full(spread.parts.iter().map(|part| part.shard()))?
+            }
         };
+        if from.shard() >= self.handoffs.shards() {
+            return Err(NO_SUCH_SHARD);
+        }
         if let Some(shard) = full {
             return Ok(Begun::Full(shard));
         }
@@ -163,7 +179,7 @@ impl<S> Runner<'_, S> {
         if queues.iter().any(|queue| spreads.has(*queue)) {
             return self.publish_to_parts(origin, &queues, records);
         }
-        if let Some(shard) = self.full(queues.iter().map(|queue| queue.shard())) {
+        if let Some(shard) = self.full(queues.iter().map(|queue| queue.shard()))? {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
@@ -190,7 +206,7 @@ impl<S> Runner<'_, S> {
         }
         whole.sort_unstable_by_key(|queue| (queue.shard(), *queue));
         let parts = split.iter().flat_map(|cut| cut.spread.parts.iter());
-        if let Some(shard) = self.full(whole.iter().chain(parts).map(|queue| queue.shard())) {
+        if let Some(shard) = self.full(whole.iter().chain(parts).map(|queue| queue.shard()))? {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
@@ -207,7 +223,10 @@ impl<S> Runner<'_, S> {
     ) -> Result<Begun, Rejection> {
         self.check_puts()?;
         let parts = self.performer.spreads.parts(wanted.from);
-        if let Some(shard) = self.full(parts.iter().map(|part| part.shard())) {
+        if wanted.to.is_some_and(|to| to.shard() >= self.handoffs.shards()) {
+            return Err(NO_SUCH_SHARD);
+        }
+        if let Some(shard) = self.full(parts.iter().map(|part| part.shard()))? {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Move), Some(Held::Everything), |runner, call| {
@@ -223,13 +242,13 @@ impl<S> Runner<'_, S> {
         shard: usize,
         kind: Kind,
         frame: Frame<'_>,
-    ) -> Begun {
-        if let Some(shard) = self.full([shard]) {
-            return Begun::Full(shard);
+    ) -> Result<Begun, Rejection> {
+        if let Some(shard) = self.full([shard])? {
+            return Ok(Begun::Full(shard));
         }
-        self.start((origin, kind), Some(Held::Everything), |runner, call| {
+        Ok(self.start((origin, kind), Some(Held::Everything), |runner, call| {
             (Task::Relay, relay::begin(runner, call, shard, frame))
-        })
+        }))
     }
 
     fn bind(&mut self, origin: Origin, binding: request::Binding<'_>) -> Result<Begun, Rejection> {

@@ -46,7 +46,7 @@ impl<S> Runner<'_, S> {
             None => 0,
         };
         check_stretches(put.records.count())?;
-        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard())) {
+        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard()))? {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Put), None, |runner, call| {
@@ -64,7 +64,7 @@ impl<S> Runner<'_, S> {
         let spread = self.spread(take.queue)?;
         let own = spread.on(self.here());
         let first = self.performer.spreads.turn() % spread.parts.len();
-        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard())) {
+        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard()))? {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Take), Some(Held::Nothing), |runner, call| {
@@ -87,7 +87,7 @@ impl<S> Runner<'_, S> {
             let sentence = "the cursor is none that a page of this queue returned";
             return Err(Rejection::new(Code::InvalidOption, sentence));
         };
-        if let Some(shard) = self.full([part.shard()]) {
+        if let Some(shard) = self.full([part.shard()])? {
             return Ok(Begun::Full(shard));
         }
         let asked = (*part, number + 1 == spread.parts.len());
@@ -104,7 +104,7 @@ impl<S> Runner<'_, S> {
         subscribe: &Subscribe,
     ) -> Result<Begun, Rejection> {
         let spread = self.spread(subscribe.queue)?;
-        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard())) {
+        if let Some(shard) = self.full(spread.parts.iter().map(|part| part.shard()))? {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Subscribe), Some(Held::Nothing), |runner, call| {
@@ -136,7 +136,7 @@ impl<S> Runner<'_, S> {
     ) -> Result<Begun, Rejection> {
         let kind = request.kind();
         if queue.shard() != self.here() {
-            return Ok(self.relay(origin, queue.shard(), kind, frame));
+            return self.relay(origin, queue.shard(), kind, frame);
         }
         let spread = self.spread(queue)?;
         let refused = match kind {
@@ -187,7 +187,7 @@ impl<S> Runner<'_, S> {
         (options, frame): (QueueOptions, Frame<'_>),
     ) -> Result<Begun, Rejection> {
         if queue.shard() != self.here() {
-            return Ok(self.relay(origin, queue.shard(), Kind::Alter, frame));
+            return self.relay(origin, queue.shard(), Kind::Alter, frame);
         }
         let parts = self.performer.spreads.get(queue).map_or(1, |spread| spread.parts.len());
         if spread_over(&options, self.handoffs.shards()) < parts {

@@ -1,5 +1,6 @@
 //! An errand step by step: what it asks when, and what becomes of answers that nobody waits for.
 
+use super::among::PUT_NOW;
 use super::*;
 use crate::path::handoff::{Entry, Handoff, Handoffs, entry_prefix, first_entry};
 use crate::path::perform::Performer;
@@ -129,7 +130,7 @@ fn a_put_elsewhere_was_committed_there() {
     pair.performer.journal.append();
     let begun = pair.runner().begin(ORIGIN, frame(&transfer(jobs, results)));
     let Ok(Begun::UnderWay(errand, _)) = begun else { panic!("{begun:?}") };
-    assert_eq!(pair.asked(), [(errand, Kind::Put as u8, 0)]);
+    assert_eq!(pair.asked(), [(errand, PUT_NOW, 0)]);
     let mut stored = Vec::new();
     reply::put(&mut stored, (0, 0), 7, 1, ringway_protocol::Level::Memory);
     pair.answer(errand, 0, &stored);

@@ -2,6 +2,7 @@
 //! acknowledgement when the put is held. So nothing is lost between the two; if the acknowledgement
 //! comes too late, the result may be there twice, and the counts of the reply say so.
 
+use super::among::PUT_NOW;
 use super::runner::Runner;
 use super::spread::{SplitPut, Spread};
 use super::{Answer, Call, Step};
@@ -48,7 +49,7 @@ impl Transfer {
         runner.errands.keep(call, &settle[8..]);
         let split = match to {
             Target::Whole(to) => {
-                runner.ask(call, (to.shard(), 0), Kind::Put as u8, |out| {
+                runner.ask(call, (to.shard(), 0), PUT_NOW, |out| {
                     out.extend_from_slice(&to.0.to_le_bytes());
                     out.extend_from_slice(&put[8..]);
                 });

@@ -27,7 +27,9 @@ use crate::path::journal::Journal;
 use crate::path::perform::Performed;
 use crate::stats::ShardStats;
 use link::{Link, SURPLUS_MAX};
-use ringway_protocol::{Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, reply};
+use ringway_protocol::{
+    Code, Frame, HEADER_BYTES, Header, Kind, LeaseId, QueueId, Rejection, reply,
+};
 use rtrb::RingBuffer;
 
 /// What travels from one shard to another.
@@ -59,6 +61,10 @@ pub struct Promise {
     /// Whether to a take that may wait, or to a subscription.
     pub waits: bool,
 }
+
+/// To one who asks about a queue whose id names a shard that is not there.
+pub const NO_SUCH_SHARD: Rejection =
+    Rejection::new(Code::NoSuchQueue, "no shard of this plane can own that queue");
 
 /// Bytes before the frame of an entry.
 pub const ENTRY_BYTES: usize = 24;

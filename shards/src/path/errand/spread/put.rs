@@ -4,11 +4,12 @@
 //! Each part stores its messages or none. If one refuses, the put is refused, and what other parts
 //! have stored stays: repeating such a put does no harm where messages have deduplication ids.
 
+use crate::path::errand::among::PUT_NOW;
 use crate::path::errand::runner::Runner;
 use crate::path::errand::{Answer, Call, Step};
 use ringway_protocol::reply::{self, PUT_RUN_BYTES, PutOutcome, PutRun, Receipt};
 use ringway_protocol::request::{Put, put_prefix};
-use ringway_protocol::{Frame, Header, Kind, Level, Records, Reply, record};
+use ringway_protocol::{Frame, Header, Level, Records, Reply, record};
 
 use super::Spread;
 
@@ -60,7 +61,7 @@ impl SplitPut {
             let count = mine().filter(|is_mine| *is_mine).count() as u32;
             if count > 0 {
                 let asked = (part.shard(), number + index as u32);
-                runner.ask(call, asked, Kind::Put as u8, |out| {
+                runner.ask(call, asked, PUT_NOW, |out| {
                     put_prefix(out, *part, count);
                     some_of(put.records, mine(), out);
                 });
@@ -216,6 +217,7 @@ impl SpreadPut {
 mod tests {
     use super::*;
     use crate::path::errand::{Errands, Origin};
+    use ringway_protocol::Kind;
 
     #[test]
     fn receipts_of_parts_become_one_in_the_order_of_the_batch() {
