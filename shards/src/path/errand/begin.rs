@@ -56,7 +56,12 @@ impl<S> Runner<'_, S> {
     /// hold that connection back.
     pub fn begin(&mut self, origin: Origin, frame: Frame<'_>) -> Result<Begun, Rejection> {
         let request = Request::decode(frame)?;
-        if self.errands.is_full() {
+        let idles = match request {
+            Request::Take(take) => take.wait_ms > 0,
+            Request::Subscribe(_) => true,
+            _ => false,
+        };
+        if self.errands.is_full(idles) {
             let sentence = "the shard has as many requests under way to others as it may have";
             return Err(Rejection::new(Code::ResourceExhausted, sentence));
         }
@@ -175,6 +180,9 @@ impl<S> Runner<'_, S> {
             let sentence = "the batch would be stored more than 64 MiB over: publish fewer at once";
             return Err(Rejection::new(Code::TooLarge, sentence));
         }
+        if !self.errands.may_scatter() {
+            return Ok(Begun::Later);
+        }
         let spreads = &self.performer.spreads;
         if queues.iter().any(|queue| spreads.has(*queue)) {
             return self.publish_to_parts(origin, &queues, records);
@@ -183,6 +191,7 @@ impl<S> Runner<'_, S> {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
+            runner.errands.scatter(call, queues.len(), records.as_bytes().len());
             let (task, step) = Publish::begin(runner, call, (&queues, &[]), records);
             (Task::Publish(task), step)
         }))
@@ -210,6 +219,7 @@ impl<S> Runner<'_, S> {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
+            runner.errands.scatter(call, queues.len(), records.as_bytes().len());
             let (task, step) = Publish::begin(runner, call, (&whole, &split), records);
             (Task::Publish(task), step)
         }))

@@ -69,6 +69,9 @@ impl<S> Runner<'_, S> {
         }
         Ok(self.start((origin, Kind::Take), Some(Held::Nothing), |runner, call| {
             call.promise = (promised_bytes(&take) as u32, take.wait_ms > 0);
+            if take.wait_ms > 0 {
+                runner.errands.let_idle(call);
+            }
             let parts = (&spread.parts[..], own, first);
             let (task, step) = SpreadTake::begin(runner, call, take, parts);
             (Task::SpreadTake(task), step)
@@ -108,6 +111,7 @@ impl<S> Runner<'_, S> {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Subscribe), Some(Held::Nothing), |runner, call| {
+            runner.errands.let_idle(call);
             let (task, step) = SpreadPush::begin(runner, call, (subscribe, &spread));
             (Task::SpreadPush(task), step)
         }))
