@@ -71,6 +71,8 @@ pub const LEASES_MAX: usize = 4 << 20;
 pub const WAITS_MAX: usize = 1 << 20;
 /// Subscriptions of one shard.
 pub const SUBSCRIPTIONS_MAX: usize = 1 << 20;
+/// Subscriptions of one connection on one shard, and to spread queues: as many as its streams.
+pub const SUBSCRIPTIONS_PER_ASKER_MAX: u32 = 4096;
 /// Puts that one shard holds for want of room: each costs some 200 bytes beside its records.
 pub const HELD_PUTS_MAX: usize = 1 << 17;
 /// Bytes of the records of those puts.
@@ -84,6 +86,9 @@ pub const QUEUES_MAX: usize = 1 << 20;
 
 /// Errands of one shard that are under way: requests that several shards carry out.
 pub const ERRANDS_MAX: usize = 1 << 16;
+/// Those of them that only wait for messages, takes and subscriptions: half, so that whoever waits
+/// takes no room from requests that go on.
+pub const IDLE_ERRANDS_MAX: usize = ERRANDS_MAX / 2;
 /// Errands of one connection that still have something to do on a queue: what it asks next waits
 /// for them if it is about the same queue, and each is looked at for each such request.
 pub const HOLDS_MAX: usize = 64;
@@ -99,6 +104,12 @@ pub const BINDINGS_MAX: usize = 1 << 16;
 pub const PUBLISH_QUEUES_MAX: usize = 1 << 10;
 /// Bytes that one publish may store, over all queues that it reaches: what one turn can copy.
 pub const PUBLISH_BYTES_MAX: usize = 64 << 20;
+/// Bytes that a shard's publishes store, over all queues, before further ones wait: for the next
+/// turn, or for the shards that have not answered yet. So a turn stores at most twice this for each
+/// shard that publishes, and a publish.
+pub const SCATTER_BYTES_MAX: usize = 4 << 20;
+/// Bytes that each queue counts for in that beside the records: what it costs to find.
+pub const SCATTER_QUEUE_BYTES: usize = 1 << 10;
 /// Published names of which a shard remembers the queues that they reach.
 pub const PUBLISHED_NAMES_MAX: usize = 1 << 12;
 /// Queues that it remembers for all of those names together.

@@ -201,8 +201,10 @@ impl<W: World> Shard<W> {
         handoffs.flush(&performer.journal, performer.stats(), |shard| world.ring_doorbell(shard));
     }
 
-    /// Retries connections that stopped because a ring to another shard was full.
+    /// Retries connections that stopped because a ring to another shard was full, or because of
+    /// what publishes store in one turn.
     fn resume(&mut self) {
+        self.errands.end_turn();
         for _ in 0..self.stalled.len() {
             let Some(slot) = self.stalled.pop_front() else { break };
             let stall = self.connections.at(slot).and_then(|connection| connection.stall);
@@ -210,7 +212,10 @@ impl<W: World> Shard<W> {
                 Some(Stall::Handoff(shard)) if !self.handoffs.has_room(shard) => {
                     self.stalled.push_back(slot);
                 }
-                Some(Stall::Handoff(_)) => {
+                Some(Stall::Scattered) if !self.errands.may_scatter() => {
+                    self.stalled.push_back(slot);
+                }
+                Some(Stall::Handoff(_) | Stall::Scattered) => {
                     self.worked(1);
                     self.serve_kept(slot);
                 }
@@ -227,6 +232,7 @@ impl<W: World> Shard<W> {
             || self.handoffs.has_unsent()
             || self.lanes.have_arrivals()
             || self.errands.have_work(self.performer.journal.committed())
+            || (self.errands.has_spent() && !self.stalled.is_empty())
     }
 
     /// The monotonic clock as this turn read it.

@@ -148,6 +148,7 @@ impl<S> Dispatcher<'_, S> {
                 Flow::Next
             }
             Ok(Begun::Full(shard)) => self.wait_for_room(connection, shard),
+            Ok(Begun::Later) => stall(connection, Stall::Scattered),
             Err(why) => self.refuse(connection, peer, frame, why),
         }
     }

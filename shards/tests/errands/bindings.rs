@@ -3,7 +3,7 @@
 use crate::peer::{Peer, batch, name_on, plane};
 use ringway_protocol::pattern::Pattern;
 use ringway_protocol::request::{Binding, Publish};
-use ringway_protocol::{Code, QueueId, Records, Reply, Request};
+use ringway_protocol::{Code, QueueId, Records, Reply, Request, record};
 use std::time::Duration;
 
 pub fn bind(peer: &mut Peer, queue: QueueId, pattern: &str) -> bool {
@@ -192,4 +192,43 @@ fn a_plane_that_drains_takes_nothing_that_is_published() {
     peer.drain(queue);
     let report = draining.join().expect("no panic").expect("shards end");
     assert!(report.is_clean(), "{report:?}");
+}
+
+/// More than a turn stores: the publishes behind wait, and what follows them waits too.
+#[test]
+fn publishes_that_wait_for_their_turn_keep_their_order() {
+    const QUEUES: usize = 64;
+    const PUBLISHES: u32 = 30;
+    let plane = plane(2);
+    let mut peer = Peer::connect(plane.shard_addresses()[0]);
+    let queues: Vec<_> = (0..QUEUES).map(|it| peer.declare(&format!("wide-{it}"))).collect();
+    for queue in &queues {
+        assert!(bind(&mut peer, *queue, "wide"));
+    }
+    let payload = vec![0; 20_000];
+    let mut bytes = Vec::new();
+    for number in 0..PUBLISHES {
+        let mut record = Vec::new();
+        record::write(&mut record, &[], &[&number.to_le_bytes()[..], &payload].concat());
+        let records = Records::parse(&record, 1).expect("a record");
+        Request::Publish(Publish { name: "wide", records }).encode(0, number, &mut bytes);
+    }
+    Request::Stat { queue: Some(queues[0]) }.encode(0, PUBLISHES, &mut bytes);
+    peer.say(&bytes);
+    let all = peer.all(PUBLISHES as usize + 1);
+    for received in &all[..PUBLISHES as usize] {
+        let Reply::Published(published) = received.reply() else { panic!("{received:?}") };
+        assert_eq!(published.stored, QUEUES as u32);
+    }
+    let Reply::Figures(figures) = all[PUBLISHES as usize].reply() else { panic!("figures") };
+    assert_eq!(figures.rows().next().expect("a row")[0], PUBLISHES.into());
+    for queue in queues {
+        let mut numbers = Vec::new();
+        while numbers.len() < PUBLISHES as usize {
+            let got = peer.drain(queue);
+            assert!(!got.is_empty());
+            numbers.extend(got.iter().map(|it| u32::from_le_bytes(*it.first_chunk().expect("4"))));
+        }
+        assert!(numbers.iter().copied().eq(0..PUBLISHES), "{numbers:?}");
+    }
 }

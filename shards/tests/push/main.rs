@@ -10,3 +10,4 @@ mod ends;
 mod held;
 mod peer;
 mod promises;
+mod streams;

@@ -3,6 +3,7 @@
 use super::peer::{PATIENCE, Peer, on_planes, subscribe};
 use ringway_protocol::request::{Credit, Subscribe};
 use ringway_protocol::{Code, QueueId, QueueOptions, Reply, Request, SubscriptionId};
+use ringway_shards::plane::{Plane, PlaneConfig};
 
 const MIB: u32 = 1 << 20;
 
@@ -60,4 +61,25 @@ fn refused_subscriptions_promise_nothing() {
         }
         peer.subscribe(of_bytes(queue, 8 * MIB)).expect("all of it");
     });
+}
+
+#[test]
+fn a_connection_has_so_many_subscriptions_and_no_more() {
+    let plane = Plane::start(PlaneConfig { shards: 2, ..PlaneConfig::default() });
+    let plane = plane.expect("this host can run it");
+    for (shard, spread) in [(0, 1), (1, 1), (0, 2)] {
+        let mut peer = Peer::connect(&plane);
+        let options = QueueOptions { spread, ..QueueOptions::default() };
+        let queue = peer.declare(shard, &format!("many-{spread}"), options);
+        for _ in 0..4_096 {
+            peer.send(Request::Subscribe(of_bytes(queue, 2)));
+        }
+        for _ in 0..4_096 {
+            let reply = peer.receive(PATIENCE).expect("a reply in time");
+            assert_eq!(reply.code(), Code::Ok);
+        }
+        assert_eq!(peer.subscribe(of_bytes(queue, 2)), Err(Code::ResourceExhausted));
+        let mut other = Peer::connect(&plane);
+        other.subscribe(of_bytes(queue, 2)).expect("another one's");
+    }
 }

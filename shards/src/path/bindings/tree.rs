@@ -10,7 +10,7 @@ use ringway_protocol::QueueId;
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     /// By the next token, in order: few for most, and a token of a pattern costs some 150 bytes.
-    next: Vec<Box<Branch>>,
+    next: Vec<Branch>,
     /// Queues of patterns that end here.
     here: Vec<QueueId>,
     /// Queues of patterns that end in a `>` here.
@@ -22,7 +22,7 @@ pub(super) struct Tree {
 struct Branch {
     /// The token with the separator that ends it; `*` for any.
     token: Box<str>,
-    tree: Tree,
+    tree: Box<Tree>,
 }
 
 /// The tokens of a name or a pattern.
@@ -57,8 +57,8 @@ impl Tree {
                 if tree.next.is_empty() {
                     tree.next.reserve_exact(1);
                 }
-                let branch = Branch { token: token.into(), tree: Tree::default() };
-                tree.next.insert(at, Box::new(branch));
+                let branch = Branch { token: token.into(), tree: Box::default() };
+                tree.next.insert(at, branch);
                 at
             });
             tree = &mut tree.next[at].tree;
@@ -77,7 +77,7 @@ impl Tree {
     }
 
     fn branch(&self, token: &str) -> Option<&Tree> {
-        self.find(token).ok().map(|at| &self.next[at].tree)
+        self.find(token).ok().map(|at| &*self.next[at].tree)
     }
 
     /// As deep as a pattern has tokens.

@@ -133,7 +133,7 @@ impl<W: World> Shard<W> {
             self.part(slot, None);
         }
         let Some(connection) = self.connections.at(slot) else { return };
-        if let Some(Stall::Handoff(_)) = connection.stall {
+        if let Some(Stall::Handoff(_) | Stall::Scattered) = connection.stall {
             self.stalled.push_back(slot);
         } else if !connection.inbox.is_empty() && !connection.frame_watched {
             connection.frame_watched = true;

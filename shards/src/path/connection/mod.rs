@@ -51,6 +51,8 @@ pub enum Stall {
     InFlight,
     /// The ring to this shard is full.
     Handoff(usize),
+    /// This turn has stored as much for publishes as a turn may.
+    Scattered,
     /// An errand of an earlier request has to touch the same queue first.
     Errand,
 }

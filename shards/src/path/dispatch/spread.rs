@@ -3,13 +3,14 @@
 
 use super::promise::Promise;
 use super::{Dispatcher, stall};
-use crate::limits::WAIT_BYTES_MAX;
+use crate::limits::{SUBSCRIPTIONS_PER_ASKER_MAX, WAIT_BYTES_MAX};
 use crate::path::connection::{Connection, Stall};
 use crate::path::decode::Flow;
 use crate::path::errand::Runner;
 use crate::path::errand::holds::transfer_queues;
 use crate::path::errand::spread::Placing;
 use crate::path::perform::TOO_MUCH;
+use crate::path::queue::TOO_MANY_SUBSCRIPTIONS;
 use ringway_protocol::request::Take;
 use ringway_protocol::{Code, Frame, Kind, LeaseId, QueueId, Rejection, Request, SubscriptionId};
 
@@ -74,6 +75,9 @@ impl<S> Dispatcher<'_, S> {
             }
             Kind::Subscribe => {
                 let Ok(Request::Subscribe(subscribe)) = Request::decode(frame) else { return None };
+                if connection.holds.idle_count() >= SUBSCRIPTIONS_PER_ASKER_MAX as usize {
+                    return Some(self.refuse(connection, peer, frame, TOO_MANY_SUBSCRIPTIONS));
+                }
                 let bytes = subscribe.credit_bytes() as usize;
                 self.begin_promising(connection, peer, Promise { bytes, waits: true }, frame)
             }

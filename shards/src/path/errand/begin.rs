@@ -57,7 +57,12 @@ impl<S> Runner<'_, S> {
     /// hold that connection back.
     pub fn begin(&mut self, origin: Origin, frame: Frame<'_>) -> Result<Begun, Rejection> {
         let request = Request::decode(frame)?;
-        self.check_room()?;
+        let idles = match request {
+            Request::Take(take) => take.wait_ms > 0,
+            Request::Subscribe(_) => true,
+            _ => false,
+        };
+        self.check_room(idles)?;
         match request {
             Request::Transfer(transfer) => self.transfer(origin, &transfer, frame.body),
             Request::Publish(publish) => self.publish(origin, &publish),
@@ -92,8 +97,9 @@ impl<S> Runner<'_, S> {
         }
     }
 
-    pub(super) fn check_room(&self) -> Result<(), Rejection> {
-        if self.errands.is_full() {
+    /// Refuses one more errand; those that may `idle` leave room for the others.
+    pub(super) fn check_room(&self, idles: bool) -> Result<(), Rejection> {
+        if self.errands.is_full(idles) {
             let sentence = "the shard has as many requests under way to others as it may have";
             return Err(Rejection::new(Code::ResourceExhausted, sentence));
         }
@@ -181,6 +187,9 @@ impl<S> Runner<'_, S> {
             let sentence = "the batch would be stored more than 64 MiB over: publish fewer at once";
             return Err(Rejection::new(Code::TooLarge, sentence));
         }
+        if !self.errands.may_scatter() {
+            return Ok(Begun::Later);
+        }
         let spreads = &self.performer.spreads;
         if queues.iter().any(|queue| spreads.has(*queue)) {
             return self.publish_to_parts(origin, &queues, records);
@@ -189,6 +198,7 @@ impl<S> Runner<'_, S> {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
+            runner.errands.scatter(call, queues.len(), records.as_bytes().len());
             let (task, step) = Publish::begin(runner, call, (&queues, &[]), records);
             (Task::Publish(task), step)
         }))
@@ -216,6 +226,7 @@ impl<S> Runner<'_, S> {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Publish), None, |runner, call| {
+            runner.errands.scatter(call, queues.len(), records.as_bytes().len());
             let (task, step) = Publish::begin(runner, call, (&whole, &split), records);
             (Task::Publish(task), step)
         }))

@@ -68,6 +68,9 @@ impl<S> Runner<'_, S> {
         }
         Ok(self.start((origin, Kind::Take), Some(Held::Nothing), |runner, call| {
             call.promise = (promised_bytes(&take) as u32, take.wait_ms > 0);
+            if take.wait_ms > 0 {
+                runner.errands.let_idle(call);
+            }
             let parts = (&spread.parts[..], own, first);
             let (task, step) = SpreadTake::begin(runner, call, take, parts);
             (Task::SpreadTake(task), step)
@@ -107,6 +110,7 @@ impl<S> Runner<'_, S> {
             return Ok(Begun::Full(shard));
         }
         Ok(self.start((origin, Kind::Subscribe), Some(Held::Nothing), |runner, call| {
+            runner.errands.let_idle(call);
             let (task, step) = SpreadPush::begin(runner, call, (subscribe, &spread));
             (Task::SpreadPush(task), step)
         }))
@@ -181,7 +185,7 @@ impl<S> Runner<'_, S> {
     /// A part has made dead letters for itself: they are to lie on as many shards as their queue.
     pub fn make_letters(&mut self, origin: Origin, queue: QueueId) -> Result<Begun, Rejection> {
         self.spread(queue)?;
-        self.check_room()?;
+        self.check_room(false)?;
         let make = Make::dead_letters(self, queue)?;
         let mut make = make.ok_or(NO_SUCH_QUEUE)?;
         Ok(self.start((origin, Kind::Alter), None, |runner, call| {

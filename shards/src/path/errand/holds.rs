@@ -57,6 +57,11 @@ impl Holds {
         }
     }
 
+    /// How many errands end with their connection.
+    pub fn idle_count(&self) -> usize {
+        self.held.len() - self.holding
+    }
+
     /// Whether there are errands that end with their connection.
     pub fn has_idle(&self) -> bool {
         self.held.len() > self.holding

@@ -38,7 +38,10 @@ mod transfer;
 pub use begin::begins_here;
 pub use runner::{Begun, Runner};
 
-use crate::limits::{ERRAND_BUFFER_BYTES_MAX, ERRAND_BUFFERS_MAX, ERRANDS_MAX};
+use crate::limits::{
+    ERRAND_BUFFER_BYTES_MAX, ERRAND_BUFFERS_MAX, ERRANDS_MAX, IDLE_ERRANDS_MAX, SCATTER_BYTES_MAX,
+    SCATTER_QUEUE_BYTES,
+};
 use crate::path::origin::Origin;
 use ringway_protocol::reply::PUT_RUN_BYTES;
 use ringway_protocol::{Frame, Kind, QueueId, SubscriptionId};
@@ -97,6 +100,10 @@ pub(super) struct Call {
     pub kept: Vec<u8>,
     /// Whether later requests of the connection may have to wait for it.
     pub holds: bool,
+    /// Whether it may only wait for messages.
+    pub idles: bool,
+    /// What it has scattered over queues, in bytes.
+    pub scattered: usize,
 }
 
 /// What is left to do.
@@ -181,13 +188,18 @@ struct Slot {
 
 /// The errands of one shard, and the room in which they speak.
 ///
-/// Invariant: `active` slots have an errand, at most `ERRANDS_MAX`. (While a task runs, its errand
-/// is out of its slot.)
+/// Invariant: `active` slots have an errand, at most `ERRANDS_MAX`, of which `idle` may only wait,
+/// at most `IDLE_ERRANDS_MAX`. (While a task runs, its errand is out of its slot.)
 #[derive(Debug, Default)]
 pub struct Errands {
     slots: Vec<Slot>,
     free: Vec<u32>,
     active: usize,
+    idle: usize,
+    /// Bytes that publishes have scattered, under way or in this turn; and those of them whose
+    /// publishes have ended.
+    scattered: usize,
+    spent: usize,
     /// Errands that go on when this shard has committed a change, oldest first.
     committing: VecDeque<(u64, u64)>,
     /// Replies to connections of this shard, as entries of a batch.
@@ -223,8 +235,25 @@ impl Errands {
             || self.committing.front().is_some_and(|(position, _)| *position <= committed)
     }
 
-    fn is_full(&self) -> bool {
-        self.active >= ERRANDS_MAX
+    /// Whether another publish may store its records now.
+    pub fn may_scatter(&self) -> bool {
+        self.scattered < SCATTER_BYTES_MAX
+    }
+
+    /// Whether a publish that waits may go on in the next turn.
+    #[inline]
+    pub fn has_spent(&self) -> bool {
+        self.spent > 0
+    }
+
+    /// A turn is over: what its publishes have done counts no longer.
+    #[inline]
+    pub fn end_turn(&mut self) {
+        self.scattered -= std::mem::take(&mut self.spent);
+    }
+
+    fn is_full(&self, idles: bool) -> bool {
+        self.active >= ERRANDS_MAX || idles && self.idle >= IDLE_ERRANDS_MAX
     }
 
     /// A name for a new errand, whose slot is its own until [`Errands::close`].
@@ -237,7 +266,18 @@ impl Errands {
         let generation = &mut self.slots[slot as usize].generation;
         *generation = ((*generation + 1) & GENERATION_MASK).max(1);
         let peer = ERRAND | u64::from(*generation) << 32 | u64::from(slot);
-        Call { peer, origin, kind, promise: (0, false), open: 0, kept: Vec::new(), holds: false }
+        let kept = Vec::new();
+        Call {
+            peer,
+            origin,
+            kind,
+            promise: (0, false),
+            open: 0,
+            kept,
+            holds: false,
+            idles: false,
+            scattered: 0,
+        }
     }
 
     /// Takes an errand out of its slot, if a peer still names it.
@@ -260,10 +300,24 @@ impl Errands {
         self.slots[slot as usize].errand = Some(errand);
     }
 
+    /// Counts an errand among those that may only wait for messages.
+    fn let_idle(&mut self, call: &mut Call) {
+        call.idles = true;
+        self.idle += 1;
+    }
+
+    /// Counts what an errand scatters: these records over so many queues.
+    fn scatter(&mut self, call: &mut Call, queues: usize, bytes: usize) {
+        call.scattered = queues * (bytes + SCATTER_QUEUE_BYTES);
+        self.scattered += call.scattered;
+    }
+
     /// Frees the slot of an errand that has ended; answers that come later find nobody.
     fn close(&mut self, mut call: Call) {
         self.let_go(&mut call);
         self.active -= 1;
+        self.idle -= usize::from(call.idles);
+        self.spent += call.scattered;
         self.free.push(call.peer as u32);
         let mut kept = call.kept;
         kept.clear();

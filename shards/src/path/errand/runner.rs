@@ -34,6 +34,8 @@ pub enum Begun {
     UnderWay(u64, Option<Held>),
     /// The ring to this shard is full, and nothing was done.
     Full(usize),
+    /// The publishes before it have stored as much as a turn may, and nothing was done.
+    Later,
 }
 
 impl<S> Runner<'_, S> {

@@ -2,14 +2,16 @@
 
 use super::among::PUT_NOW;
 use super::*;
+use crate::limits::{IDLE_ERRANDS_MAX, SCATTER_BYTES_MAX};
 use crate::path::handoff::{Entry, Handoff, Handoffs, entry_prefix, first_entry};
 use crate::path::perform::Performer;
 use crate::path::queue::{Store, StoreConfig};
 use crate::stats::ShardStats;
 use ringway_protocol::reply::Settlement;
-use ringway_protocol::request::{Put, Range, Take, encode_transfer};
+use ringway_protocol::request::{self, Put, Range, Take, encode_transfer};
 use ringway_protocol::{
-    GroupId, HEADER_BYTES, Header, LeaseId, QueueId, QueueOptions, Records, Reply, record, reply,
+    GroupId, HEADER_BYTES, Header, LeaseId, QueueId, QueueOptions, Records, Reply, Request, record,
+    reply,
 };
 
 const ORIGIN: Origin = Origin { shard: 0, peer: 77, stream: 5, request: 6 };
@@ -140,6 +142,79 @@ fn a_put_elsewhere_was_committed_there() {
     };
     // The lease never was; the queue is here and says so at once.
     assert_eq!((counts.unknown, receipt.first_sequence), (1, 7));
+}
+
+fn publish(name: &str, payload: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut records) = (Vec::new(), Vec::new());
+    record::write(&mut records, &[], payload);
+    let records = Records::parse(&records, 1).expect("a record");
+    Request::Publish(request::Publish { name, records }).encode(5, 6, &mut bytes);
+    bytes
+}
+
+/// What is stored here counts until the turn is over, what goes to others until they have answered.
+#[test]
+fn a_turn_stores_a_bounded_number_of_bytes_for_publishes() {
+    let mut pair = Pair::new();
+    for number in 0..8 {
+        let name = format!("here-{number}");
+        let (here, _) = pair.performer.store.declare(&name, None).expect("room");
+        pair.performer.bindings.insert(1 + number, here, "here");
+        pair.performer.bindings.insert(100 + number, QueueId::new(1, 1, number as u32), "there");
+    }
+    let payload = [0; 60_000];
+    let begin_all = |pair: &mut Pair, name: &str| {
+        let bytes = publish(name, &payload);
+        let mut begun = Vec::new();
+        for _ in 0..99 {
+            match pair.runner().begin(ORIGIN, frame(&bytes)).expect("room for it") {
+                Begun::UnderWay(errand, _) => begun.push(errand),
+                Begun::Later => return begun,
+                Begun::Full(shard) => panic!("{shard} has room"),
+            }
+        }
+        panic!("more than a turn may store");
+    };
+    let (each, bound) = (8 * payload.len(), SCATTER_BYTES_MAX);
+    for _ in 0..2 {
+        let begun = begin_all(&mut pair, "here").len();
+        assert!(begun * each > bound - each && (begun - 1) * each < bound, "{begun}");
+        assert!(begin_all(&mut pair, "there").is_empty(), "they have no room left");
+        pair.errands.end_turn();
+        assert!(!pair.errands.has_spent());
+    }
+    let begun = begin_all(&mut pair, "there");
+    assert!(begun.len() > 1);
+    pair.errands.end_turn();
+    assert!(begin_all(&mut pair, "here").is_empty(), "the other shard has not answered");
+    let mut scattered = Vec::new();
+    let header = Header::decode(publish("there", b"").first_chunk().expect("a header"));
+    let header =
+        Header { kind: among::SCATTER | ringway_protocol::frame::REPLY, request: 0, ..header };
+    ringway_protocol::frame::write(&mut scattered, header, |out| {
+        [8_u32, 0, 0, 0].iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+    });
+    for errand in begun {
+        pair.answer(errand, 0, &scattered);
+    }
+    assert!(pair.errands.is_empty() && pair.errands.has_spent());
+    pair.errands.end_turn();
+    assert!(!begin_all(&mut pair, "here").is_empty());
+}
+
+#[test]
+fn those_who_only_wait_leave_room_for_others() {
+    let mut errands = Errands::default();
+    let mut waiting: Vec<Call> = Vec::new();
+    while !errands.is_full(true) {
+        let mut call = errands.open(ORIGIN, Kind::Take);
+        errands.let_idle(&mut call);
+        waiting.push(call);
+    }
+    assert_eq!(waiting.len(), IDLE_ERRANDS_MAX);
+    assert!(!errands.is_full(false), "a transfer has room");
+    waiting.drain(..1).for_each(|call| errands.close(call));
+    assert!(!errands.is_full(true));
 }
 
 #[test]

@@ -132,6 +132,7 @@ pub use self::moving::{named_queue, rewrite};
 pub use self::quota::{Quota, Quotas};
 pub use self::rate::TokenBucket;
 pub use self::stored::{Admission, Stored};
+pub use self::subscriptions::TOO_MANY_SUBSCRIPTIONS;
 pub use self::taken::{Taken, TakenRun};
 
 /// What a store is made with.

@@ -7,10 +7,11 @@ use super::lease::Leases;
 use super::piece::Piece;
 use super::segment::NIL;
 use super::settle::End;
-use super::subscriptions::NO_SUCH_SUBSCRIPTION;
+use super::subscriptions::{NO_SUCH_SUBSCRIPTION, TOO_MANY_SUBSCRIPTIONS};
 use super::turns::{Turn, Turns};
 use super::waits::{Asks, Place, Wait};
 use super::{Store, Taken, Timer};
+use crate::limits::SUBSCRIPTIONS_PER_ASKER_MAX;
 use crate::path::origin::Origin;
 use crate::world::Now;
 
@@ -27,6 +28,9 @@ impl Store {
         if self.subscriptions.is_full() {
             let sentence = "the shard has as many subscriptions as it may have";
             return Err(Rejection::new(Code::ResourceExhausted, sentence));
+        }
+        if self.waits.subscriptions(origin.asker()) >= SUBSCRIPTIONS_PER_ASKER_MAX {
+            return Err(TOO_MANY_SUBSCRIPTIONS);
         }
         let holder = queue.groups.at_mut(group);
         holder.waits.subscriptions += 1;

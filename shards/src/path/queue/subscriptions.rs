@@ -16,6 +16,12 @@ pub(super) const NO_SUCH_SUBSCRIPTION: Rejection = Rejection::new(
     "this connection has no such subscription: it has ended, or was never there",
 );
 
+/// To one who has as many subscriptions as a connection may have.
+pub const TOO_MANY_SUBSCRIPTIONS: Rejection = Rejection::new(
+    Code::ResourceExhausted,
+    "the connection has 4,096 subscriptions: end some, or subscribe on another one",
+);
+
 /// One subscription, or a free slot (then `wait` is `NIL`).
 #[derive(Debug)]
 pub(super) struct Subscription {

@@ -126,6 +126,7 @@ pub(super) type AskerName = (u8, u64);
 #[derive(Clone, Copy, Default, Debug)]
 struct Asker {
     first: u32,
+    subscriptions: u32,
     /// Bytes of his held puts.
     held_bytes: u64,
 }
@@ -159,7 +160,7 @@ impl Waits {
         let asker_next = match self.askers.entry(origin.asker()) {
             Entry::Occupied(mut asker) => std::mem::replace(&mut asker.get_mut().first, slot),
             Entry::Vacant(none) => {
-                none.insert(Asker { first: slot, held_bytes: 0 });
+                none.insert(Asker { first: slot, ..Asker::default() });
                 NIL
             }
         };
@@ -185,12 +186,18 @@ impl Waits {
             self[asker_next].asker_previous = slot;
         }
         self.takes += usize::from(matches!(asks, Asks::Take(_)));
+        if let Asks::Subscription(_) = asks {
+            self.asker(origin).subscriptions += 1;
+        }
         slot
     }
 
     /// Forgets a wait that is in no list but its asker's.
     pub fn remove(&mut self, slot: u32) {
         let Wait { asks, origin, asker_previous, asker_next, .. } = self[slot];
+        if let Asks::Subscription(_) | Asks::Ended(_) = asks {
+            self.asker(origin).subscriptions -= 1;
+        }
         match (asker_previous, asker_next) {
             (NIL, NIL) => drop(self.askers.remove(&origin.asker())),
             (NIL, next) => self.asker(origin).first = next,
@@ -230,6 +237,11 @@ impl Waits {
     /// Every wait of an asker, the latest first.
     pub fn of_asker(&self, asker: AskerName) -> impl Iterator<Item = u32> {
         std::iter::successors(self.latest_of(asker), |slot| self.earlier_of_asker(*slot))
+    }
+
+    /// How many subscriptions an asker has, with those of whose end he has not heard yet.
+    pub fn subscriptions(&self, asker: AskerName) -> u32 {
+        self.askers.get(&asker).map_or(0, |asker| asker.subscriptions)
     }
 
     /// Bytes of the held puts of an asker.
