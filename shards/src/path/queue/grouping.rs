@@ -41,7 +41,7 @@ impl Store {
             let sentence = "the queue has as many groups as it may have";
             return Err(Rejection::new(Code::ResourceExhausted, sentence));
         }
-        let index = queue.groups.add(name);
+        let index = queue.groups.add(name)?;
         queue.groups.at_mut(index).set_flags(flags);
         let before = queue.bands.live();
         queue.join(&mut self.segments, index, start, now);
@@ -97,7 +97,10 @@ impl Store {
         }
         let (group, slot) = (queue.groups.id(index), id.slot() as u32);
         let before = queue.bands.live();
-        queue.purge_group(&mut self.segments, index);
+        // What it loses by its end is no purge of the queue.
+        let counters = queue.groups.at(index).counters;
+        queue.rare().gone_groups.add(&counters);
+        queue.purge_group(&mut self.segments, index, true);
         self.messages -= before - queue.bands.live();
         self.end_group(slot, index, GROUP_GONE);
         let queue = self.catalog.at_mut(slot);

@@ -11,6 +11,7 @@
 //! | `held` | which segments a log gives back, keeps waiting or compacts |
 //! | `piece` | messages that follow each other in a segment |
 //! | `bounds` | put, and what a full queue does |
+//! | `drops`, `free` | what `drop-oldest` drops; which messages no group has under a lease |
 //! | `admit` | puts with keys, times, priorities, repeats |
 //! | `schedule`, `calendar`, `mortality` | what is due when, and what expires |
 //! | `keyed`, `keys` | order by key |
@@ -60,7 +61,9 @@ mod dead_letters;
 #[allow(dead_code, reason = "tests ask how much it holds")]
 mod dedup;
 mod delayed;
+mod drops;
 mod extend;
+mod free;
 mod grouping;
 mod groups;
 mod held;
@@ -232,14 +235,14 @@ impl Store {
         }
     }
 
-    /// Drops every ready message of a queue, of every group, and says how many messages went.
-    /// Leases are untouched. Visits each segment.
+    /// Drops every ready message of a queue, of every group, and says how many messages went: they
+    /// are not kept. Leases are untouched. Visits each segment.
     pub fn purge(&mut self, id: QueueId) -> Result<u64, Rejection> {
         let queue = self.catalog.get_mut(id)?;
         let before = queue.bands.live();
         for group in 0..queue.groups.places() {
             if queue.groups.get(group).is_some() {
-                queue.purge_group(&mut self.segments, group);
+                queue.purge_group(&mut self.segments, group, false);
             }
         }
         let purged = before - queue.bands.live();
