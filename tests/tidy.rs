@@ -64,6 +64,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/dedup", "puts that come again"),
     ("queue/delayed.rs", "messages given back with a delay"),
     ("queue/drops.rs", "what a full queue drops"),
+    ("queue/ending.rs", "subscriptions end"),
     ("queue/extend.rs", "a lease lasts longer"),
     ("queue/free.rs", "which messages nobody has under a lease"),
     ("queue/grouping.rs", "groups are made and removed"),

@@ -86,6 +86,7 @@ impl Pair {
         let real = self.real.run(command);
         let last = self.script.last_mut().expect("it was just pushed");
         *last += &format!(" -> {real}");
+        self.follow_burials();
         let model = self.model.run(command, Some(&real));
         if model != Outcome::Beyond {
             assert_eq!(real.without_runs(), model, "the store, then the model");
@@ -93,6 +94,27 @@ impl Pair {
         if self.thorough {
             self.compare();
         }
+    }
+
+    /// Which of several leases that end at one moment ends first is the store's to say: their dead
+    /// letters show it.
+    fn follow_burials(&mut self) {
+        let mut order = std::collections::BTreeMap::new();
+        let alive = self.model.leases.iter().enumerate().filter(|(_, lease)| lease.alive);
+        for (index, lease) in alive {
+            let queue = self.model.queues.get(&lease.queue);
+            let Some(queue) = queue.filter(|queue| queue.options.deliveries_max > 0) else {
+                continue;
+            };
+            let letters = format!("browse {}.dead ready limit=1000000", queue.name);
+            let letters = self.real.browse(&letters).unwrap_or_default();
+            let unsettled = lease.messages.iter().filter(|(_, settled)| !settled);
+            let places = unsettled.filter_map(|(sequence, _)| {
+                letters.rfind(&format!(" of {}:{sequence} by {} ", queue.name, lease.group))
+            });
+            order.extend(places.min().map(|at| (index, at)));
+        }
+        self.model.burials = order;
     }
 
     /// The command with its leases by number and their queue by name.

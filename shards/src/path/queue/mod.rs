@@ -29,6 +29,7 @@
 //! | `waits` | takes, subscriptions and puts that wait |
 //! | `turns`, `active` | who of a group is served next, or alone |
 //! | `push`, `subscriptions` | messages are delivered as they come |
+//! | `ending` | what was pushed comes back |
 //! | `hold` | puts that wait for room |
 //! | `answers` | what those who wait are answered |
 //! | `stat` | what a queue counts |
@@ -62,6 +63,7 @@ mod dead_letters;
 mod dedup;
 mod delayed;
 mod drops;
+mod ending;
 mod extend;
 mod free;
 mod grouping;
@@ -109,6 +111,7 @@ use self::admit::Desk;
 use self::backoff::Random;
 use self::catalog::{Catalog, NO_SUCH_QUEUE};
 use self::collect::Basket;
+use self::ending::Leaving;
 use self::hold::HeldPuts;
 use self::idle::Uses;
 use self::lease::Leases;
@@ -120,7 +123,9 @@ use self::segments::Segments;
 use self::settle::End;
 use self::subscriptions::Subscriptions;
 use self::waits::Waits;
-use crate::limits::{COMING_BACK_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
+use crate::limits::{
+    BURIALS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX, ENDINGS_PER_TURN_MAX, TIMERS_PER_TURN_MAX,
+};
 use crate::world::{Now, Wheel};
 
 /// Queues that keep dead segments for sends: how many one call looks at.
@@ -180,6 +185,12 @@ pub struct Store {
     leases: Leases,
     waits: Waits,
     subscriptions: Subscriptions,
+    /// Subscriptions that have ended and hold something yet, and how much may come back of them in
+    /// this turn.
+    leaving: VecDeque<Leaving>,
+    endings_left: u32,
+    /// Dead letters that may be made in this turn.
+    burials_left: u32,
     held_puts: HeldPuts,
     wheel: Wheel<Timer>,
     /// Groups of queues that may have something for those who wait, in turn; and those that found
@@ -216,6 +227,9 @@ impl Store {
             leases: Leases::new(shard, leases_max),
             waits: Waits::new(waits_max),
             subscriptions: Subscriptions::new(shard),
+            leaving: VecDeque::new(),
+            endings_left: ENDINGS_PER_TURN_MAX,
+            burials_left: BURIALS_PER_TURN_MAX,
             held_puts: HeldPuts::default(),
             wheel: Wheel::new(),
             offers: VecDeque::new(),
@@ -302,6 +316,8 @@ impl Store {
         if !self.lingering.is_empty() {
             self.give_memory_back();
         }
+        self.burials_left = BURIALS_PER_TURN_MAX;
+        self.end_leaving(now);
         self.run_schedule(now);
         let (mut budget, mut left) = (TIMERS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX);
         while left > 0
@@ -345,7 +361,8 @@ impl Store {
     /// When [`Store::expire`] has something to do next. Never late by more than a tick of the
     /// wheel; after a settlement it may be too early, once.
     pub fn next_deadline(&self) -> Option<u64> {
-        let deadlines = [self.wheel.next_deadline(), self.schedule.next_deadline()];
+        let at_once = (!self.leaving.is_empty()).then_some(self.uses.clock_ns);
+        let deadlines = [self.wheel.next_deadline(), self.schedule.next_deadline(), at_once];
         deadlines.into_iter().flatten().min()
     }
 }

@@ -128,6 +128,7 @@ impl Model {
         if group.single_active && group.active.is_none() {
             group.active = Some(who);
         }
+        group.leaving &= group.active != Some(who);
         !paused && !group.paused && (!group.single_active || group.active == Some(who))
     }
 

@@ -97,6 +97,8 @@ pub struct Model {
     /// Every name that a queue had, the newest last.
     known: Vec<(String, usize)>,
     pub leases: Vec<Lease>,
+    /// Which leases that end now end first, as far as it shows: where their dead letters are.
+    pub burials: BTreeMap<usize, usize>,
     pub askers: Vec<Asker>,
     subscriptions: Vec<usize>,
     /// Answers that are due, in order.
@@ -118,6 +120,7 @@ impl Model {
             made: 0,
             known: Vec::new(),
             leases: Vec::new(),
+            burials: BTreeMap::new(),
             askers: Vec::new(),
             subscriptions: Vec::new(),
             due: VecDeque::new(),

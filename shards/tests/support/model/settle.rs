@@ -141,6 +141,7 @@ impl Model {
         }
         if self.leases[lease].messages.iter().all(|(_, settled)| *settled) {
             self.leases[lease].alive = false;
+            self.leave_activity(number, &group);
         }
     }
 
