@@ -86,7 +86,8 @@ impl Store {
     }
 
     /// Drops what waits for an asker that is gone, and the answers that it was due. What was pushed
-    /// to it comes back, in this turn or the next ones; where it was the single active consumer, the next one takes over.
+    /// to it comes back, in this turn or the next ones; where it was the single active consumer,
+    /// the next one takes over.
     pub fn forget(&mut self, shard: u8, peer: u64, now: Now) {
         let mut active = Vec::new();
         while let Some(slot) = self.waits.latest_of((shard, peer)) {

@@ -93,7 +93,8 @@ impl Store {
         outcome
     }
 
-    /// Whether the dead-letter queue of the queue in `slot` refuses so many letters whatever they are.
+    /// Whether the dead-letter queue of the queue in `slot` refuses so many letters, whatever they
+    /// are.
     fn lacks_room(&self, slot: u32, letters: u64) -> bool {
         let id = self.catalog.at(slot).dead_letters;
         let queue = id.and_then(|id| self.catalog.get(id).ok());
