@@ -104,9 +104,10 @@ impl Model {
     }
 
     /// Where a lease that ends stands among those of the same moment.
-    fn turn(&self, event: &Event) -> usize {
-        let lease = if let Event::Lease(lease) = event { self.burials.get(lease) } else { None };
-        lease.copied().unwrap_or(usize::MAX)
+    fn turn(&self, event: &Event) -> (usize, usize) {
+        let Event::Lease(lease) = event else { return (usize::MAX, 0) };
+        let shown = self.burials.get(lease).copied().unwrap_or(usize::MAX);
+        (shown, self.leases[*lease].armed)
     }
 
     /// What the store looks at first when several moments are past.

@@ -46,6 +46,8 @@ pub struct Lease {
     pub messages: Vec<(u64, bool)>,
     pub alive: bool,
     pub ends_ns: u64,
+    /// When it got that end, among all that were given one.
+    pub armed: usize,
     /// The subscription that it was pushed to.
     pub subscription: Option<usize>,
 }
@@ -103,6 +105,8 @@ pub struct Model {
     subscriptions: Vec<usize>,
     /// Answers that are due, in order.
     due: VecDeque<(usize, Outcome)>,
+    /// How many ends leases were given.
+    arms: usize,
     /// Payloads that were numbered.
     numbers: u64,
     servings: u64,
@@ -124,6 +128,7 @@ impl Model {
             askers: Vec::new(),
             subscriptions: Vec::new(),
             due: VecDeque::new(),
+            arms: 0,
             numbers: 0,
             servings: 0,
         }
