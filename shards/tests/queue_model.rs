@@ -50,10 +50,11 @@ fn options() -> impl Strategy<Value = String> {
 fn declare() -> impl Strategy<Value = String> {
     let ttl = maybe((1_u32..4_000).prop_map(|ms| format!("ttl={ms}")));
     let hold = prop_oneof![2 => Just(""), 1 => Just("policy=hold")];
-    let all = (name(), maybe(options()), ttl, hold);
-    all.prop_map(|(name, options, ttl, hold)| match (name, &*options) {
+    let expired = prop_oneof![3 => Just(""), 1 => Just("expired=dead")];
+    let all = (name(), maybe(options()), ttl, (hold, expired));
+    all.prop_map(|(name, options, ttl, (hold, expired))| match (name, &*options) {
         (name, "") => format!("declare {name}"),
-        ("c", options) => format!("declare c {options} {ttl}"),
+        ("c", options) => format!("declare c {options} {ttl} {expired}"),
         ("d", options) => format!("declare d {options} policy=drop-oldest"),
         ("a" | "b", options) => format!("declare {name} {options} {hold}"),
         (name, options) => {
