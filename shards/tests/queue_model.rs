@@ -95,7 +95,7 @@ fn put() -> impl Strategy<Value = String> {
             let sizes = sizes.join(" ");
             let (keys, ttl) = match name {
                 "c" => ("", &*ttl),
-                "d" => ("", ""),
+                "d" => (&*keys, ""),
                 _ => (&*keys, ""),
             };
             let traits = format!("{keys} {priority} {later} {ttl} {ids} {headers} {producer}");
