@@ -36,11 +36,11 @@ impl Queue {
     /// cannot be had it drops none and says so.
     pub fn drop_oldest(&mut self, segments: &mut Segments, over: u64, wanted: &Wanted<'_>) -> bool {
         let aside = self.aside(|_| true);
-        let plan = self.plan_drops(segments, over, wanted, &aside, true);
-        let Some(places) = plan.or_else(|| self.plan_drops(segments, over, wanted, &aside, false))
-        else {
-            return false;
-        };
+        let mut plan = self.plan_drops(segments, over, wanted, &aside, true);
+        if plan.is_none() && self.bands.counted() < self.bands.live() {
+            plan = self.plan_drops(segments, over, wanted, &aside, false);
+        }
+        let Some(places) = plan else { return false };
         self.remove_all(segments, &places, |group: &mut Group, count| {
             group.counters.dropped += u64::from(count);
             group.untold_drops = group.untold_drops.saturating_add(count);
