@@ -95,7 +95,6 @@ fn put() -> impl Strategy<Value = String> {
             let sizes = sizes.join(" ");
             let (keys, ttl) = match name {
                 "c" => ("", &*ttl),
-                "d" => (&*keys, ""),
                 _ => (&*keys, ""),
             };
             let traits = format!("{keys} {priority} {later} {ttl} {ids} {headers} {producer}");

@@ -2,8 +2,8 @@
 //!
 //! All that is to go is found before anything goes, so a put that is refused costs no message. What
 //! no group has under a lease is dropped, the oldest first, in the least urgent band: exactly as
-//! many messages as the bound on messages asks for. For the bound on bytes whole segments have to
-//! be free, because only those give memory back.
+//! many messages as the bound on messages asks for. For the bound on bytes all that is free of a
+//! segment goes at a time: whole segments are given back, those that become sparse are compacted.
 //!
 //! What a replay brought back goes only if the rest does not make room: it counts in no bound but
 //! that on bytes.
@@ -31,6 +31,29 @@ impl Freed {
     pub const NOTHING: Self = Self { bytes: 0, tails: [false; LOGS] };
 }
 
+/// What is to go of one segment, and the memory that it gives back for that.
+#[derive(Debug)]
+struct Going {
+    slot: u32,
+    messages: u32,
+    bytes: u32,
+    gain: u64,
+}
+
+impl Going {
+    const NOTHING: Self = Self { slot: NIL, messages: 0, bytes: 0, gain: 0 };
+
+    /// More of a segment goes, or something of the next one.
+    fn add(&mut self, segments: &Segments, place: &FreeRun) {
+        if self.slot != place.slot {
+            *self = Self { slot: place.slot, ..Self::NOTHING };
+        }
+        let segment = &segments[place.slot];
+        self.messages += place.count;
+        self.bytes += segment.span(segment.offset_of(place.sequence), place.count);
+    }
+}
+
 impl Queue {
     /// Drops messages until a put fits, of which so many are over the bound on messages. If that
     /// cannot be had it drops none and says so.
@@ -45,6 +68,12 @@ impl Queue {
             group.counters.dropped += u64::from(count);
             group.untold_drops = group.untold_drops.saturating_add(count);
         });
+        for place in &places {
+            if fit(self, segments, wanted, &Freed::NOTHING).is_ok() {
+                break;
+            }
+            self.bands.of_mut(place.sequence).compact_now(segments, place.slot);
+        }
         true
     }
 
@@ -60,7 +89,7 @@ impl Queue {
         let (mut places, mut freed, mut left) = (Vec::new(), Freed::NOTHING, over);
         let mut fits = fit(self, segments, wanted, &freed).is_ok();
         for band in 0..if self.bands.is_single() { 1 } else { SCHEDULED } {
-            let (mut at, mut of_log, mut of_segment) = (0, 0, (NIL, 0));
+            let (mut at, mut of_log, mut going) = (0, 0, Going::NOTHING);
             while left > 0 || !fits {
                 // For bytes all that can go of a segment goes.
                 let most =
@@ -69,12 +98,11 @@ impl Queue {
                 let Some(place) = next else { break };
                 at = place.end();
                 of_log += u64::from(place.count);
-                let before = if of_segment.0 == place.slot { of_segment.1 } else { 0 };
-                of_segment = (place.slot, before + place.count);
-                if self.gives_back(segments, band, of_segment, of_log) {
-                    let segment = &segments[place.slot];
-                    freed.bytes += segment.capacity();
-                    freed.tails[band] |= place.slot == self.bands.at(band).tail;
+                if !fits {
+                    going.add(segments, &place);
+                    let gain = self.gain(segments, band, &going, of_log);
+                    freed.bytes = freed.bytes + gain - std::mem::replace(&mut going.gain, gain);
+                    freed.tails[band] |= gain > 0 && place.slot == self.bands.at(band).tail;
                     fits = fit(self, segments, wanted, &freed).is_ok();
                 }
                 left -= u64::from(place.count - self.revived(segments, &place)).min(left);
@@ -84,17 +112,18 @@ impl Queue {
         (left == 0 && fits).then_some(places)
     }
 
-    /// Whether a segment gives its memory back once so many messages of it and of its log are gone.
-    fn gives_back(
-        &self,
-        segments: &Segments,
-        band: usize,
-        (slot, messages): (u32, u32),
-        of_log: u64,
-    ) -> bool {
-        let (log, segment) = (self.bands.at(band), &segments[slot]);
-        let dead = messages == segment.live && segment.kept == 0 && !segment.is_pinned();
-        dead && (slot != log.tail || of_log == log.live || log.lines.are_all_in(slot))
+    /// How many bytes a segment gives back once so much of it and so many messages of its log are
+    /// gone.
+    fn gain(&self, segments: &Segments, band: usize, going: &Going, of_log: u64) -> u64 {
+        let (log, segment) = (self.bands.at(band), &segments[going.slot]);
+        let (capacity, left) =
+            (segment.capacity(), u64::from(segment.bytes_of_use() - going.bytes));
+        let is_dead = going.messages == segment.live && segment.kept == 0;
+        let may_go = match going.slot == log.tail {
+            true => is_dead && (of_log == log.live || log.lines.are_all_in(going.slot)),
+            false => is_dead || 3 * left < 2 * capacity,
+        };
+        if may_go && !segment.is_pinned() { capacity - left } else { 0 }
     }
 
     /// How many of some messages a replay brought back: they are in no bound on messages.
