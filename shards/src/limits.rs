@@ -62,6 +62,11 @@ pub const TIMERS_PER_TURN_MAX: usize = 1024;
 /// Messages whose leases run out, or whose delays are over, in one turn: a lease or a stretch that
 /// was given back together is not cut, so that up to one delivery's messages more may be.
 pub const COMING_BACK_PER_TURN_MAX: u32 = 4096;
+/// Leases that come back in one turn because their subscription ends: one of many messages counts
+/// as one more for each 64 of them.
+pub const ENDINGS_PER_TURN_MAX: u32 = 1024;
+/// Dead letters that come of leases, delays and expired messages in one turn: about 1 ms.
+pub const BURIALS_PER_TURN_MAX: u32 = 1024;
 /// Waiting takes that a turn answers.
 pub const ANSWERS_PER_TURN_MAX: usize = 1024;
 

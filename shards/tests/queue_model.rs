@@ -38,21 +38,32 @@ fn options() -> impl Strategy<Value = String> {
         (1_u32..4_000, 0_u32..8).prop_map(|(ms, most)| format!("dedup={ms} dedup_max={most}")),
     );
     let backoff = maybe((1_u32..3_000).prop_map(|ms| format!("backoff={ms}")));
-    (bounds, dedup, backoff).prop_map(|((messages, lease), dedup, backoff)| {
-        format!("messages={messages} lease={lease} deliveries=0 wait=5000 {dedup} {backoff}")
-    })
+    let idle = prop_oneof![6 => Just(String::new()), 1 => Just("idle=9000".to_owned())];
+    let weighted = prop_oneof![4 => Just(""), 1 => Just("priority=weighted")];
+    let comes_back = (0_u32..5, backoff, (idle, weighted));
+    (bounds, dedup, comes_back).prop_map(
+        |((messages, lease), dedup, (deliveries, backoff, (idle, weighted)))| {
+            let bounds = format!("messages={messages} lease={lease} wait=5000 {idle} {weighted}");
+            format!("{bounds} deliveries={deliveries} {dedup} {backoff}")
+        },
+    )
 }
 
 fn declare() -> impl Strategy<Value = String> {
     let ttl = maybe((1_u32..4_000).prop_map(|ms| format!("ttl={ms}")));
     let hold = prop_oneof![2 => Just(""), 1 => Just("policy=hold")];
-    let all = (name(), maybe(options()), ttl, hold);
-    all.prop_map(|(name, options, ttl, hold)| match (name, &*options) {
+    let expired = prop_oneof![3 => Just(""), 1 => Just("expired=dead")];
+    let all = (name(), maybe(options()), ttl, (hold, expired));
+    all.prop_map(|(name, options, ttl, (hold, expired))| match (name, &*options) {
         (name, "") => format!("declare {name}"),
-        ("c" | "e", options) => format!("declare {name} {options} {ttl}"),
+        ("c", options) => format!("declare c {options} {ttl} {expired}"),
         ("d", options) => format!("declare d {options} policy=drop-oldest"),
         ("a" | "b", options) => format!("declare {name} {options} {hold}"),
-        (name, options) => format!("declare {name} {options}"),
+        (name, options) => {
+            let plain = options.split(' ').filter(|option| !option.starts_with("deliveries="));
+            let ttl = if name == "e" { &ttl } else { "" };
+            format!("declare {name} deliveries=0 {} {ttl}", plain.collect::<Vec<_>>().join(" "))
+        }
     })
 }
 
@@ -73,11 +84,12 @@ fn put() -> impl Strategy<Value = String> {
     let delay = each("delay", 0_u32..3_000);
     let later = prop_oneof![delay, each("at", -1_000_i32..20_000)];
     let ids = each("ids", prop_oneof![Just("one"), Just("two"), Just("three"), Just("four")]);
+    let headers = each("headers", prop_oneof![Just("h:one"), Just("h:two")]);
     let producer = maybe((0_u8..2, 0_u8..12).prop_map(|(id, at)| format!("producer={id}:{at}")));
     let sizes = prop::collection::vec(size, 1..14);
     let ttl = each("ttl", 1_u32..3_000);
-    (name(), sizes, (keys, priority, later, ttl), (ids, asker()), producer).prop_map(
-        |(name, sizes, (keys, priority, later, ttl), (ids, by), producer)| {
+    (name(), sizes, (keys, priority, later, ttl), (ids, headers, asker()), producer).prop_map(
+        |(name, sizes, (keys, priority, later, ttl), (ids, headers, by), producer)| {
             // Elsewhere messages are removed, moved and kept: the model does not follow where those
             // have expired that nobody has noticed yet, nor from band to band.
             let plain = !["c", "d", "e"].contains(&name);
@@ -86,11 +98,10 @@ fn put() -> impl Strategy<Value = String> {
             let sizes = sizes.join(" ");
             let (keys, ttl) = match name {
                 "c" => ("", &*ttl),
-                "d" => ("", ""),
                 "e" => (&*keys, &*ttl),
                 _ => (&*keys, ""),
             };
-            let traits = format!("{keys} {priority} {later} {ttl} {ids} {producer}");
+            let traits = format!("{keys} {priority} {later} {ttl} {ids} {headers} {producer}");
             format!("put {name} {sizes} {traits} by={by}")
         },
     )
@@ -116,7 +127,7 @@ fn change_group() -> impl Strategy<Value = String> {
         1 => (0_u32..20_000).prop_map(|ms| format!("time:{ms}")),
     ];
     let paused = prop_oneof![4 => Just(""), 1 => Just("paused"), 2 => Just("single")];
-    let name = prop_oneof![Just("a"), Just("b"), Just("e")];
+    let name = prop_oneof![Just("a"), Just("b"), Just("d"), Just("e")];
     (0_u8..8, name, group(), start, paused).prop_map(
         |(what, name, group, start, paused)| match what {
             0 => format!("group delete {name} {group}"),
@@ -149,11 +160,25 @@ fn settle() -> impl Strategy<Value = String> {
     let range = (0_u32..12, 1_u32..8).prop_map(|(first, count)| format!("{first}+{count}"));
     let ranges = prop::collection::vec(range, 1..6).prop_map(|ranges| ranges.join(" "));
     let ranges = prop_oneof![ranges, Just("all".to_owned())];
-    let delay = maybe((1_u32..3_000).prop_map(|delay| format!("delay={delay}")));
+    let delay = prop_oneof![
+        3 => maybe((1_u32..3_000).prop_map(|delay| format!("delay={delay}"))),
+        1 => Just("delay=dead".to_owned()),
+    ];
     let nack = delay.prop_map(|delay| ("nack", delay));
     let verb = prop_oneof![2 => Just(("ack", String::new())), 1 => nack];
     (verb, back(), ranges)
         .prop_map(|((verb, delay), back, ranges)| format!("{verb} - {back} {ranges} {delay}"))
+}
+
+/// A lease lasts longer, or its settlement comes with a put.
+fn go_on() -> impl Strategy<Value = String> {
+    let lease = maybe((1_u32..2_000).prop_map(|lease| format!("lease={lease}")));
+    let to = (name(), 4_usize..300);
+    prop_oneof![
+        (back(), lease).prop_map(|(back, lease)| format!("extend - {back} {lease}")),
+        (back(), to)
+            .prop_map(|(back, (to, size))| format!("transfer - {back} all to {to} #{size}")),
+    ]
 }
 
 fn command() -> impl Strategy<Value = String> {
@@ -162,6 +187,7 @@ fn command() -> impl Strategy<Value = String> {
         10 => put(),
         10 => take(),
         12 => settle(),
+        2 => go_on(),
         4 => subscribe(),
         2 => credit(),
         2 => back().prop_map(|back| format!("unsubscribe - {back}")),
@@ -199,6 +225,7 @@ fn administer() -> impl Strategy<Value = String> {
     ];
     let bounds = prop_oneof![
         (1_u32..40).prop_map(|most| format!("messages={most}")),
+        (0_u32..5).prop_map(|most| format!("deliveries={most}")),
         (0_u32..4_000).prop_map(|ms| format!("dedup={ms}")),
     ];
     let name = || prop_oneof![3 => Just("a"), 2 => Just("b"), 1 => Just("a.dead")];
@@ -207,12 +234,17 @@ fn administer() -> impl Strategy<Value = String> {
         2 => Just("a.dead to a"),
         1 => Just("b to a"),
         1 => Just("a to origin"),
+        2 => Just("a.dead to origin redrive"),
+        1 => Just("a.dead to b redrive"),
     ];
+    let filter = maybe(Just("filter=h:one".to_owned()));
+    let names = prop_oneof![Just("a e"), Just("e a"), Just("e.dead a.dead"), Just("b e")];
     prop_oneof![
         4 => (name(), sequences).prop_map(|(name, all)| format!("remove {name} {all}")),
-        3 => (way, limit, group()).prop_map(|(way, limit, group)| {
-            format!("move {way} {limit} group={group}")
+        3 => (way, filter, limit, group()).prop_map(|(way, filter, limit, group)| {
+            format!("move {way} {filter} {limit} group={group}")
         }),
+        1 => names.prop_map(|names| format!("rename {names}")),
         2 => keep.prop_map(|keep| format!("alter b {keep}")),
         1 => bounds.prop_map(|bounds| format!("alter a {bounds}")),
         2 => (name(), what).prop_map(|(name, what)| format!("pause {name} {what}")),

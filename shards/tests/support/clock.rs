@@ -31,9 +31,12 @@ impl Clock {
         self.ns.saturating_add(ms.saturating_mul(NS_PER_MS))
     }
 
-    /// When the wall clock says so many milliseconds, as it goes now.
+    /// When the wall clock says so many milliseconds, as it goes now, or said so.
     pub fn at_wall_ms(&self, wall_ms: u64) -> u64 {
-        self.in_ms(wall_ms.saturating_sub(self.wall_ms))
+        match wall_ms.checked_sub(self.wall_ms) {
+            Some(ms) => self.in_ms(ms),
+            None => self.ns.saturating_sub((self.wall_ms - wall_ms).saturating_mul(NS_PER_MS)),
+        }
     }
 
     /// What the wall clock says at a moment from now on.

@@ -1,4 +1,5 @@
-//! The single active consumer of a group that has one: the first to ask, until it goes.
+//! The single active consumer of a group that has one: the first to ask, until it goes. One that
+//! wants nothing any more goes once nothing of the group is leased.
 //!
 //! Its activity is a wait of its own, in the list of its asker alone, so that the end of the asker
 //! ends it. Whoever else waits at the group stands by.
@@ -18,7 +19,11 @@ impl Store {
             turns.active = self.waits.create(Asks::Activity, (queue, group), origin);
         }
         let active = turns.active;
-        self.is_active(active, origin)
+        let is_active = self.is_active(active, origin);
+        if is_active {
+            self.catalog.at_mut(queue).groups.at_mut(group).waits.leaving = false;
+        }
+        is_active
     }
 
     /// Whether this activity, if there is one, is an asker's.
@@ -29,16 +34,29 @@ impl Store {
     /// Nobody is active in a group any more.
     pub(super) fn forget_activity(&mut self, queue: u32, group: usize) {
         let turns = &mut self.catalog.at_mut(queue).groups.at_mut(group).waits;
+        turns.leaving = false;
         let active = std::mem::replace(&mut turns.active, NIL);
         if active != NIL {
             self.waits.remove(active);
         }
     }
 
-    /// The active consumer of a group goes: the next of those who stand by takes over, with all
-    /// that it asks for.
+    /// The active consumer of a group goes: the next of those who stand by takes over.
     pub(super) fn step_down(&mut self, queue: u32, group: usize) {
         self.forget_activity(queue, group);
+        self.appoint(queue, group);
+    }
+
+    /// The last lease of a group has ended: if its active consumer only waited for that, it goes.
+    #[cold]
+    pub(super) fn leave_activity(&mut self, queue: u32, group: usize) {
+        if self.catalog.at(queue).groups.at(group).waits.leaving {
+            self.step_down(queue, group);
+        }
+    }
+
+    /// The next of those who stand by, if there is one, becomes active with all that it asks for.
+    pub(super) fn appoint(&mut self, queue: u32, group: usize) {
         let next = self.catalog.at(queue).groups.at(group).waits.standby.first;
         if next == NIL {
             return;

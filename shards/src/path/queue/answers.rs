@@ -86,10 +86,10 @@ impl Store {
     }
 
     /// Drops what waits for an asker that is gone, and the answers that it was due. What was pushed
-    /// to it comes back; where it was the single active consumer, the next one takes over. Says how
-    /// many of its requests end without a reply.
+    /// to it comes back, in this turn or the next ones; where it was the single active consumer,
+    /// the next one takes over. Says how many of its requests end without a reply.
     pub fn forget(&mut self, shard: u8, peer: u64, now: Now) -> u32 {
-        let mut requests = 0;
+        let (mut requests, mut active) = (0, Vec::new());
         while let Some(slot) = self.waits.latest_of((shard, peer)) {
             let Wait { asks, place, queue, group, .. } = self.waits[slot];
             requests += u32::from(matches!(asks, Asks::Take(_) | Asks::Put(_)));
@@ -100,13 +100,17 @@ impl Store {
                 }
                 Asks::Subscription(index) => drop(self.end_subscription(index, now)),
                 Asks::Put(_) => self.drop_held(slot),
-                Asks::Activity => self.step_down(queue, group.into()),
+                Asks::Activity => {
+                    self.forget_activity(queue, group.into());
+                    active.push((queue, group.into()));
+                }
                 Asks::Take(_) | Asks::Ended(_) => {
                     self.leave_group(slot);
                     self.waits.remove(slot);
                 }
             }
         }
+        active.into_iter().for_each(|place| self.succeed(place));
         requests
     }
 

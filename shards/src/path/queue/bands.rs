@@ -175,6 +175,11 @@ impl Bands {
         if self.is_single() { self.first.live } else { self.iter().map(|log| log.live).sum() }
     }
 
+    /// Those of them that count in the bound on messages: what a replay brought back does not.
+    pub fn counted(&self) -> u64 {
+        self.live() - self.iter().map(|log| log.revived).sum::<u64>()
+    }
+
     /// Bytes of the records of those messages.
     #[inline]
     pub fn live_bytes(&self) -> u64 {

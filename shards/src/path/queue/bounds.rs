@@ -4,17 +4,14 @@
 //! with what the queue holds and with the batch, and stays below an eighth of the queue's bound
 //! where the records allow it.
 //!
-//! `drop-oldest` drops exactly as many messages as the bound on messages asks for. For the bound on
-//! bytes it drops a segment's ready messages at a time, because only a whole segment frees memory:
-//! so at most one segment's messages more than needed. It refuses when all that is left is leased,
-//! or waits for sends to end.
+//! What `drop-oldest` drops is in `drops`.
 
 use ringway_protocol::request::Put;
 use ringway_protocol::{Code, FullPolicy, Records, Rejection, Tags};
 
-use super::bands::{LOGS, SCHEDULED};
+use super::bands::LOGS;
 use super::catalog::Queue;
-use super::keys::NO_KEY;
+use super::drops::Freed;
 use super::piece::walk;
 use super::segments::Segments;
 use super::{Admission, Store, Stored};
@@ -166,10 +163,10 @@ impl Queue {
 }
 
 /// Records for some of a queue's logs, by their number.
-type Wanted<'a> = [Option<Records<'a>>];
+pub(super) type Wanted<'a> = [Option<Records<'a>>];
 
 /// Makes room for records and says which size of segment to open in each log for what its tail does
-/// not hold.
+/// not hold. If there is none it drops nothing, but what is only kept may be gone.
 pub(super) fn make_room(
     queue: &mut Queue,
     segments: &mut Segments,
@@ -179,43 +176,50 @@ pub(super) fn make_room(
     let options = queue.options;
     let count = wanted.iter().flatten().map(|records| u64::from(records.count())).sum::<u64>();
     let drops = options.full_policy == FullPolicy::DropOldest;
-    let over = (queue.bands.live() + count).saturating_sub(options.messages_max);
-    if over > 0 && (!drops || over > queue.droppable()) {
-        return Err(FULL);
-    }
-    queue.drop_ready(segments, over);
-    if queue.bands.live() + count > options.messages_max {
+    let over = (queue.bands.counted() + count).saturating_sub(options.messages_max);
+    if over > 0 && !drops {
         return Err(FULL);
     }
     for (band, _) in wanted.iter().enumerate().filter(|(_, records)| records.is_some()) {
         queue.bands.make(band).release_dead_tail(segments);
     }
     loop {
-        let missing = match fit(queue, segments, wanted) {
-            Ok(sizes) => return Ok(sizes),
+        let missing = match fit(queue, segments, wanted, &Freed::NOTHING) {
+            Ok(sizes) if over == 0 => return Ok(sizes),
+            Ok(_) => break,
             Err(missing) => missing,
         };
         let held = queue.bands.held_bytes();
         queue.bands.iter_mut().for_each(|log| log.reap(segments));
         queue.give_kept_up(segments, missing);
-        while drops
-            && queue.bands.held_bytes() + missing > held
-            && queue.drop_stretch(segments, u32::MAX)
-        {}
         if queue.bands.held_bytes() == held {
-            return Err(FULL);
+            break;
         }
     }
+    if !drops || !queue.drop_oldest(segments, over, wanted) {
+        return Err(FULL);
+    }
+    fit(queue, segments, wanted, &Freed::NOTHING).map_err(|_| {
+        debug_assert!(false, "what was dropped made room");
+        FULL
+    })
 }
 
-/// The sizes of segments to open for records, or how many held bytes stand in their way.
-fn fit(queue: &Queue, segments: &Segments, wanted: &Wanted<'_>) -> Result<[usize; LOGS], u64> {
-    let (bytes_max, held) = (queue.options.bytes_max, queue.bands.held_bytes());
+/// The sizes of segments to open for records once some memory is free, or how many held bytes stand
+/// in their way.
+pub(super) fn fit(
+    queue: &Queue,
+    segments: &Segments,
+    wanted: &Wanted<'_>,
+    freed: &Freed,
+) -> Result<[usize; LOGS], u64> {
+    let (bytes_max, held) = (queue.options.bytes_max, queue.bands.held_bytes() - freed.bytes);
     let (mut free, mut missing) = (bytes_max.saturating_sub(held), 0_u64);
     let mut sizes = [0; LOGS];
     for (band, records) in wanted.iter().enumerate() {
         let Some(records) = *records else { continue };
-        let room = queue.bands.at(band).tail_room(segments);
+        let tail_goes = freed.tails[band];
+        let room = if tail_goes { 0 } else { queue.bands.at(band).tail_room(segments) };
         let size = size_for((held / 4).max(2 * records.as_bytes().len() as u64), bytes_max);
         let chosen = cost(records, room, size).filter(|cost| *cost <= free);
         let Some((cost, size)) =
@@ -285,70 +289,5 @@ impl Queue {
         };
         let too_large = large && least().is_none_or(|cost| cost > options.bytes_max);
         if count > options.messages_max || too_large { Err(TOO_LARGE) } else { Ok(()) }
-    }
-
-    /// Messages that could be dropped to make room: ready in some group, leased in none.
-    ///
-    /// With several groups this is an upper bound: a message that is ready for one of them may be
-    /// leased by another.
-    fn droppable(&self) -> u64 {
-        let ready = self.groups.iter().map(|(group, _)| self.bands.ready(group));
-        ready.max().unwrap_or(0)
-    }
-
-    /// Drops the oldest ready messages until exactly so many are gone, or none is ready.
-    fn drop_ready(&mut self, segments: &mut Segments, messages: u64) {
-        let wanted = self.bands.live().saturating_sub(messages);
-        while self.bands.live() > wanted {
-            let left = u32::try_from(self.bands.live() - wanted).unwrap_or(u32::MAX);
-            if !self.drop_stretch(segments, left) {
-                break;
-            }
-        }
-    }
-
-    /// Drops the oldest message of a band that no group has seen; says whether there was one.
-    fn drop_unseen(&mut self, segments: &mut Segments, band: usize) -> bool {
-        let log = self.bands.at_mut(band);
-        let Some((slot, sequence)) = log.oldest_unseen(segments) else { return false };
-        for group in 0..self.groups.places() {
-            if self.groups.get(group).is_some() && log.lines.at(group).start <= sequence {
-                let group = self.groups.at_mut(group);
-                group.counters.dropped += 1;
-                group.untold_drops = group.untold_drops.saturating_add(1);
-            }
-        }
-        if let Some(keys) = self.keys.as_deref_mut() {
-            let key = segments[slot].key_of(sequence);
-            if key != NO_KEY {
-                keys.let_go(key);
-            }
-        }
-        log.remove(segments, slot, sequence);
-        true
-    }
-
-    /// Drops the oldest ready messages that lie together in one segment, for the group that is
-    /// furthest behind, in the least urgent band; says whether there were any. Where another
-    /// group has the first of them in flight, it is the oldest that no group has seen.
-    fn drop_stretch(&mut self, segments: &mut Segments, messages_max: u32) -> bool {
-        let bands = if self.bands.is_single() { 1 } else { SCHEDULED };
-        for band in 0..bands {
-            let Some(log) = self.bands.get(band) else { continue };
-            let first = |group: usize| log.lines.at(group).first_ready(log.next_sequence());
-            let behind = self.groups.iter().filter_map(|(group, _)| Some((first(group)?, group)));
-            let Some((sequence, group)) = behind.min() else { continue };
-            if log.is_in_flight(segments, sequence) {
-                // Its group would lose it, and nothing would be freed.
-                return self.drop_unseen(segments, band);
-            }
-            let dropped = self.drop_piece(segments, (band, group), messages_max, false);
-            let dropped = dropped.expect("a group with a first message has a piece");
-            let group = self.groups.at_mut(group);
-            group.counters.dropped += u64::from(dropped);
-            group.untold_drops = group.untold_drops.saturating_add(dropped);
-            return true;
-        }
-        false
     }
 }

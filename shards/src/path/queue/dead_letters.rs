@@ -6,8 +6,9 @@
 //! back later: it is never lost.
 
 use ringway_protocol::request::Put;
-use ringway_protocol::{QueueId, Records, Rejection};
+use ringway_protocol::{Code, FullPolicy, QueueId, Records, Rejection};
 
+use super::bounds::FULL;
 use super::piece::Piece;
 use super::{Store, Stored};
 use crate::world::Now;
@@ -24,34 +25,39 @@ impl Store {
     }
 
     /// Makes dead letters of a group's messages, one by one, that are in no lease and not ready any
-    /// more. `claimed` says that their keys are busy for them. Those that are refused come back.
+    /// more. `claimed` says that their keys are busy for them. What this turn does not get to comes
+    /// in the next ones; where one finds no room, it comes back together with those behind it.
     #[cold]
     pub(super) fn bury(
         &mut self,
-        (slot, group): (u32, usize),
+        holder: (u32, usize),
         mut piece: Piece,
         (reason, claimed): (Reason, bool),
         now: Now,
     ) {
-        let mut refused: Option<Piece> = None;
+        let (slot, group) = holder;
         while piece.count > 0 {
-            let message = piece.split_front(1, self.segments[piece.segment].span(piece.offset, 1));
-            if self.send_letters(slot, &[group], &message, reason, now).is_ok() {
-                if reason == Reason::Expired {
-                    self.catalog.at_mut(slot).groups.at_mut(group).counters.expired += 1;
-                    self.let_die((slot, group), &message, claimed);
-                } else {
-                    self.finish((slot, group), &message, claimed);
-                }
-            } else if !refused.as_mut().is_some_and(|before| before.join(&message)) {
-                let before = refused.replace(message);
-                before.into_iter().for_each(|piece| {
-                    self.try_again((slot, group), piece, claimed, now);
-                });
+            if self.burials_left == 0 {
+                return self.put_burial_off(holder, piece, (reason, claimed), now);
             }
-        }
-        if let Some(piece) = refused {
-            self.try_again((slot, group), piece, claimed, now);
+            self.burials_left -= 1;
+            let mut rest = piece;
+            let message = rest.split_front(1, self.segments[piece.segment].span(piece.offset, 1));
+            match self.send_letters(slot, &[group], &message, reason, now) {
+                Ok(()) if reason == Reason::Expired => {
+                    self.catalog.at_mut(slot).groups.at_mut(group).counters.expired += 1;
+                    self.let_die(holder, &message, claimed);
+                }
+                Ok(()) => self.finish(holder, &message, claimed),
+                Err(why) if why.code == Code::TooLarge => {
+                    self.try_again(holder, message, claimed, now);
+                }
+                Err(why) => {
+                    self.count_refused(slot, &[group], rest.count, why);
+                    return self.try_again(holder, piece, claimed, now);
+                }
+            }
+            piece = rest;
         }
     }
 
@@ -65,6 +71,10 @@ impl Store {
         reason: Reason,
         now: Now,
     ) -> Result<(), Rejection> {
+        if self.lacks_room(slot, groups.len() as u64) {
+            self.count_refused(slot, groups, 1, FULL);
+            return Err(FULL);
+        }
         let mut letters = std::mem::take(&mut self.letter);
         letters.clear();
         let segment = &self.segments[message.segment];
@@ -86,6 +96,34 @@ impl Store {
             }
         }
         outcome
+    }
+
+    /// Whether the dead-letter queue of the queue in `slot` refuses so many letters, whatever they
+    /// are.
+    fn lacks_room(&self, slot: u32, letters: u64) -> bool {
+        let id = self.catalog.at(slot).dead_letters;
+        let queue = id.and_then(|id| self.catalog.get(id).ok());
+        queue.is_some_and(|queue| {
+            let options = &queue.options;
+            !queue.pause.puts
+                && options.full_policy != FullPolicy::DropOldest
+                && queue.bands.counted() + letters > options.messages_max
+        })
+    }
+
+    /// Counts messages of some groups whose dead letters were not even tried, for this reason.
+    fn count_refused(&mut self, slot: u32, groups: &[usize], messages: u32, why: Rejection) {
+        let letters = u64::from(messages) * groups.len() as u64;
+        if matches!(why.code, Code::QueueFull | Code::TooLarge)
+            && let Some(id) = self.catalog.at(slot).dead_letters
+            && let Ok(queue) = self.catalog.get_mut(id)
+        {
+            queue.counters.refused += letters;
+        }
+        for group in groups {
+            let group = self.catalog.at_mut(slot).groups.at_mut(*group);
+            group.counters.dead_letters_refused += u64::from(messages);
+        }
     }
 
     /// Puts dead letters of the queue in `slot`. A refusal is counted where it happened.

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::Queue;
+use super::dead_letters::Reason;
 use super::piece::Piece;
 use super::segments::Segments;
 use super::{Store, Timer};
+use crate::limits::COMING_BACK_PER_TURN_MAX;
 use crate::world::{Now, TimerId};
 
 /// Messages with times to live of their own that wait together, at most: when one of them expires,
@@ -24,6 +26,19 @@ struct Away {
     due_ns: u64,
     /// When they are looked at next: then, or before because some expire.
     wake_ns: u64,
+    /// Why they become dead letters then, if they are not to be ready.
+    dies: Option<Reason>,
+}
+
+impl Away {
+    /// Appends messages that continue these and wait alike, unless they become too many to be
+    /// looked at together.
+    fn join(&mut self, next: &Away) -> bool {
+        (self.due_ns, self.wake_ns, self.dies) == (next.due_ns, next.wake_ns, next.dies)
+            && self.piece.first_ms == next.piece.first_ms
+            && self.piece.count + next.piece.count <= COMING_BACK_PER_TURN_MAX
+            && self.piece.join(&next.piece)
+    }
 }
 
 /// What one group has given back with a delay.
@@ -48,6 +63,10 @@ impl Delayed {
     fn insert(&mut self, away: Away) {
         let sequence = away.piece.sequence;
         self.messages += u64::from(away.piece.count);
+        let before = self.pieces.range_mut(..sequence).next_back();
+        if before.is_some_and(|(_, before)| before.join(&away)) {
+            return;
+        }
         self.wakes.insert((away.wake_ns, sequence));
         let before = self.pieces.insert(sequence, away);
         debug_assert!(before.is_none(), "a message waits once");
@@ -89,11 +108,6 @@ impl Delayed {
             self.insert(Away { piece: rest, ..away });
         }
         Some(found)
-    }
-
-    /// Whether a message waits.
-    pub fn has(&self, sequence: u64) -> bool {
-        self.from(sequence).next().is_some_and(|(piece, _)| piece.sequence <= sequence)
     }
 
     /// What waits from a sequence on, in order, and when it is ready again.
@@ -152,9 +166,23 @@ impl Store {
                 let expiry_ns = queue.first_expiry_ns(&self.segments, &piece);
                 wake_ns = expiry_ns.map_or(due_ns, |ns| due_ns.min(ns));
             }
-            self.delayed_of((slot, group)).insert(Away { piece, due_ns, wake_ns });
+            let away = Away { piece, due_ns, wake_ns, dies: None };
+            self.delayed_of((slot, group)).insert(away);
         }
         self.arm_delayed((slot, group));
+    }
+
+    /// Keeps messages back that become dead letters at `due_ns`.
+    pub(super) fn delay_burial(
+        &mut self,
+        holder: (u32, usize),
+        piece: Piece,
+        reason: Reason,
+        due_ns: u64,
+    ) {
+        let away = Away { piece, due_ns, wake_ns: due_ns, dies: Some(reason) };
+        self.delayed_of(holder).insert(away);
+        self.arm_delayed(holder);
     }
 
     /// Sees to it that a group's timer is armed for the first of its delayed messages.
@@ -177,9 +205,11 @@ impl Store {
         self.delayed_of((slot, group)).timer = None;
         while *left > 0 {
             let first = self.delayed_of((slot, group)).take_first(now.ns);
-            let Some(Away { piece, due_ns, .. }) = first else { break };
+            let Some(Away { piece, due_ns, dies, .. }) = first else { break };
             *left = left.saturating_sub(piece.count);
-            if due_ns <= now.ns {
+            if let Some(reason) = dies {
+                self.bury((slot, group), piece, (reason, true), now);
+            } else if due_ns <= now.ns {
                 self.make_ready((slot, group), piece, now);
             } else {
                 self.sift_returned((slot, group), piece, now, |store, piece| {

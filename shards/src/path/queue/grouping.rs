@@ -41,7 +41,7 @@ impl Store {
             let sentence = "the queue has as many groups as it may have";
             return Err(Rejection::new(Code::ResourceExhausted, sentence));
         }
-        let index = queue.groups.add(name);
+        let index = queue.groups.add(name)?;
         queue.groups.at_mut(index).set_flags(flags);
         let group = queue.groups.id(index);
         self.join_group(id, index, start, now);
@@ -111,7 +111,10 @@ impl Store {
         let slot = id.slot() as u32;
         let queue = self.catalog.at_mut(slot);
         let before = queue.bands.live();
-        queue.purge_group(&mut self.segments, index);
+        // What it loses by its end is no purge of the queue.
+        let counters = queue.groups.at(index).counters;
+        queue.rare().gone_groups.add(&counters);
+        queue.purge_group(&mut self.segments, index, true);
         self.messages -= before - queue.bands.live();
         self.end_group(slot, index, GROUP_GONE);
         let queue = self.catalog.at_mut(slot);

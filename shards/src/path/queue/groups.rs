@@ -18,6 +18,11 @@ pub(super) const DEFAULT_GROUP: &str = "default";
 const NO_SUCH_GROUP: Rejection =
     Rejection::new(Code::NoSuchGroup, "the queue has no group of that number or name");
 
+const NO_MORE_NUMBERS: Rejection = Rejection::new(
+    Code::ResourceExhausted,
+    "the queue has made 65,535 groups, as many as it can number: use those that it has",
+);
+
 /// What a group counts since it was made, in messages unless they say otherwise.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Counters {
@@ -43,6 +48,23 @@ pub(super) struct Counters {
     pub purged: u64,
     /// Removed one by one, or moved to another queue.
     pub removed: u64,
+}
+
+impl Counters {
+    /// Those of a group that is gone join what its queue has counted.
+    pub fn add(&mut self, gone: &Self) {
+        self.takes += gone.takes;
+        self.acks += gone.acks;
+        self.nacks += gone.nacks;
+        self.expired_leases += gone.expired_leases;
+        self.redeliveries += gone.redeliveries;
+        self.dead_lettered += gone.dead_lettered;
+        self.dead_letters_refused += gone.dead_letters_refused;
+        self.expired += gone.expired;
+        self.dropped += gone.dropped;
+        self.purged += gone.purged;
+        self.removed += gone.removed;
+    }
 }
 
 /// One consumer group.
@@ -73,11 +95,6 @@ impl Group {
     #[inline]
     pub fn delayed(&self) -> u64 {
         self.delayed.as_ref().map_or(0, |delayed| delayed.messages())
-    }
-
-    /// Whether a message was given back with a delay.
-    pub fn has_delayed(&self, sequence: u64) -> bool {
-        self.delayed.as_ref().is_some_and(|delayed| delayed.has(sequence))
     }
 
     /// Messages that it has and that are not ready: leased, delayed, or blocked by their keys.
@@ -196,14 +213,14 @@ impl Groups {
         1 + self.more.len()
     }
 
-    /// Adds a group and returns its index.
-    pub fn add(&mut self, name: &str) -> usize {
-        self.last_incarnation = self.last_incarnation.wrapping_add(1).max(1);
+    /// Adds a group and returns its index. A number is given once.
+    pub fn add(&mut self, name: &str) -> Result<usize, Rejection> {
+        self.last_incarnation = self.last_incarnation.checked_add(1).ok_or(NO_MORE_NUMBERS)?;
         let name = (name != DEFAULT_GROUP).then(|| name.into());
         let group = Group::new(name, self.last_incarnation);
         if self.first.is_none() {
             self.first = Some(group);
-            return 0;
+            return Ok(0);
         }
         let free = self.more.iter().position(Option::is_none);
         let index = free.unwrap_or_else(|| {
@@ -211,7 +228,7 @@ impl Groups {
             self.more.len() - 1
         });
         self.more[index] = Some(Box::new(group));
-        index + 1
+        Ok(index + 1)
     }
 
     /// Adds a group that has its number from another part of the queue; its place is free.
@@ -258,35 +275,51 @@ impl Groups {
 }
 
 impl Queue {
-    /// Drops what is ready for a group or set aside.
-    pub fn purge_group(&mut self, segments: &mut Segments, group: usize) {
+    /// Drops what is ready for a group or set aside. It may be `kept` for groups to come.
+    pub fn purge_group(&mut self, segments: &mut Segments, group: usize, kept: bool) {
         // First, so that no key that gets free brings one of them into a band that was purged.
-        let blocked = self.drain_blocked(segments, group);
+        let blocked = self.drain_blocked(segments, group, kept);
         self.groups.at_mut(group).counters.purged += blocked;
         for band in self.bands.urgent_first() {
-            while let Some(count) = self.drop_piece(segments, (band, group), u32::MAX, true) {
+            while let Some(count) = self.drop_piece(segments, (band, group), kept) {
                 self.groups.at_mut(group).counters.purged += u64::from(count);
             }
         }
     }
 
     /// Ends a group's oldest ready messages that lie together in one segment of a band; says how
-    /// many they were. They may be `kept` for groups to come.
-    pub fn drop_piece(
+    /// many they were.
+    fn drop_piece(
         &mut self,
         segments: &mut Segments,
         (band, group): (usize, usize),
-        messages_max: u32,
         kept: bool,
     ) -> Option<u32> {
         let log = self.bands.at_mut(band);
         let claimed = log.lines.at(group).returned() > 0;
-        let piece = log.next_piece(segments, group, (messages_max, u32::MAX), true)?;
+        let piece = log.next_piece(segments, group, (u32::MAX, u32::MAX), true)?;
         if kept {
             self.settle(segments, group, &piece, claimed);
         } else {
             self.drop_for(segments, group, &piece, claimed);
         }
         Some(piece.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_names_one_group_and_no_other() {
+        let mut groups = Groups::new();
+        for number in 1..=u16::MAX {
+            let index = groups.add("g").expect("there are numbers left");
+            assert_eq!(groups.id(index), GroupId::new(number, 1));
+            groups.remove(index);
+        }
+        assert_eq!(groups.add("g").map_err(|why| why.code), Err(Code::ResourceExhausted));
+        assert_eq!(groups.len(), 1);
     }
 }

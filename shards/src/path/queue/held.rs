@@ -148,6 +148,21 @@ impl Log {
         true
     }
 
+    /// Compacts a segment whatever else there is to do, unless it is the tail, a send refers to it,
+    /// or it went with its messages.
+    pub fn compact_now(&mut self, segments: &mut Segments, slot: u32) {
+        let segment = &segments[slot];
+        let in_order = matches!(segment.place, Place::Open | Place::Sparse);
+        if !in_order || slot == self.tail || segment.is_pinned() || segment.bytes_of_use() == 0 {
+            return;
+        }
+        if segment.place == Place::Sparse {
+            self.sparse.unlink(segments, slot);
+            segments[slot].place = Place::Open;
+        }
+        self.held_bytes -= segments[slot].compact();
+    }
+
     /// Drops what is left of a queue without leases or ready messages: segments that only sends
     /// refer to.
     pub fn close(&mut self, segments: &mut Segments) {

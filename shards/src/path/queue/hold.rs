@@ -255,7 +255,7 @@ impl Queue {
     /// Whether a look at its bounds is enough to know that a batch does not fit; repeats would need
     /// no room.
     fn has_no_room_for(&self, records: &[u8], count: u32) -> bool {
-        let (bytes, live) = (records.len() as u64, self.bands.live());
+        let (bytes, live) = (records.len() as u64, self.bands.counted());
         self.options.dedup_ms == 0
             && live > 0
             && (live + u64::from(count) > self.options.messages_max

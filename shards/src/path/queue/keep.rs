@@ -102,6 +102,7 @@ impl Log {
             let (back, erased) = segment.revive(from, &mut look);
             self.live += back.messages;
             self.live_bytes += back.bytes;
+            self.revived += back.messages;
             let kept = self.kept.as_mut().expect("the log keeps something");
             kept.subtract(back);
             kept.subtract(erased);

@@ -112,14 +112,18 @@ impl Queue {
         }
     }
 
-    /// Forgets what a group has set aside: it is done with it.
-    pub fn drain_blocked(&mut self, segments: &mut Segments, group: usize) -> u64 {
+    /// Forgets what a group has set aside: it is done with it. It may be `kept` for groups to
+    /// come.
+    pub fn drain_blocked(&mut self, segments: &mut Segments, group: usize, kept: bool) -> u64 {
         if self.keys.is_none() {
             return 0;
         }
         let mut states = std::mem::take(&mut self.groups.at_mut(group).keys);
         let count = u64::from(states.count);
-        states.drain(|piece| self.settle(segments, group, &piece, false));
+        states.drain(|piece| match kept {
+            true => self.settle(segments, group, &piece, false),
+            false => self.drop_for(segments, group, &piece, false),
+        });
         self.groups.at_mut(group).keys = states;
         count
     }

@@ -91,19 +91,6 @@ impl Line {
         Some(front)
     }
 
-    /// The sequence of the message that is first in line, if the line has one.
-    pub fn first_ready(&self, next_sequence: u64) -> Option<u64> {
-        let returned = self.returned.first_key_value().map(|(sequence, _)| *sequence);
-        let fresh = next_sequence - self.sequence > self.holes;
-        returned.or(fresh.then_some(self.sequence))
-    }
-
-    /// Whether a message is among those given back.
-    pub fn has_returned(&self, sequence: u64) -> bool {
-        let piece = self.returned.range(..=sequence).next_back();
-        piece.is_some_and(|(at, piece)| sequence - at < u64::from(piece.count))
-    }
-
     /// Takes one message out of those given back.
     pub fn remove_returned(&mut self, segments: &Segments, sequence: u64) -> Option<Piece> {
         let (at, piece) = self.returned.range(..=sequence).next_back()?;

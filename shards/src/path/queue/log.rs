@@ -12,6 +12,7 @@
 
 use ringway_protocol::Records;
 
+use super::free::FreeRun;
 use super::held::List;
 use super::keep::Kept;
 use super::line::Lines;
@@ -36,6 +37,8 @@ pub(super) struct Log {
     /// Messages and bytes of records that some group needs.
     pub live: u64,
     pub live_bytes: u64,
+    /// Those of them that a replay brought back.
+    pub revived: u64,
     pub held_bytes: u64,
     /// What is done and kept for groups to come, if anything is.
     pub kept: Option<Box<Kept>>,
@@ -56,6 +59,7 @@ impl Log {
             limbo: List::EMPTY,
             live: 0,
             live_bytes: 0,
+            revived: 0,
             held_bytes: 0,
             kept: None,
             last_capacity: 0,
@@ -195,6 +199,9 @@ impl Log {
         self.live -= u64::from(count);
         self.live_bytes -= u64::from(bytes);
         let queue = segments[slot].queue;
+        if self.revived > 0 {
+            self.revived -= segments[slot].count_ended_revivals();
+        }
         if let Some(kept) = &mut self.kept {
             kept.add(count, bytes);
         }
@@ -229,19 +236,25 @@ impl Log {
         }
     }
 
-    /// Removes one message that is in no lease and was not given back: a hole for every line whose
-    /// cursor has not reached it. It is not kept.
+    /// Removes one message that is in no lease and was not given back. It is not kept.
     pub fn remove(&mut self, segments: &mut Segments, slot: u32, sequence: u64) {
+        self.remove_run(segments, &FreeRun { sequence, slot, count: 1 });
+    }
+
+    /// The same for several, none of which is gone: holes for every line whose cursor has not
+    /// reached them.
+    pub fn remove_run(&mut self, segments: &mut Segments, run: &FreeRun) {
+        let FreeRun { sequence, slot, count } = *run;
         for line in self.lines.iter_mut().filter(|line| line.sequence <= sequence) {
-            line.holes += 1;
+            line.holes += u64::from(count);
         }
         let segment = &mut segments[slot];
         let offset = segment.offset_of(sequence);
-        let bytes = segment.span(offset, 1);
-        segment.settle(sequence, 1, bytes);
-        self.gone(segments, slot, 1, bytes);
+        let bytes = segment.span(offset, count);
+        segment.settle(sequence, count, bytes);
+        self.gone(segments, slot, count, bytes);
         let piece =
-            Piece { sequence, segment: slot, offset, bytes, count: 1, deliveries: 0, first_ms: 0 };
+            Piece { sequence, segment: slot, offset, bytes, count, deliveries: 0, first_ms: 0 };
         self.erase(segments, &piece);
     }
 

@@ -120,37 +120,6 @@ impl Log {
         Some(segments[line.segment].put_at_ms(line.sequence))
     }
 
-    /// Whether a group that has passed a message still needs it: it is leased, or set aside.
-    pub fn is_in_flight(&self, segments: &Segments, sequence: u64) -> bool {
-        if self.lines.active == 1 {
-            return false;
-        }
-        let Some(slot) = self.find(segments, sequence) else { return false };
-        let segment = &segments[slot];
-        let needing = match segment.done.is_shared() {
-            true => segment.done.left(segment.index(sequence)),
-            false => self.lines.needing(sequence),
-        };
-        let waiting = |line: &&Line| {
-            line.start <= sequence && (line.sequence <= sequence || line.has_returned(sequence))
-        };
-        usize::from(needing) > self.lines.iter().filter(waiting).count()
-    }
-
-    /// The segment and the sequence of the oldest message that no cursor has reached.
-    pub fn oldest_unseen(&self, segments: &Segments) -> Option<(u32, u64)> {
-        let seen = self.lines.iter().map(|line| line.sequence).max()?;
-        for slot in self.slots_from(segments, self.find(segments, seen)?) {
-            let segment = &segments[slot];
-            let from = segment.index(seen.max(segment.first_sequence));
-            let index = from + segment.done.alike(from, segment.messages, true);
-            if index < segment.messages {
-                return Some((slot, segment.first_sequence + u64::from(index)));
-            }
-        }
-        None
-    }
-
     /// When the oldest message was put that some group needs, in milliseconds of the monotonic
     /// clock. Visits segments of which all is gone.
     pub fn oldest_put_ms(&self, segments: &Segments) -> Option<u64> {

@@ -11,6 +11,7 @@
 //! | `held` | which segments a log gives back, keeps waiting or compacts |
 //! | `piece` | messages that follow each other in a segment |
 //! | `bounds` | put, and what a full queue does |
+//! | `drops`, `free` | what `drop-oldest` drops; which messages no group has under a lease |
 //! | `admit` | puts with keys, times, priorities, repeats |
 //! | `schedule`, `calendar`, `mortality` | what is due when, and what expires |
 //! | `handles` | what calendars know a segment by |
@@ -30,6 +31,7 @@
 //! | `waits` | takes, subscriptions and puts that wait |
 //! | `turns`, `active` | who of a group is served next, or alone |
 //! | `push`, `subscriptions` | messages are delivered as they come |
+//! | `ending` | what was pushed comes back |
 //! | `hold` | puts that wait for room |
 //! | `answers` | what those who wait are answered |
 //! | `stat` | what a queue counts |
@@ -63,7 +65,10 @@ mod dead_letters;
 #[allow(dead_code, reason = "tests ask how much it holds")]
 mod dedup;
 mod delayed;
+mod drops;
+mod ending;
 mod extend;
+mod free;
 mod grouping;
 mod groups;
 mod handles;
@@ -110,6 +115,7 @@ use self::admit::Desk;
 use self::backoff::Random;
 use self::catalog::{Catalog, NO_SUCH_QUEUE};
 use self::collect::Basket;
+use self::ending::Leaving;
 use self::hold::HeldPuts;
 use self::idle::Uses;
 use self::lease::Leases;
@@ -121,7 +127,9 @@ use self::segments::Segments;
 use self::settle::End;
 use self::subscriptions::Subscriptions;
 use self::waits::Waits;
-use crate::limits::{COMING_BACK_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
+use crate::limits::{
+    BURIALS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX, ENDINGS_PER_TURN_MAX, TIMERS_PER_TURN_MAX,
+};
 use crate::world::{Now, Wheel};
 
 /// Queues that keep dead segments for sends: how many one call looks at.
@@ -182,6 +190,12 @@ pub struct Store {
     leases: Leases,
     waits: Waits,
     subscriptions: Subscriptions,
+    /// Subscriptions that have ended and hold something yet, and how much may come back of them in
+    /// this turn.
+    leaving: VecDeque<Leaving>,
+    endings_left: u32,
+    /// Dead letters that may be made in this turn.
+    burials_left: u32,
     held_puts: HeldPuts,
     wheel: Wheel<Timer>,
     /// Groups of queues that may have something for those who wait, in turn; and those that found
@@ -220,6 +234,9 @@ impl Store {
             leases: Leases::new(shard, leases_max),
             waits: Waits::new(waits_max),
             subscriptions: Subscriptions::new(shard),
+            leaving: VecDeque::new(),
+            endings_left: ENDINGS_PER_TURN_MAX,
+            burials_left: BURIALS_PER_TURN_MAX,
             held_puts: HeldPuts::default(),
             wheel: Wheel::new(),
             offers: VecDeque::new(),
@@ -240,14 +257,14 @@ impl Store {
         }
     }
 
-    /// Drops every ready message of a queue, of every group, and says how many messages went.
-    /// Leases are untouched. Visits each segment.
+    /// Drops every ready message of a queue, of every group, and says how many messages went: they
+    /// are not kept. Leases are untouched. Visits each segment.
     pub fn purge(&mut self, id: QueueId) -> Result<u64, Rejection> {
         let queue = self.catalog.get_mut(id)?;
         let before = queue.bands.live();
         for group in 0..queue.groups.places() {
             if queue.groups.get(group).is_some() {
-                queue.purge_group(&mut self.segments, group);
+                queue.purge_group(&mut self.segments, group, false);
             }
         }
         let purged = before - queue.bands.live();
@@ -307,6 +324,8 @@ impl Store {
         if !self.lingering.is_empty() {
             self.give_memory_back();
         }
+        self.burials_left = BURIALS_PER_TURN_MAX;
+        self.end_leaving(now);
         self.run_schedule(now);
         let (mut budget, mut left) = (TIMERS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX);
         while left > 0
@@ -350,7 +369,9 @@ impl Store {
     /// When [`Store::expire`] has something to do next. Never late by more than a tick of the
     /// wheel; after a settlement it may be too early, once.
     pub fn next_deadline(&self) -> Option<u64> {
-        let deadlines = [self.wheel.next_deadline(), self.schedule.next_deadline(&self.segments)];
+        let at_once = (!self.leaving.is_empty()).then_some(self.uses.clock_ns);
+        let scheduled = self.schedule.next_deadline(&self.segments);
+        let deadlines = [self.wheel.next_deadline(), scheduled, at_once];
         deadlines.into_iter().flatten().min()
     }
 }

@@ -9,7 +9,7 @@ use super::segment::NIL;
 use super::settle::End;
 use super::subscriptions::{NO_SUCH_SUBSCRIPTION, TOO_MANY_SUBSCRIPTIONS};
 use super::turns::{Turn, Turns};
-use super::waits::{Asks, Place, Wait};
+use super::waits::Asks;
 use super::{Store, Taken, Timer};
 use crate::limits::SUBSCRIPTIONS_PER_ASKER_MAX;
 use crate::path::origin::Origin;
@@ -45,7 +45,7 @@ impl Store {
         Ok(self.subscriptions.id(index))
     }
 
-    /// Ends a subscription of an asker. Says how many messages came back, and how many bytes its
+    /// Ends a subscription of an asker. Says how many messages come back, and how many bytes its
     /// credit was.
     pub fn unsubscribe(
         &mut self,
@@ -159,8 +159,8 @@ impl Store {
                 subscription.refund(piece.count, piece.bytes.into());
             }
             let wait = subscription.wait;
-            // One that ends is in no list any more.
-            if self.waits[wait].place != Place::Nowhere {
+            // One that has ended waits no more.
+            if wait != NIL {
                 self.arrange(wait);
             }
         }
@@ -173,25 +173,6 @@ impl Store {
         if index != NIL {
             self.leases.detach(lease, &mut self.subscriptions[index].leases);
         }
-    }
-
-    /// Ends a subscription, and gives back what it holds, with this delivery counted.
-    pub(super) fn end_subscription(&mut self, index: u32, now: Now) -> (u64, u32) {
-        let wait = self.subscriptions[index].wait;
-        let Wait { queue, group, origin, .. } = self.waits[wait];
-        let group = usize::from(group);
-        self.leave_group(wait);
-        let messages = self.bring_back(index, now);
-        self.waits.remove(wait);
-        let promised = self.subscriptions.close(index);
-        let found = self.catalog.at_mut(queue);
-        found.check();
-        let (id, turns) = (found.id, *found.groups.at(group).waits);
-        if self.is_active(turns.active, origin) && turns.is_deserted() {
-            self.step_down(queue, group);
-        }
-        self.offer(id, group);
-        (messages, promised)
     }
 }
 

@@ -10,12 +10,11 @@ use ringway_protocol::{QueueId, Rejection};
 use super::Store;
 use super::bands::{LOGS, SCHEDULED, band_of};
 use super::catalog::Queue;
+use super::free::FreeRun;
+use super::groups::Group;
 use super::keys::NO_KEY;
 use super::log::Log;
 use super::segments::Segments;
-
-/// A message that can go, and its segment.
-type Place = (u64, u32);
 
 impl Store {
     /// Removes messages by their sequences. Those count missing that are unknown, gone, or under a
@@ -32,7 +31,9 @@ impl Store {
         wanted.dedup();
         let places = queue.removable(&self.segments, &wanted);
         if !places.is_empty() {
-            queue.remove_all(&mut self.segments, &places);
+            queue.remove_all(&mut self.segments, &places, |group: &mut Group, count| {
+                group.counters.removed += u64::from(count);
+            });
             self.messages -= places.len() as u64;
             queue.linger(&mut self.lingering);
             queue.check();
@@ -46,117 +47,111 @@ impl Store {
 
 impl Queue {
     /// Which of some messages, in ascending order, can be removed.
-    fn removable(&self, segments: &Segments, wanted: &[u64]) -> Vec<Place> {
-        let aside: Vec<(usize, Vec<u64>)> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| group.keys.count > 0)
-            .map(|(index, group)| {
-                let sequences = group.keys.pieces().map(|piece| piece.sequence);
-                let named = |sequence: &u64| wanted.binary_search(sequence).is_ok();
-                let mut aside: Vec<u64> = sequences.filter(named).collect();
-                aside.sort_unstable();
-                (index, aside)
-            })
-            .collect();
+    fn removable(&self, segments: &Segments, wanted: &[u64]) -> Vec<FreeRun> {
+        let aside = self.aside(|sequence| wanted.binary_search(&sequence).is_ok());
         let (mut places, mut hint) = (Vec::new(), None);
         for sequence in wanted.iter().copied() {
             let band = band_of(sequence);
             let Some(log) = (band < LOGS).then(|| self.bands.get(band)).flatten() else { continue };
+            if sequence >= log.next_sequence() {
+                continue;
+            }
             let known = hint.filter(|(of, _)| *of == band).map(|(_, slot)| slot);
             let Some(slot) = log.find_from(segments, known, sequence) else { continue };
             hint = Some((band, slot));
             let segment = &segments[slot];
             let there = segment.first_sequence <= sequence && !segment.is_gone(sequence);
-            if there && (band == SCHEDULED || self.is_free(segments, slot, sequence, &aside)) {
-                places.push((sequence, slot));
+            if there && (band == SCHEDULED || self.is_free(segment, log, sequence, &aside)) {
+                places.push(FreeRun { sequence, slot, count: 1 });
             }
         }
         places
     }
 
-    /// Whether no group that needs a message has it under a lease. Messages set aside are given by
-    /// group.
-    fn is_free(
-        &self,
-        segments: &Segments,
-        slot: u32,
-        sequence: u64,
-        aside: &[(usize, Vec<u64>)],
-    ) -> bool {
-        let (log, done) = (self.bands.at(band_of(sequence)), &segments[slot].done);
-        let needing = match done.is_shared() {
-            true => done.left(segments[slot].index(sequence)),
-            false => log.lines.needing(sequence),
+    /// Removes messages that can go, given in ascending order. `count` counts them for each group
+    /// that has them waiting.
+    pub fn remove_all(
+        &mut self,
+        segments: &mut Segments,
+        places: &[FreeRun],
+        count: impl Fn(&mut Group, u32),
+    ) {
+        let named = |sequence: u64| {
+            let after = places.partition_point(|place| place.sequence <= sequence);
+            after > 0 && sequence < places[after - 1].end()
         };
-        let waits = |index: usize| {
-            let line = log.lines.at(index);
-            line.active
-                && line.start <= sequence
-                && (line.sequence <= sequence
-                    || line.has_returned(sequence)
-                    || self.groups.at(index).has_delayed(sequence)
-                    || aside.iter().any(|(group, sequences)| {
-                        *group == index && sequences.binary_search(&sequence).is_ok()
-                    }))
-        };
-        let waiting = self.groups.iter().filter(|(index, _)| waits(*index)).count();
-        waiting == usize::from(needing)
-    }
-
-    /// Removes messages that can go.
-    fn remove_all(&mut self, segments: &mut Segments, places: &[Place]) {
-        let named = |sequence: u64| places.binary_search_by_key(&sequence, |place| place.0).is_ok();
         for index in 0..self.groups.places() {
             if self.groups.get(index).is_some_and(|group| group.keys.count > 0) {
                 let group = self.groups.at_mut(index);
-                group.counters.removed += u64::from(group.keys.drop_where(named));
+                let aside = group.keys.drop_where(named);
+                count(group, aside);
             }
         }
-        for (sequence, slot) in places.iter().copied() {
-            if band_of(sequence) == SCHEDULED {
-                self.counters.removed += 1;
+        for place in places {
+            if band_of(place.sequence) == SCHEDULED {
+                self.counters.removed += u64::from(place.count);
             } else {
-                self.leave_lines(segments, slot, sequence);
+                self.leave_lines(segments, place, &count);
             }
-            self.bands.of_mut(sequence).remove(segments, slot, sequence);
+            self.bands.of_mut(place.sequence).remove_run(segments, place);
         }
         if !self.bands.is_single() {
             self.bands.shrink(segments);
         }
     }
 
-    /// A message that is to be removed leaves the groups that have it ready, and its key.
-    fn leave_lines(&mut self, segments: &Segments, slot: u32, sequence: u64) {
-        let key = segments[slot].key_of(sequence);
+    /// Messages that are to be removed leave the groups that have them waiting, and their keys.
+    fn leave_lines(
+        &mut self,
+        segments: &Segments,
+        place: &FreeRun,
+        count: &impl Fn(&mut Group, u32),
+    ) {
         for index in 0..self.groups.places() {
             if self.groups.get(index).is_none() {
                 continue;
             }
-            let line = self.bands.of_mut(sequence).lines.at_mut(index);
-            if !line.active || line.start > sequence {
+            let line = self.bands.of_mut(place.sequence).lines.at_mut(index);
+            if !line.active || line.start > place.sequence {
                 continue;
             }
-            if line.sequence <= sequence {
-                self.groups.at_mut(index).counters.removed += 1;
+            if line.sequence <= place.sequence {
+                count(self.groups.at_mut(index), place.count);
                 continue;
             }
-            let returned = line.remove_returned(segments, sequence).is_some();
-            let group = self.groups.at_mut(index);
-            let delayed = group.delayed.as_deref_mut();
-            if returned || delayed.is_some_and(|of| of.remove(segments, sequence).is_some()) {
-                group.counters.removed += 1;
-                let next = (key != NO_KEY).then(|| group.keys.release(key)).flatten();
-                if let Some(next) = next {
-                    self.bands.of_mut(next.sequence).lines.at_mut(index).give_back(next);
+            for sequence in place.sequence..place.end() {
+                if self.withdraw(segments, index, (place.slot, sequence)) {
+                    count(self.groups.at_mut(index), 1);
                 }
             }
         }
-        if key != NO_KEY
-            && let Some(keys) = self.keys.as_deref_mut()
-        {
-            keys.let_go(key);
+        let Some(keys) = self.keys.as_deref_mut() else { return };
+        let segment = &segments[place.slot];
+        let slots = segment.keys(segment.index(place.sequence), place.count);
+        slots.iter().filter(|key| **key != NO_KEY).for_each(|key| keys.let_go(*key));
+    }
+
+    /// Takes a message out that a group was given back, whose key is free then; says whether it had
+    /// been.
+    fn withdraw(
+        &mut self,
+        segments: &Segments,
+        index: usize,
+        (slot, sequence): (u32, u64),
+    ) -> bool {
+        let line = self.bands.of_mut(sequence).lines.at_mut(index);
+        let returned = line.remove_returned(segments, sequence).is_some();
+        let group = self.groups.at_mut(index);
+        let delayed = group.delayed.as_deref_mut();
+        if !returned && delayed.is_none_or(|of| of.remove(segments, sequence).is_none()) {
+            return false;
         }
+        let key = segments[slot].key_of(sequence);
+        let next = (key != NO_KEY).then(|| group.keys.release(key)).flatten();
+        if let Some(next) = next {
+            self.bands.of_mut(next.sequence).lines.at_mut(index).give_back(next);
+        }
+        true
     }
 }
 

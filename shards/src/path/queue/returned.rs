@@ -25,6 +25,8 @@ use crate::world::Now;
 
 /// Milliseconds until a message that could not become a dead letter is tried again, at least.
 const REFUSED_MS: u32 = 1_000;
+/// Milliseconds until dead letters are made that one turn did not get to: a tick of the wheel.
+const PUT_OFF_MS: u32 = 1;
 
 impl Queue {
     /// Whether its messages can become dead letters: a dead-letter queue has none of its own.
@@ -101,7 +103,31 @@ impl Store {
         now: Now,
     ) {
         let delay_ms = self.back_off_ms(slot, piece.deliveries).max(REFUSED_MS);
-        let due_ns = deadline_ns(now.ns, delay_ms);
+        self.keep_back((slot, group), piece, claimed, deadline_ns(now.ns, delay_ms));
+    }
+
+    /// Messages that are to become dead letters are looked at again in a moment: this turn has made
+    /// enough of them.
+    #[cold]
+    pub(super) fn put_burial_off(
+        &mut self,
+        holder: (u32, usize),
+        piece: Piece,
+        (reason, claimed): (Reason, bool),
+        now: Now,
+    ) {
+        let due_ns = deadline_ns(now.ns, PUT_OFF_MS);
+        if reason == Reason::Expired {
+            // It is found expired again.
+            return self.keep_back(holder, piece, claimed, due_ns);
+        }
+        debug_assert!(claimed, "it was leased");
+        self.delay_burial(holder, piece, reason, due_ns);
+    }
+
+    /// Keeps messages back that are in no lease and not ready any more; they do not expire
+    /// meanwhile.
+    fn keep_back(&mut self, (slot, group): (u32, usize), piece: Piece, claimed: bool, due_ns: u64) {
         let queue = self.catalog.at_mut(slot);
         if claimed || queue.keys.is_none() {
             return self.delay((slot, group), piece, due_ns, false);

@@ -12,6 +12,7 @@ use ringway_protocol::{LeaseId, QueueId, Rejection};
 use super::Store;
 use super::lease::{Found, Lease};
 use super::piece::Piece;
+use super::segment::NIL;
 use super::segments::Segments;
 use crate::world::Now;
 
@@ -230,8 +231,11 @@ impl Store {
         if let Some(timer) = lease.timer.take() {
             self.wheel.disarm(timer);
         }
-        let group = self.catalog.at_mut(queue).groups.at_mut(group);
-        self.leases.end(slot, &mut group.leases);
+        let holder = self.catalog.at_mut(queue).groups.at_mut(group);
+        self.leases.end(slot, &mut holder.leases);
+        if holder.single_active && holder.leases == NIL {
+            self.leave_activity(queue, group);
+        }
     }
 
     /// Ends messages that a group leased and that are in no lease any more.

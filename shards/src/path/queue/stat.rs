@@ -6,7 +6,7 @@ use ringway_protocol::{QueueId, Rejection};
 use super::Store;
 use super::bands::SCHEDULED;
 use super::catalog::Queue;
-use super::groups::Group;
+use super::groups::{Counters as GroupCounters, Group};
 use super::segments::Segments;
 use crate::world::Now;
 
@@ -42,6 +42,12 @@ impl Queue {
         self.groups.iter().map(|(_, group)| counter(group)).sum()
     }
 
+    /// What all groups have counted, those that are gone by now included.
+    fn counted(&self, counter: impl Fn(&GroupCounters) -> u64) -> u64 {
+        let gone = self.known_rare().map_or(0, |rare| counter(&rare.gone_groups));
+        gone + self.sum(|group| counter(&group.counters))
+    }
+
     /// The figures in the order of [`QUEUE_COLUMNS`].
     pub fn figures(&self, segments: &Segments, now: Now) -> [u64; QUEUE_COLUMNS.len()] {
         let scheduled = self.bands.get(SCHEDULED).map_or(0, |log| log.live);
@@ -51,28 +57,28 @@ impl Queue {
             self.bands.held_bytes(),
             self.bands.live_bytes(),
             self.counters.puts,
-            self.sum(|group| group.counters.takes),
-            self.sum(|group| group.counters.acks),
-            self.sum(|group| group.counters.nacks),
-            self.sum(|group| group.counters.expired_leases),
-            self.sum(|group| group.counters.redeliveries),
-            self.sum(|group| group.counters.dead_lettered),
-            self.sum(|group| group.counters.dropped),
+            self.counted(|counters| counters.takes),
+            self.counted(|counters| counters.acks),
+            self.counted(|counters| counters.nacks),
+            self.counted(|counters| counters.expired_leases),
+            self.counted(|counters| counters.redeliveries),
+            self.counted(|counters| counters.dead_lettered),
+            self.counted(|counters| counters.dropped),
             self.counters.refused,
-            self.sum(|group| group.counters.purged),
+            self.counted(|counters| counters.purged),
             self.sum(|group| u64::from(group.waits.takes)),
             self.sum(Group::delayed),
             self.sum(|group| u64::from(group.keys.count)),
             scheduled,
             self.groups.len() as u64,
             self.sum(|group| u64::from(group.waits.subscriptions)),
-            self.sum(|group| group.counters.expired),
-            self.sum(|group| group.counters.removed) + self.counters.removed,
+            self.counted(|counters| counters.expired),
+            self.counted(|counters| counters.removed) + self.counters.removed,
             self.counters.duplicates,
             u64::from(self.line.puts),
             self.line.bytes,
             self.bands.kept().messages,
-            self.sum(|group| group.counters.dead_letters_refused),
+            self.counted(|counters| counters.dead_letters_refused),
             self.counters.moved_out,
             self.oldest_age_ms(segments, now),
             self.puts.per_second(now.ns),

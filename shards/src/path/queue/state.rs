@@ -5,7 +5,7 @@ use ringway_protocol::{QueueId, QueueName, QueueOptions};
 
 use super::bands::Bands;
 use super::dedup::{Producers, ProducersConfig, Window};
-use super::groups::Groups;
+use super::groups::{Counters as GroupCounters, Groups};
 use super::hold::Line;
 use super::keys::Keys;
 use super::moving::Progress;
@@ -79,6 +79,8 @@ pub(super) struct Rare {
     pub memory: Option<TimerId>,
     /// Where the last move of some of its messages stopped, if there was more to look at.
     pub moves: Option<Progress>,
+    /// What groups have counted that are gone.
+    pub gone_groups: GroupCounters,
     /// What its shard has published that it holds: messages and bytes.
     pub published: (u64, u64),
     /// Whether that is to be published anew.

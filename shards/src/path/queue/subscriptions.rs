@@ -22,7 +22,7 @@ pub const TOO_MANY_SUBSCRIPTIONS: Rejection = Rejection::new(
     "the connection has 4,096 subscriptions: end some, or subscribe on another one",
 );
 
-/// One subscription, or a free slot (then `wait` is `NIL`).
+/// One subscription, one that has ended or a free slot (then `wait` is `NIL`).
 #[derive(Debug)]
 pub(super) struct Subscription {
     generation: u32,
@@ -132,17 +132,21 @@ impl Subscriptions {
         }
     }
 
-    /// Ends a subscription that holds nothing; returns the bytes of its credit. A slot that has
-    /// used up its generations is retired.
-    pub fn close(&mut self, slot: u32) -> u32 {
+    /// Ends a subscription; returns how many messages it holds, and the bytes of its credit.
+    pub fn leave(&mut self, slot: u32) -> (u64, u32) {
         let subscription = &mut self[slot];
-        assert!(subscription.leases == NIL, "what a subscription held came back");
         subscription.wait = NIL;
-        let (promised, generation) = (subscription.bytes_max, subscription.generation);
-        if generation < u32::MAX {
+        (subscription.messages.into(), subscription.bytes_max)
+    }
+
+    /// Gives up the slot of one that has ended and holds nothing any more. A slot that has used up
+    /// its generations is retired.
+    pub fn free(&mut self, slot: u32) {
+        let subscription = &self[slot];
+        assert!(subscription.leases == NIL, "what a subscription held came back");
+        if subscription.generation < u32::MAX {
             self.free.push(slot);
         }
-        promised
     }
 
     pub fn id(&self, slot: u32) -> SubscriptionId {

@@ -37,6 +37,8 @@ pub(super) struct Turns {
     pub subscriptions: u32,
     /// What the group's single active consumer has among those who wait.
     pub active: u32,
+    /// Whether that one wants nothing any more: it goes with the last lease of the group.
+    pub leaving: bool,
     /// Messages that those in turn can get at most, together.
     pub wanted: u64,
     /// How many of those in turn are still to be served in this round.
@@ -62,6 +64,7 @@ impl Turns {
         takes: 0,
         subscriptions: 0,
         active: NIL,
+        leaving: false,
         wanted: 0,
         round: 0,
         offered: false,
@@ -293,7 +296,8 @@ impl Store {
             let slot = list.first;
             self.leave_group(slot);
             if let Asks::Subscription(index) = self.waits[slot].asks {
-                let promised = self.subscriptions.close(index);
+                let (_, promised) = self.subscriptions.leave(index);
+                self.subscriptions.free(index);
                 self.waits[slot].asks = Asks::Ended(promised);
             }
             self.waits.give_answer(slot, Err(why));

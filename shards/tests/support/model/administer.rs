@@ -41,7 +41,13 @@ impl Model {
                 .map(|(sequence, _)| *sequence)
                 .collect();
             group.counts.add("purged", shares.len() as u64);
-            shares.into_iter().for_each(|sequence| queue.done(&name, sequence));
+            for sequence in shares {
+                queue.done(&name, sequence);
+                // What is purged is not kept.
+                if !queue.is_live(sequence) {
+                    queue.messages.remove(&sequence);
+                }
+            }
         }
         let purged = before - queue.live().len();
         Ok(or_more(purged, overdue, real))

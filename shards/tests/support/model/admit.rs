@@ -86,6 +86,8 @@ impl Queue {
         if count > self.options.messages_max {
             return Room::Never;
         }
+        // What a replay brought back is in no bound on messages.
+        let live: Vec<u64> = live.into_iter().filter(|s| !self.messages[s].revived).collect();
         let over = (live.len() as u64 + count).saturating_sub(self.options.messages_max) as usize;
         if over == 0 {
             return Room::After(Vec::new());

@@ -128,6 +128,7 @@ impl Model {
         if group.single_active && group.active.is_none() {
             group.active = Some(who);
         }
+        group.leaving &= group.active != Some(who);
         !paused && !group.paused && (!group.single_active || group.active == Some(who))
     }
 
@@ -200,7 +201,9 @@ impl Model {
         holder.served_at = servings;
         let dropped = std::mem::take(&mut holder.untold_drops);
         if let Some(lease_ms) = terms.lease_ms {
+            self.arms += 1;
             self.leases.push(Lease {
+                armed: self.arms,
                 queue: number,
                 group: group.into(),
                 messages: chosen.iter().map(|sequence| (*sequence, false)).collect(),

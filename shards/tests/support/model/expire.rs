@@ -90,10 +90,8 @@ impl Model {
     pub fn expire(&mut self) {
         loop {
             let past = self.events().into_iter().filter(|(at, _)| *at <= self.clock.ns);
-            let Some((_, at, event)) = past.map(|(at, event)| (self.rank(&event), at, event)).min()
-            else {
-                return;
-            };
+            let past = past.map(|(at, event)| (self.rank(&event), at, self.turn(&event), event));
+            let Some((_, at, _, event)) = past.min() else { return };
             let used = self.queues_in_use();
             self.happen(event);
             self.line_up_askers_at(at);
@@ -103,6 +101,13 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// Where a lease that ends stands among those of the same moment.
+    fn turn(&self, event: &Event) -> (usize, usize) {
+        let Event::Lease(lease) = event else { return (usize::MAX, 0) };
+        let shown = self.burials.get(lease).copied().unwrap_or(usize::MAX);
+        (shown, self.leases[*lease].armed)
     }
 
     /// What the store looks at first when several moments are past.

@@ -27,6 +27,7 @@ impl Model {
                 let group = self.at_mut(number).group_mut(&name);
                 (group.paused, group.single_active) = flags;
                 group.active = group.active.filter(|_| flags.1);
+                group.leaving &= flags.1;
                 self.change_activity(number, &name);
                 Ok(Outcome::said("altered"))
             }
@@ -38,6 +39,7 @@ impl Model {
         let clock = self.clock;
         let queue = self.at_mut(number);
         let mut group = Group { paused: flags.0, single_active: flags.1, ..Group::default() };
+        let mut revived = Vec::new();
         for (sequence, message) in &queue.messages {
             let after = |(what, value): (&str, &str)| match what {
                 "sequence" => *sequence >= sequence_of(value),
@@ -54,10 +56,14 @@ impl Model {
                 other => after(other.split_once(':').expect("sequence:N or time:MS")),
             };
             if starts && band_of(*sequence) != SCHEDULED {
+                revived.extend((!queue.is_live(*sequence)).then_some(*sequence));
                 group.shares.insert(*sequence, Share::default());
             }
         }
         queue.groups.insert(name.into(), group);
+        for sequence in revived {
+            queue.messages.get_mut(&sequence).expect("it is kept").revived = true;
+        }
     }
 
     fn delete_group(&mut self, number: usize, name: &str) -> Result<Outcome> {
@@ -68,7 +74,9 @@ impl Model {
         let queue = self.at_mut(number);
         let group = queue.groups.remove(name).expect("the group was looked up before");
         queue.overdue.retain(|(of, ..)| of != name);
-        queue.unnoticed.remove(name);
+        let unnoticed = queue.unnoticed.remove(name).unwrap_or(0);
+        queue.counts.join(&group.counts);
+        queue.counts.take_away("expired", unnoticed);
         group.shares.keys().for_each(|sequence| queue.forget_if_done(*sequence));
         Ok(Outcome::said("deleted"))
     }

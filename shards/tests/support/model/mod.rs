@@ -46,6 +46,8 @@ pub struct Lease {
     pub messages: Vec<(u64, bool)>,
     pub alive: bool,
     pub ends_ns: u64,
+    /// When it got that end, among all that were given one.
+    pub armed: usize,
     /// The subscription that it was pushed to.
     pub subscription: Option<usize>,
 }
@@ -97,10 +99,14 @@ pub struct Model {
     /// Every name that a queue had, the newest last.
     known: Vec<(String, usize)>,
     pub leases: Vec<Lease>,
+    /// Which leases that end now end first, as far as it shows: where their dead letters are.
+    pub burials: BTreeMap<usize, usize>,
     pub askers: Vec<Asker>,
     subscriptions: Vec<usize>,
     /// Answers that are due, in order.
     due: VecDeque<(usize, Outcome)>,
+    /// How many ends leases were given.
+    arms: usize,
     /// Payloads that were numbered.
     numbers: u64,
     servings: u64,
@@ -118,9 +124,11 @@ impl Model {
             made: 0,
             known: Vec::new(),
             leases: Vec::new(),
+            burials: BTreeMap::new(),
             askers: Vec::new(),
             subscriptions: Vec::new(),
             due: VecDeque::new(),
+            arms: 0,
             numbers: 0,
             servings: 0,
         }

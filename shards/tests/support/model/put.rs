@@ -270,6 +270,7 @@ impl Model {
         let own = [spec.ttl_ms.unwrap_or(0), queue.options.ttl_ms];
         let ttl_ms = own.into_iter().filter(|ttl| *ttl > 0).min();
         let message = Message {
+            revived: false,
             bytes: spec.record().len() as u64,
             spec: spec.clone(),
             put_ns: clock.ns,

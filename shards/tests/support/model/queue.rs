@@ -32,6 +32,8 @@ pub struct Message {
     pub put_ns: u64,
     pub expires_ns: Option<u64>,
     pub due: Option<Due>,
+    /// Whether a replay brought it back: it is in no bound on messages.
+    pub revived: bool,
 }
 
 /// What a group has to do with a message that it is not done with.
@@ -60,6 +62,11 @@ impl Counts {
         *self.0.entry(column).or_default() -= count;
     }
 
+    /// Those of a group that is deleted stay its queue's.
+    pub fn join(&mut self, other: &Counts) {
+        other.0.iter().for_each(|(column, count)| self.add(column, *count));
+    }
+
     pub fn get(&self, column: &str) -> u64 {
         self.0.get(column).copied().unwrap_or(0)
     }
@@ -74,6 +81,8 @@ pub struct Group {
     pub single_active: bool,
     /// Who alone gets messages of a group with a single active consumer.
     pub active: Option<char>,
+    /// Whether that one goes with the last lease of the group.
+    pub leaving: bool,
     /// Waiting takes and subscriptions, in turn, and how many of them are still to be served in
     /// this round.
     pub turn: VecDeque<usize>,
@@ -213,8 +222,11 @@ impl Queue {
     }
 
     pub fn forget_if_done(&mut self, sequence: u64) {
-        if !self.is_live(sequence) && !self.options.keeps() {
-            self.messages.remove(&sequence);
+        if !self.is_live(sequence) {
+            match self.messages.get_mut(&sequence).filter(|_| self.options.keeps()) {
+                Some(message) => message.revived = false,
+                None => drop(self.messages.remove(&sequence)),
+            }
         }
     }
 

@@ -141,6 +141,7 @@ impl Model {
         }
         if self.leases[lease].messages.iter().all(|(_, settled)| *settled) {
             self.leases[lease].alive = false;
+            self.leave_activity(number, &group);
         }
     }
 
@@ -277,10 +278,11 @@ impl Model {
             return Err("InvalidOption");
         }
         let ends_ns = self.clock.in_ms(lease_ms);
+        self.arms += 1;
         let lease = self.lease(words.word(1)).map(|lease| &mut self.leases[lease]);
         let lease = lease.filter(|lease| lease.alive && lease.queue == number);
         let lease = lease.ok_or("NoSuchLease")?;
-        lease.ends_ns = ends_ns;
+        (lease.ends_ns, lease.armed) = (ends_ns, self.arms);
         let unsettled = lease.messages.iter().filter(|(_, settled)| !settled).count();
         Ok(Outcome::said(format!("{lease_ms} ms, {unsettled} unsettled")))
     }

@@ -18,7 +18,10 @@ impl Model {
         let Some(lease) = lease.filter(|_| verdicts.stale + verdicts.unknown == 0) else {
             return Err("Stale");
         };
-        let runs = self.put_at_once(target, &specs, words.producer())?;
+        let runs = self.put_at_once(target, &specs, words.producer()).inspect_err(|code| {
+            let full = ["QueueFull", "TooLarge"].contains(code);
+            self.at_mut(target).counts.add("refused", if full { specs.len() as u64 } else { 0 });
+        })?;
         let group = self.leases[lease].group.clone();
         self.at_mut(number).group_mut(&group).counts.add("acks", indices.len() as u64);
         self.conclude(lease, &indices, None);

@@ -118,7 +118,8 @@ impl Model {
         let held = |lease: &usize| {
             self.leases[*lease].alive && self.leases[*lease].subscription == Some(asker)
         };
-        let leases: Vec<_> = (0..self.leases.len()).filter(held).collect();
+        let mut leases: Vec<_> = (0..self.leases.len()).filter(held).collect();
+        leases.sort_by_key(|lease| self.burials.get(lease).copied().unwrap_or(usize::MAX));
         leases.into_iter().map(|lease| self.end_lease(lease, true)).sum()
     }
 
@@ -132,7 +133,20 @@ impl Model {
         holder.turn.retain(|other| *other != asker);
         let stays = holder.turn.iter().any(|other| self.askers[*other].who == who);
         if matches!(self.askers[asker].asks, Asks::Subscription(_)) && !stays {
-            self.step_down(number, &group, who);
+            holder.leaving = holder.active == Some(who);
+            self.leave_activity(number, &group);
+        }
+    }
+
+    /// Who is active and wants nothing any more goes once nothing of the group is leased.
+    pub(super) fn leave_activity(&mut self, number: usize, group: &str) {
+        let of_group = |lease: &super::Lease| lease.queue == number && lease.group == group;
+        if self.leases.iter().any(|lease| lease.alive && of_group(lease)) {
+            return;
+        }
+        let holder = self.queues.get(&number).and_then(|queue| queue.groups.get(group));
+        if let Some(who) = holder.filter(|holder| holder.leaving).and_then(|holder| holder.active) {
+            self.step_down(number, group, who);
         }
     }
 
@@ -143,6 +157,7 @@ impl Model {
         if holder.active == Some(who) {
             let next = holder.turn.iter().map(|asker| self.askers[*asker].who);
             holder.active = next.into_iter().find(|other| *other != who);
+            holder.leaving = false;
         }
     }
 

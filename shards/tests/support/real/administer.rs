@@ -87,7 +87,7 @@ impl Real {
         Ok(Outcome::said(format!("{}{more}{none}", texts.join(", "))))
     }
 
-    /// What browsing shows, page by page.
+    /// What browsing shows, page by page; nothing if there is no such queue.
     pub fn browse(&self, command: &str) -> Option<String> {
         let words = Words::of(command);
         let queue = self.queue(words.word(0));
@@ -96,7 +96,7 @@ impl Real {
         loop {
             let state = state.expect("a state");
             let page = self.browse_page(queue, words.group(), state, cursor, PAGE);
-            let (entries, next) = page.expect("the queue and the group are there");
+            let (entries, next) = page.ok()?;
             assert!(entries.len() <= PAGE as usize, "a page is no longer than was asked");
             all.extend(entries);
             assert!(next == 0 || next > cursor, "a cursor goes on");

@@ -18,7 +18,7 @@ pub(super) struct Moved {
 impl Segment {
     /// Bytes of records that somebody needs, or that are kept.
     #[inline]
-    fn bytes_of_use(&self) -> u32 {
+    pub fn bytes_of_use(&self) -> u32 {
         self.live_bytes + self.kept_bytes
     }
 

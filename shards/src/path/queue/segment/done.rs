@@ -17,6 +17,8 @@ pub struct Done {
     /// Whether messages are kept that are gone, and which of them are not.
     keeps: bool,
     erased: Vec<u64>,
+    /// Which of those that are not gone a replay brought back.
+    revived: Vec<u64>,
 }
 
 impl Done {
@@ -27,6 +29,7 @@ impl Done {
         self.left.clear();
         self.keeps = false;
         self.erased.clear();
+        self.revived.clear();
     }
 
     /// Keeps what goes from now on; what has gone is erased.
@@ -68,9 +71,27 @@ impl Done {
     pub fn revive(&mut self, index: u32) {
         debug_assert!(self.is_kept(index));
         self.gone[index as usize / 64] &= !(1 << (index % 64));
+        set(&mut self.revived, index, 1);
         if let Some(left) = self.left.get_mut(index as usize) {
             *left = 0;
         }
+    }
+
+    /// Whether a replay brought a message back that is not gone again.
+    pub fn is_revived(&self, index: u32) -> bool {
+        bit(&self.revived, index)
+    }
+
+    /// Messages are gone; says how many of them a replay had brought back.
+    pub fn end_revival(&mut self, first: u32, count: u32) -> u32 {
+        let mut ended = 0;
+        for index in first..first + count {
+            if self.is_revived(index) {
+                self.revived[index as usize / 64] &= !(1 << (index % 64));
+                ended += 1;
+            }
+        }
+        ended
     }
 
     /// Whether the groups of each message are counted.

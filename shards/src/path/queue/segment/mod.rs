@@ -47,6 +47,9 @@ pub(super) struct Segment {
     pub live_bytes: u32,
     pub kept: u32,
     pub kept_bytes: u32,
+    /// Live messages that a replay brought back, and how many the log counts.
+    pub revived: u32,
+    revived_counted: u32,
     pub place: Place,
     /// The slot of its queue.
     pub queue: u32,
@@ -80,6 +83,8 @@ impl Segment {
             live_bytes: 0,
             kept: 0,
             kept_bytes: 0,
+            revived: 0,
+            revived_counted: 0,
             place: Place::Free,
             queue: NIL,
             handle: NIL,
@@ -218,6 +223,9 @@ impl Segment {
         assert!(count <= self.live && bytes <= self.live_bytes, "no message goes twice");
         self.live -= count;
         self.live_bytes -= bytes;
+        if self.revived > 0 {
+            self.revived -= self.done.end_revival(first, count);
+        }
         if self.done.keeps() {
             self.kept += count;
             self.kept_bytes += bytes;

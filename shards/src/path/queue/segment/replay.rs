@@ -82,6 +82,7 @@ impl Segment {
                     segment.done.revive(index);
                     segment.live += 1;
                     segment.live_bytes += bytes;
+                    segment.revived += 1;
                     segment.set_key(index, key);
                     &mut back
                 }
@@ -93,7 +94,14 @@ impl Segment {
             amount.messages += 1;
             amount.bytes += u64::from(bytes);
         });
+        self.revived_counted = self.revived;
         (back, erased)
+    }
+
+    /// How many messages that a replay brought back are gone since they were counted last.
+    pub fn count_ended_revivals(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.revived_counted, self.revived);
+        u64::from(before - self.revived)
     }
 
     /// Visits the messages of a stretch that are kept, with their offsets.
