@@ -4,14 +4,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use ringway_checker::chance::Chance;
+use ringway_checker::clients::peer::{Arrival, Asked, Peer, Sending};
+use ringway_checker::clients::{Found, Outside};
 use ringway_checker::{Ask, Batch, Checker, Traits, parcel};
 use ringway_protocol::name::shard_of;
 use ringway_protocol::request::{Put, Range, encode_transfer};
 use ringway_protocol::{LeaseId, QueueId, Records, Reply, Request, record};
 use ringway_shards::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
-use ringway_simulator::chance::Chance;
-use ringway_simulator::client::peer::{Arrival, Asked, Peer, Sending};
-use ringway_simulator::client::{Found, Outside};
 use ringway_simulator::faults::Faults;
 use ringway_simulator::network::Network;
 use ringway_simulator::shards_under_test::ShardsUnderTest;
