@@ -57,6 +57,8 @@ pub struct QueuePlan {
     pub topic: Option<u64>,
     /// Whether poison is brought back from its dead letters.
     pub redriven: bool,
+    /// Most messages that a subscription to it may have unsettled.
+    pub credit_max: usize,
     /// Where it is.
     pub scene: Rc<Scene>,
 }
@@ -89,6 +91,7 @@ fn plan(index: u64, scene: &Rc<Scene>, chance: &mut Chance) -> QueuePlan {
         numbered: false,
         topic: None,
         redriven: false,
+        credit_max: chance.pick(&[2, 8, 64]),
         scene: scene.clone(),
     };
     match index {

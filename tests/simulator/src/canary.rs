@@ -88,6 +88,7 @@ impl Canary {
                     (plan.numbered, plan.identified) = (true, false);
                     plan.options.dedup_ms = 3_600_000;
                 }
+                Canary::CreditExceeded => plan.credit_max = 2,
                 Canary::ReasonChanged => plan.options.deliveries_max = 1,
                 _ => {}
             }

@@ -197,13 +197,13 @@ impl Scheduler {
         done: impl Fn(&Self) -> bool,
     ) -> Result<(), String> {
         let mut quiet = 0;
-        let (mut came_to, mut until_ns) = ((0, 0), 0);
+        let (mut came_to, mut until_ns) = ((0, usize::MAX), 0);
         loop {
             if done(self) {
                 return Ok(());
             }
             let now_ns = self.network.borrow().now_ns();
-            let comes_to = (self.sweeper.taken(), self.checker.outstanding());
+            let comes_to = (self.sweeper.taken(), self.checker.outstanding().min(came_to.1));
             if until_ns == 0 || came_to != comes_to {
                 // One message of a key at a time, or one put after the other that waits for room:
                 // it may take long while it gets on.

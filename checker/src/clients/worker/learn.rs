@@ -39,9 +39,9 @@ impl Worker {
                 }
                 outside.dead_found(*index, dead.0);
             }
-            (Asked::Subscribe(_, queue), Reply::Subscribed { subscription }) => {
-                let queue = QueueId(*queue);
-                self.subscriptions.push(Subscribed { queue, id: subscription });
+            (Asked::Subscribe(index, queue), Reply::Subscribed { subscription: id }) => {
+                let (index, queue) = (*index, QueueId(*queue));
+                self.subscriptions.push(Subscribed { index, queue, id });
                 outside.network.count("subscriptions");
             }
             (_, Reply::Extended { .. }) => outside.network.count("leases extended"),

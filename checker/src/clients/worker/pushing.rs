@@ -10,12 +10,12 @@ use crate::{Ask, Push};
 
 /// Subscriptions that one connection asks for.
 const SUBSCRIPTIONS_MAX: u32 = 4;
-/// Most credit: more than one delivery brings, now and then.
-const CREDIT_MAX: usize = 64;
 
 /// A subscription of the connection that there is.
 #[derive(Clone, Copy, Debug)]
 pub struct Subscribed {
+    /// The plan of its queue.
+    pub index: usize,
     pub queue: QueueId,
     pub id: SubscriptionId,
 }
@@ -57,7 +57,7 @@ impl Worker {
         let (stream, queue) = (self.stream(), known.queue);
         let group = self.any_group(known);
         let (scene, chance) = (&self.plans[index].scene, &mut self.chance);
-        let messages = chance.magnitude(CREDIT_MAX) as u32;
+        let messages = chance.magnitude(self.plans[index].credit_max) as u32;
         let subscribe = Subscribe {
             queue,
             group,
@@ -75,8 +75,9 @@ impl Worker {
     }
 
     fn credit(&mut self, of: Subscribed, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let Subscribed { queue, id: subscription } = of;
-        let messages = self.chance.between(0, CREDIT_MAX as u64) as u32;
+        let Subscribed { queue, id: subscription, .. } = of;
+        let most = self.plans[of.index].credit_max as u64;
+        let messages = self.chance.between(0, most) as u32;
         let ask =
             Ask::Credit { queue: queue.0, subscription: subscription.0, messages_max: messages };
         let request = Request::Credit(Credit { queue, subscription, messages, bytes: 0 });
@@ -87,7 +88,7 @@ impl Worker {
     }
 
     fn unsubscribe(&mut self, of: Subscribed, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let Subscribed { queue, id: subscription } = of;
+        let Subscribed { queue, id: subscription, .. } = of;
         let ask = Ask::Unsubscribe { queue: queue.0, subscription: subscription.0 };
         outside.network.count("subscriptions ended");
         peer.ask(Asked::Other, ask, 0, outside, |name, out| {
