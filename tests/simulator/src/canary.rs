@@ -56,7 +56,7 @@ canaries! {
     ExpiredKept = "expired-kept", "a shard's clock runs slow: what has expired is delivered";
     RepeatStored = "repeat-stored", "a producer's id is misread: a repeat is stored again";
     ReasonChanged = "reason-changed", "a dead letter states another reason";
-    CreditExceeded = "credit-exceeded", "a credit is misread: more is pushed than there is credit for";
+    CreditExceeded = "credit-exceeded", "a credit is misread: more is pushed than it allows";
     CloseForgotten = "close-forgotten", "the socket of a connection that has gone is never closed";
 }
 
