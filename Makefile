@@ -28,7 +28,7 @@ demo: setup ## build, serve on loopback, drive it for ten seconds, report
 serve: ## serve queues on 127.0.0.1:7311: make serve ARGS="--shards 2"
 	@$(RINGWAY) serve $(ARGS)
 
-load: ## drive a plane that is serving: make load ARGS="--op put --duration 10s"
+load: ## drive a plane that is serving: make load ARGS="--op put", or judge it: ARGS=--check
 	@$(RINGWAY) load $(ARGS)
 
 doctor: ## say what this host allows, and what to do about the rest

@@ -6,14 +6,29 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use ringway_bench::check::{self, CheckSettings};
 use ringway_bench::load::settings::{Acknowledge, Operation, Route, WaitMode, cpu_list};
 use ringway_bench::load::work::WorkOptions;
 use ringway_bench::load::{LoadError, Settings, run as run_load, text};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+/// What follows the options of `ringway load` in `--help`.
+const AFTER_HELP: &str = "\
+With --check every message is judged: clients number their puts and repeat them after an unknown \
+outcome, give messages back, let leases run out, and break connections in the middle of a frame; \
+then the queues are emptied, and the history must show nothing lost, nothing that was never sent, \
+no duplicate without a cause, and the promised order. It measures nothing: one thread plays all \
+--connections and keeps the whole history, so it is slow, and ends after --messages (about 1 KiB \
+of memory each) or --duration. Exit code 1 says that something was violated.
+
+Examples:
+  ringway load --op put --duration 10s
+  ringway load --check --messages 100000 --connections 20";
+
 /// Drive a server with load and report throughput and latency.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub struct LoadArguments {
     /// Where the server listens
     #[arg(long, default_value = "127.0.0.1:7311", value_name = "HOST:PORT")]
@@ -71,6 +86,18 @@ pub struct LoadArguments {
     acknowledge: Acknowledge,
     #[command(flatten)]
     work: WorkOptions,
+    /// Judge every message instead of measuring: see below
+    #[arg(long, conflicts_with_all = [
+        "operation", "size", "batch", "pipeline", "warmup", "rate", "shard_aware", "route",
+        "queues", "queue_bytes", "threads", "cpus", "wait", "acknowledge", "WorkOptions",
+    ])]
+    check: bool,
+    /// With --check: ask for nothing new after so many messages
+    #[arg(long, default_value_t = 200_000, value_name = "N", requires = "check")]
+    messages: u64,
+    /// With --check: what the queues are like and how the clients behave follows from it
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "check")]
+    seed: u64,
     /// Leave the queues on the server afterwards
     #[arg(long)]
     keep: bool,
@@ -118,12 +145,27 @@ impl LoadArguments {
             patience: defaults.patience,
         }
     }
+
+    fn check_settings(&self) -> CheckSettings {
+        let Settings { address, token, connections, duration, queue_prefix, keep, .. } =
+            self.settings();
+        let (messages_max, seed) = (self.messages, self.seed);
+        CheckSettings {
+            address,
+            token,
+            clients: connections,
+            messages_max,
+            duration,
+            queue_prefix,
+            seed,
+            keep,
+        }
+    }
 }
 
-/// Runs the load. 0 if everything asked for was done, 1 if something was refused or failed, 2 if
-/// the options make no sense.
+/// Runs the load. 0 if everything asked for was done, 1 if something was refused or failed or
+/// violated a promise, 2 if the options make no sense.
 pub fn run(arguments: &LoadArguments) -> ExitCode {
-    let settings = arguments.settings();
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // The second signal ends the program at once; the first ends the run with its report.
@@ -133,22 +175,46 @@ pub fn run(arguments: &LoadArguments) -> ExitCode {
             eprintln!("ringway load: signals cannot be caught, Ctrl-C gives no report: {error}");
         }
     }
-    match run_load(&settings, &interrupted) {
-        Ok(report) => {
-            let output = match arguments.json {
-                true => report.to_json() + "\n",
-                false => text::render(&report),
-            };
-            // Whoever closed the pipe wants no more of it; the exit code still tells.
-            let _ = std::io::stdout().write_all(output.as_bytes());
-            for warning in &report.warnings {
-                eprintln!("ringway load: warning: {warning}");
-            }
-            if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+    let done = match arguments.check {
+        true => judge(arguments, &interrupted),
+        false => measure(arguments, &interrupted),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("ringway load: {error}");
             ExitCode::from(if matches!(error, LoadError::Usage(_)) { 2 } else { 1 })
         }
+    }
+}
+
+/// Says whether everything that was asked for was done.
+fn measure(arguments: &LoadArguments, interrupted: &AtomicBool) -> Result<bool, LoadError> {
+    let report = run_load(&arguments.settings(), interrupted)?;
+    let output = match arguments.json {
+        true => report.to_json() + "\n",
+        false => text::render(&report),
+    };
+    print(&output, &report.warnings);
+    Ok(report.is_clean())
+}
+
+/// Says whether the server kept its promises.
+fn judge(arguments: &LoadArguments, interrupted: &AtomicBool) -> Result<bool, LoadError> {
+    let report = check::run(&arguments.check_settings(), interrupted)?;
+    let output = match arguments.json {
+        true => report.to_json() + "\n",
+        false => report.to_string(),
+    };
+    print(&output, &report.warnings);
+    Ok(report.is_good())
+}
+
+fn print(report: &str, warnings: &[String]) {
+    // Whoever closed the pipe wants no more of it; the exit code still tells.
+    let _ = std::io::stdout().write_all(report.as_bytes());
+    for warning in warnings {
+        eprintln!("ringway load: warning: {warning}");
     }
 }

@@ -101,8 +101,9 @@ impl Checker {
         if for_good {
             return;
         }
-        let until_ns = asked_ns + u64::from(delivery.lease_ms) * 1_000_000;
-        self.leases.push(Lease { messages, until_ns });
+        let began_ns = self.began_ns((connection, queue), asked_ns, &messages);
+        let until_ns = began_ns + u64::from(delivery.lease_ms) * 1_000_000;
+        self.leases.push(Lease { messages, until_ns, cut_ns: u64::MAX });
         if delivery.messages.is_empty() {
             return;
         }
@@ -111,6 +112,16 @@ impl Checker {
             let sentence = format!("lease {:#x} was given to two takes", delivery.lease);
             self.violation(Verdict::Reply, sentence);
         }
+    }
+
+    /// The earliest moment at which messages can have been leased together: not before they were
+    /// asked for or put, nor before what the queue's shard answered to this connection just before.
+    fn began_ns(&self, of: (u64, u64), asked_ns: u64, messages: &[Option<usize>]) -> u64 {
+        let (connection, queue) = of;
+        let heard_ns = self.connections[&connection].heard_ns.get(&queue).copied();
+        let copies = messages.iter().flatten().map(|at| &self.copies[self.deliveries[*at].copy]);
+        let put_ns = copies.map(|copy| self.stored_between(copy).0);
+        put_ns.chain(heard_ns).fold(asked_ns, u64::max)
     }
 
     /// On one connection, what comes for the first time comes in the order of its queue, unless it

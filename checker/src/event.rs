@@ -37,6 +37,8 @@ pub enum Event {
         connection: u64,
         /// When its client knew or wanted it.
         at_ns: u64,
+        /// Whether it broke by itself: then its server may have known long before.
+        broken: bool,
     },
     /// Bytes came that are no reply, or a connection ended for no reason.
     Unreadable {
@@ -215,6 +217,15 @@ pub enum Ask {
     },
     /// A subscription: answered once, then again and again with deliveries.
     Subscribe(Push),
+    /// Another credit for a subscription.
+    Credit {
+        /// The queue's id.
+        queue: u64,
+        /// The subscription.
+        subscription: u64,
+        /// Most messages unsettled from now on.
+        messages_max: u32,
+    },
     /// The end of a subscription.
     Unsubscribe {
         /// The queue's id.

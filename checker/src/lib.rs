@@ -2,7 +2,8 @@
 //!
 //! It knows nothing of the simulator: whoever records [`Event`]s of real connections can use it as
 //! well, and [`wire`] puts real replies into its words. Its time and memory grow with the length of
-//! the history (times its logarithm), whatever the history is like.
+//! the history (times its logarithm), whatever the history is like. [`clients`] make histories that
+//! are worth a judgement, in the simulator and over real sockets.
 //!
 //! A **copy** is one stored message: a queue and a sequence. Each group of consumers has its own
 //! **course** of deliveries of a copy. How often a copy was delivered is in each delivery, so the
@@ -13,6 +14,8 @@
 //! time is over may be gone. What has none is a [`Violation`].
 
 mod batches;
+pub mod chance;
+pub mod clients;
 mod copies;
 mod event;
 mod judge;
@@ -144,7 +147,7 @@ impl Checker {
                 self.last_ns = self.last_ns.max(moment.at_ns);
                 self.answered(moment, answer);
             }
-            Event::Ended { connection, at_ns } => self.ended(connection, at_ns),
+            Event::Ended { connection, at_ns, broken } => self.ended(connection, at_ns, broken),
             Event::Unreadable { connection, sentence } => {
                 self.violation(Verdict::Reply, format!("connection {connection}: {sentence}"));
             }

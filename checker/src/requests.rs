@@ -1,8 +1,8 @@
 //! Requests and their replies: who waits for what, and what a reply means for the request.
 
 use super::copies::Source;
-use super::event::{Answer, Ask, Moment, Push};
-use super::state::{Outstanding, Subscription, Unseen};
+use super::event::{Answer, Ask, Moment, Push, Settled};
+use super::state::{Credit, Outstanding, Subscription, Unseen};
 use super::{Checker, Verdict};
 
 impl Checker {
@@ -24,7 +24,15 @@ impl Checker {
                 puts.push(self.put_asked((connection, order), at_ns, batch.clone()));
                 place = self.transfer_asked(settled, puts[0], at_ns);
             }
-            Ask::Subscribe(push) => place = self.subscribe_asked(connection, *push),
+            Ask::Subscribe(push) => {
+                place = self.subscribe_asked((connection, order), at_ns, *push);
+            }
+            Ask::Credit { queue, subscription, messages_max } => {
+                let (asked_ns, known_ns) = (at_ns, None);
+                let credit = Credit { messages_max: *messages_max, order, asked_ns, known_ns };
+                let own = self.subscription(connection, (*queue, *subscription));
+                own.into_iter().for_each(|own| own.credits.push(credit));
+            }
             Ask::Unsubscribe { queue, subscription } => {
                 self.unsubscribe_asked(connection, (*queue, *subscription), at_ns);
             }
@@ -33,7 +41,9 @@ impl Checker {
                 let source = self.queue(*from);
                 source.moved_to.push(*to);
                 // What is taken to be moved and then stays was delivered to nobody.
-                source.groups.entry(*group).or_default().takes_unseen += 1;
+                let group = source.groups.entry(*group).or_default();
+                group.takes_unseen += 1;
+                group.unseen.push((at_ns, u64::MAX));
                 self.queue(*to).moved_from.push(*from);
             }
             Ask::Group { queue, name, .. } => {
@@ -57,6 +67,12 @@ impl Checker {
         };
         let stays = matches!(outstanding.ask, Ask::Subscribe(_)) && answer != Answer::Refused;
         self.meant(connection, &outstanding, at_ns, answer);
+        if let Ask::Settle(Settled { queue, .. }, _) | Ask::Take { queue, .. } = outstanding.ask {
+            // What comes behind this reply from the same shard was sent after it.
+            let heard = &mut self.connections.entry(connection).or_default().heard_ns;
+            let heard_ns = heard.entry(queue).or_default();
+            *heard_ns = outstanding.at_ns.max(*heard_ns);
+        }
         if stays {
             // It is answered again and again.
             let from = self.connections.entry(connection).or_default();
@@ -114,7 +130,8 @@ impl Checker {
                 let lease = self.lease_names.get(&(*queue, *lease)).copied();
                 if let Some(lease) = lease {
                     let until_ns = asked_ns + u64::from(lease_ms) * 1_000_000;
-                    self.leases[lease].until_ns = until_ns;
+                    let lease = &mut self.leases[lease];
+                    lease.until_ns = until_ns.min(lease.cut_ns);
                 }
             }
             (Ask::Group { queue, name, start }, Answer::Group(group)) => {
@@ -127,6 +144,12 @@ impl Checker {
             }
             (Ask::EndGroup { queue, .. }, Answer::Group(group)) => {
                 self.queue(*queue).groups.entry(group).or_default().removed = true;
+            }
+            (Ask::Credit { queue, subscription, .. }, Answer::Other) => {
+                let own = self.subscription(connection, (*queue, *subscription));
+                let credits = own.into_iter().flat_map(|own| &mut own.credits);
+                let asked = credits.filter(|credit| credit.order == *order);
+                asked.for_each(|credit| credit.known_ns = Some(at_ns));
             }
             (
                 Ask::Unsubscribe { .. } | Ask::Delete { .. } | Ask::Move { .. } | Ask::Other,
@@ -148,6 +171,10 @@ impl Checker {
             Ask::Settle(settled, how) => self.settle_refused(settled, *how),
             Ask::Transfer(..) => self.transfer_refused(asked.place),
             Ask::Delete { queue } => self.queue(*queue).deletions -= 1,
+            Ask::Credit { queue, subscription, .. } => {
+                let own = self.subscription(connection, (*queue, *subscription));
+                own.into_iter().for_each(|own| own.credits.retain(|it| it.order != asked.order));
+            }
             Ask::Subscribe(_) => {
                 self.subscriptions[asked.place].ended_ns.get_or_insert(at_ns);
                 let own = &mut self.connections.entry(connection).or_default().subscriptions;
@@ -157,12 +184,18 @@ impl Checker {
         }
     }
 
-    fn subscribe_asked(&mut self, connection: u64, push: Push) -> usize {
+    fn subscribe_asked(
+        &mut self,
+        (connection, order): (u64, u64),
+        asked_ns: u64,
+        push: Push,
+    ) -> usize {
         let place = self.subscriptions.len();
         let Push { queue, messages_max, .. } = push;
+        let known_ns = Some(asked_ns);
         self.subscriptions.push(Subscription {
             queue,
-            messages_max,
+            credits: vec![Credit { messages_max, order, asked_ns, known_ns }],
             name: None,
             ended_ns: None,
             deliveries: Vec::new(),
@@ -171,23 +204,33 @@ impl Checker {
         place
     }
 
+    /// A connection's own subscription of this queue and name.
+    fn subscription(&mut self, connection: u64, name: (u64, u64)) -> Option<&mut Subscription> {
+        let places = &self.connections.get(&connection)?.subscriptions;
+        let named = |place: &&usize| {
+            let subscription = &self.subscriptions[**place];
+            subscription.name.is_some_and(|id| (subscription.queue, id) == name)
+        };
+        let place = *places.iter().find(named)?;
+        Some(&mut self.subscriptions[place])
+    }
+
     fn unsubscribe_asked(&mut self, connection: u64, name: (u64, u64), at_ns: u64) {
-        for place in &self.connections.entry(connection).or_default().subscriptions {
-            let subscription = &mut self.subscriptions[*place];
-            if subscription.name.is_some_and(|id| (subscription.queue, id) == name) {
-                subscription.ended_ns.get_or_insert(at_ns);
-            }
+        if let Some(own) = self.subscription(connection, name) {
+            own.ended_ns.get_or_insert(at_ns);
         }
     }
 
     /// A connection has gone: what it had asked has an unknown outcome.
-    pub(super) fn ended(&mut self, connection: u64, at_ns: u64) {
+    pub(super) fn ended(&mut self, connection: u64, at_ns: u64, broken: bool) {
         let from = self.connections.entry(connection).or_default();
         from.ended = true;
         let (outstanding, subscriptions) =
             (std::mem::take(&mut from.outstanding), std::mem::take(&mut from.subscriptions));
         for place in subscriptions {
-            self.subscriptions[place].ended_ns.get_or_insert(at_ns);
+            let ended_ns = if broken { 0 } else { at_ns };
+            let known_ns = self.subscriptions[place].ended_ns.get_or_insert(ended_ns);
+            *known_ns = ended_ns.min(*known_ns);
         }
         for Outstanding { ask, at_ns: asked_ns, order, puts, .. } in outstanding.into_values() {
             match ask {
@@ -199,13 +242,16 @@ impl Checker {
                 Ask::Take { queue, group, messages_max, for_good } => {
                     let group = self.queue(queue).groups.entry(group).or_default();
                     group.takes_unseen += 1;
+                    group.unseen.push((asked_ns, at_ns));
                     if for_good {
                         group.gone = group.gone.saturating_add(u64::from(messages_max));
                     }
                 }
                 Ask::Subscribe(Push { queue, group, .. }) => {
                     // Any number of deliveries may have been on their way.
-                    self.queue(queue).groups.entry(group).or_default().takes_unseen = u64::MAX >> 1;
+                    let group = self.queue(queue).groups.entry(group).or_default();
+                    group.takes_unseen = u64::MAX >> 1;
+                    group.unseen.push((asked_ns, at_ns));
                 }
                 Ask::EndGroup { queue, name } => {
                     // Whichever group had that name may be gone.
@@ -218,6 +264,7 @@ impl Checker {
                     if let Some(lease) = self.lease_names.get(&(queue, lease)) {
                         let until_ns = asked_ns + u64::from(lease_ms) * 1_000_000;
                         let lease = &mut self.leases[*lease];
+                        lease.cut_ns = lease.cut_ns.min(until_ns);
                         lease.until_ns = lease.until_ns.min(until_ns);
                     }
                 }

@@ -15,6 +15,8 @@ pub(super) struct Connection {
     pub steps_back: HashMap<Line, Vec<u64>>,
     /// Its subscriptions.
     pub subscriptions: Vec<usize>,
+    /// When the latest request to each queue was asked that its shard has answered.
+    pub heard_ns: HashMap<u64, u64>,
 }
 
 /// A queue, a group and a band: messages that come one after the other.
@@ -76,6 +78,8 @@ pub(super) struct Group {
     pub removed: bool,
     /// Deliveries whose reply nobody saw, at most.
     pub takes_unseen: u64,
+    /// From when until when at least such takes may have held messages.
+    pub unseen: Vec<(u64, u64)>,
     /// Messages that such takes may have taken for good, and that were dropped, purged or removed.
     pub gone: u64,
     /// Messages that it says have expired.
@@ -140,17 +144,31 @@ pub(super) struct Lease {
     pub messages: Vec<Option<usize>>,
     /// It cannot have ended of itself before this.
     pub until_ns: u64,
+    /// What an extension whose reply nobody saw may have cut it to, whenever that arrives.
+    pub cut_ns: u64,
 }
 
 pub(super) struct Subscription {
     pub queue: u64,
-    pub messages_max: u32,
+    /// What credit it had, one after the other.
+    pub credits: Vec<Credit>,
     /// The server's number for it.
     pub name: Option<u64>,
     /// When its end was first asked for.
     pub ended_ns: Option<u64>,
     /// What it was given, in the order of seeing.
     pub deliveries: Vec<usize>,
+}
+
+/// How many messages a subscription may have unsettled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credit {
+    pub messages_max: u32,
+    /// The request that asked for it, by its place among all.
+    pub order: u64,
+    pub asked_ns: u64,
+    /// When it was known to be in force.
+    pub known_ns: Option<u64>,
 }
 
 pub(super) struct Put {
@@ -209,7 +227,8 @@ impl super::Checker {
         let Some(lease) = delivery.lease else { return delivery.seen_ns };
         let subscription = delivery.subscription.and_then(|at| self.subscriptions[at].ended_ns);
         let ends = [delivery.end_asked_ns, subscription];
-        ends.into_iter().flatten().fold(self.leases[lease].until_ns, u64::min)
+        let until_ns = self.leases[lease].until_ns.saturating_sub(self.slack_ns);
+        ends.into_iter().flatten().fold(until_ns, u64::min)
     }
 
     /// The earliest moment at which a copy can have been stored, and the latest if that is known.

@@ -17,10 +17,11 @@
 //! 4 c2#2 transfer q1 lease 5: 0+2 into q2: 9     then `transferred 0 x1`, or `half 0 x1`
 //! 4 c2#2 extend q1 lease 5 for 50ms              then `extended 50ms`
 //! 6 c2#3 subscribe q1 max 10     then `subscribed 4`, and `got` again and again
-//! 7 c2#4 unsubscribe q1 4        then `done`; as after bind, move, delete, other
+//! 6 c2#4 credit q1 4 max 20       then `done`; as after bind, unsubscribe, move, delete, other
+//! 7 c2#4 unsubscribe q1 4
 //! 6 c2#3 publish t1: 7           then `reached 2 stored 2`; before that `bind q1 t1`
 //! 6 c2#3 group q1 named 3 latest then `group 65537`; as after `end-group q1 named 3`
-//! 8 c1 gone                      the connection has ended
+//! 8 c1 gone                      the connection has ended; or `broken` by itself, before that
 //! 9 q1 g2 gone 3 expired 2       went without being taken
 //! ```
 
@@ -58,7 +59,9 @@ fn event(line: &str) -> Option<Event> {
             let (connection, request) = who.split_once('#').unwrap_or((who, "0"));
             let connection = number(connection)?;
             if words.takes("gone") {
-                Event::Ended { connection, at_ns }
+                Event::Ended { connection, at_ns, broken: false }
+            } else if words.takes("broken") {
+                Event::Ended { connection, at_ns, broken: true }
             } else {
                 let moment = Moment { at_ns, connection, name: (0, request.parse().ok()?) };
                 let what = words.word()?;

@@ -231,6 +231,29 @@ fn a_time_of_day_follows_the_wall_clock() {
     assert_eq!(stage.take(queue, GroupId::DEFAULT, 10).1, ["second"]);
 }
 
+/// The steps of row 33 of FAULTS are in `tests/cases/queue/clocks.txt`; this is its year 2038, when
+/// 32 bits of seconds overflow.
+#[test]
+fn row_33_nothing_happens_in_2038() {
+    const OVERFLOW_MS: u64 = (1 << 31) * 1_000;
+    let mut stage = Stage::new();
+    stage.now.wall_ms = OVERFLOW_MS - 5_000;
+    let options = QueueOptions { lease_ms: 10_000, ttl_ms: 100_000, ..QueueOptions::default() };
+    let queue = stage.declare(options);
+    let at_ms = OVERFLOW_MS + 5_000;
+    let delayed = &[("delayed", &[Attribute::DelayMs(10_000)][..])];
+    stage.put(queue, &[("timed", &[Attribute::AtMs(at_ms)]), ("leased", &[])]);
+    stage.put(queue, delayed);
+    assert_eq!(stage.take(queue, GroupId::DEFAULT, 10).1, ["leased"]);
+    stage.advance(9_900);
+    assert_eq!(stage.take(queue, GroupId::DEFAULT, 10).1, [""; 0], "all of it is 100 ms away");
+    stage.advance(102);
+    let (_, mut taken) = stage.take(queue, GroupId::DEFAULT, 10);
+    taken.sort_unstable();
+    assert_eq!(taken, ["delayed", "leased", "timed"]);
+    assert_eq!(stage.figure(queue, "expired"), 0);
+}
+
 #[test]
 fn messages_expire_seen_or_not() {
     let mut stage = Stage::new();

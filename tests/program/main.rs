@@ -1,6 +1,7 @@
 //! The real program from outside: real sockets, real signals, exit codes, pipes.
 
 mod blocked;
+mod check;
 mod command;
 mod demo;
 mod drain;

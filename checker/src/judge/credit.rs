@@ -2,25 +2,29 @@
 //! from before.
 
 use super::super::event::Start;
+use super::super::state::Subscription;
 use super::super::{Checker, Verdict};
 
 impl Checker {
     pub(super) fn within_credit(&mut self) {
         let mut found = Vec::new();
         for (place, subscription) in self.subscriptions.iter().enumerate() {
-            let most = subscription.messages_max as usize;
             let mut held: Vec<u64> = Vec::new();
-            let mut worst = 0;
+            // The most that it had too many, and of how many it might have.
+            let mut worst = (0, 0);
             for delivery in &subscription.deliveries {
                 let delivery = &self.deliveries[*delivery];
                 held.retain(|over_ns| *over_ns > delivery.seen_ns);
                 held.extend(Some(self.over_ns(delivery)).filter(|over| *over > delivery.seen_ns));
-                worst = held.len().max(worst);
+                let most = subscription.credit_at(delivery.seen_ns);
+                let over = (held.len() as u64).saturating_sub(most);
+                worst = worst.max((over, most));
             }
-            if worst > most {
+            if let (over @ 1.., most) = worst {
+                let (queue, had) = (subscription.queue, most + over);
                 found.push(format!(
-                    "subscription {place} of queue {:#x} had {worst} messages unsettled, of {most}",
-                    subscription.queue
+                    "subscription {place} of queue {queue:#x} had {had} messages unsettled, of \
+                     {most}"
                 ));
             }
         }
@@ -49,5 +53,16 @@ impl Checker {
         for sentence in found {
             self.violation(Verdict::Phantom, sentence);
         }
+    }
+}
+
+impl Subscription {
+    /// The most that it may have unsettled when something is pushed that was seen then: of what may
+    /// have been in force. A reply to other credit comes behind what was pushed before.
+    fn credit_at(&self, seen_ns: u64) -> u64 {
+        let known = |known_ns: Option<u64>| known_ns.is_some_and(|known_ns| known_ns < seen_ns);
+        let since = self.credits.iter().rposition(|credit| known(credit.known_ns)).unwrap_or(0);
+        let may_be = self.credits[since..].iter().filter(|credit| credit.asked_ns <= seen_ns);
+        may_be.map(|credit| u64::from(credit.messages_max)).max().unwrap_or(0)
     }
 }

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 
 use super::super::batches::places;
 use super::super::event::{Due, Place};
-use super::super::state::{Copy, Outcome, SCHEDULED, band};
+use super::super::state::{Copy, Delivery, Outcome, SCHEDULED, band};
 use super::super::{Checker, Verdict};
+
+/// How long after its client left a connection may still hold messages, until the server knows.
+const UNSEEN_NS: u64 = 100_000_000;
 
 impl Checker {
     /// On one connection, what was put into a band of a queue later stands behind what was put
@@ -84,7 +87,8 @@ impl Checker {
     }
 
     /// Where bands are strict, a delivery does not begin in a lower band than that of a message
-    /// which was surely there, fresh and free of keys.
+    /// which was surely there, fresh and free of keys. While a take may have held messages whose
+    /// reply nobody saw, nothing was surely there: what it held comes back uncounted.
     pub(super) fn urgent_first(&mut self) {
         let mut lines: HashMap<(u64, u32), Line> = HashMap::new();
         for copy in &self.copies {
@@ -100,7 +104,14 @@ impl Checker {
             }
         }
         let mut found = Vec::new();
-        for line in lines.into_values() {
+        for ((queue, group), mut line) in lines {
+            let unseen = self.queues[&queue].groups.get(&group).map(|group| &group.unseen[..]);
+            let unseen = disjoint(unseen.unwrap_or_default(), UNSEEN_NS + self.slack_ns);
+            line.begins.retain(|at| {
+                let Delivery { asked_ns, seen_ns, .. } = self.deliveries[*at];
+                let next = unseen.partition_point(|(_, end_ns)| *end_ns < asked_ns);
+                unseen.get(next).is_none_or(|(from_ns, _)| *from_ns > seen_ns)
+            });
             self.passed_over(line, &mut found);
         }
         for sentence in found {
@@ -142,6 +153,21 @@ impl Checker {
             }
         }
     }
+}
+
+/// Stretches of time, each so much longer, as few that do not touch each other.
+fn disjoint(stretches: &[(u64, u64)], longer_ns: u64) -> Vec<(u64, u64)> {
+    let mut sorted = stretches.to_vec();
+    sorted.sort_unstable();
+    let mut disjoint: Vec<(u64, u64)> = Vec::new();
+    for (from_ns, until_ns) in sorted {
+        let until_ns = until_ns.saturating_add(longer_ns);
+        match disjoint.last_mut() {
+            Some(last) if last.1 >= from_ns => last.1 = last.1.max(until_ns),
+            _ => disjoint.push((from_ns, until_ns)),
+        }
+    }
+    disjoint
 }
 
 /// What a group of a queue with strict bands got.

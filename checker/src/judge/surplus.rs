@@ -78,7 +78,7 @@ impl Checker {
                     || put.producer.is_some() && put.producer == earlier.producer;
                 let over_ns = earlier.asked_ns.saturating_add(window_ns);
                 let refused = earlier.outcome == Outcome::Refused;
-                same && window_ns > 0 && !refused && until_ns + TICK_NS < over_ns
+                same && window_ns > 0 && !refused && until_ns + TICK_NS + self.slack_ns < over_ns
             });
             stores += usize::from(!known);
         }

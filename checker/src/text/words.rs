@@ -102,6 +102,11 @@ impl<'a> Words<'a> {
                 group: self.group(),
                 messages_max: self.after("max")? as u32,
             }),
+            "credit" => Ask::Credit {
+                queue: self.number()?,
+                subscription: self.number()?,
+                messages_max: self.after("max")? as u32,
+            },
             "unsubscribe" => {
                 Ask::Unsubscribe { queue: self.number()?, subscription: self.number()? }
             }

@@ -40,6 +40,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, on: impl Fn() -> bool) {
     let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
 
+/// Row 40 of FAULTS: the same producer and number again, and the same acknowledgement.
 #[test]
 fn a_batch_whose_answer_was_lost_is_stored_once() {
     let (plane, mut client) = served();

@@ -1,13 +1,14 @@
 //! Planted bugs: ways in which the world lies, as a shard with that bug would. Each must make a run
 //! fail.
 
-use ringway_protocol::frame::{self, Frame, Kind, REPLY, Split};
-use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::{Code, HEADER_BYTES, Header, Level, reply};
-use ringway_shards::world::Outgoing;
+mod replies;
+mod requests;
 
-use crate::chance::Rate;
 use crate::faults::Faults;
+use ringway_checker::chance::Rate;
+use ringway_checker::clients::queues::QueuePlan;
+
+pub use requests::Heard;
 
 /// Declares the canaries once: name on the command line, what it stands for.
 macro_rules! canaries {
@@ -49,6 +50,13 @@ canaries! {
     Phantom = "phantom", "a delivered message is not what was sent";
     ReplyTwice = "reply-twice", "a request is answered twice";
     RefusalHidden = "refusal-hidden", "a put that was refused is acknowledged";
+    Reordered = "reordered", "the messages of a delivery come in another order";
+    KeysMistaken = "keys-mistaken", "keys are misread: two messages of one are in flight";
+    DueEarly = "due-early", "a shard's time of day is ahead: what has a time comes too early";
+    ExpiredKept = "expired-kept", "a shard's clock runs slow: what has expired is delivered";
+    RepeatStored = "repeat-stored", "a producer's id is misread: a repeat is stored again";
+    ReasonChanged = "reason-changed", "a dead letter states another reason";
+    CreditExceeded = "credit-exceeded", "a credit is misread: more is pushed than it allows";
     CloseForgotten = "close-forgotten", "the socket of a connection that has gone is never closed";
 }
 
@@ -69,67 +77,21 @@ impl Canary {
         }
     }
 
-    /// What a shard with this bug would send instead of whole frames.
-    pub fn tamper(self, outgoing: &Outgoing, bytes: &mut Vec<u8>, once_in_five: bool) {
-        if outgoing.sent > 0 {
-            return;
-        }
-        let sent = std::mem::take(bytes);
-        let mut rest = &sent[..];
-        while let Ok(Split::Frame(frame)) = frame::split(rest, FRAME_BYTES_MAX) {
-            let whole = &rest[..HEADER_BYTES + frame.body.len()];
+    /// Makes sure that the queues of a run give the bug its occasion.
+    pub fn season(self, plans: &mut [QueuePlan]) {
+        for plan in plans {
             match self {
-                Canary::StaleSettles => stale_settles(frame, whole, bytes),
-                Canary::Phantom => phantom(frame, whole, bytes),
-                Canary::RefusalHidden => refusal_hidden(frame, whole, bytes),
-                Canary::ReplyTwice => {
-                    bytes.extend_from_slice(whole);
-                    if once_in_five {
-                        bytes.extend_from_slice(whole);
-                    }
+                Canary::KeysMistaken => plan.keys = 3,
+                Canary::DueEarly => plan.delayed = true,
+                Canary::ExpiredKept => plan.mortal = true,
+                Canary::RepeatStored => {
+                    (plan.numbered, plan.identified) = (true, false);
+                    plan.options.dedup_ms = 3_600_000;
                 }
-                _ => bytes.extend_from_slice(whole),
+                Canary::CreditExceeded => plan.credit_max = 2,
+                Canary::ReasonChanged => plan.options.deliveries_max = 1,
+                _ => {}
             }
-            rest = &rest[whole.len()..];
         }
-        bytes.extend_from_slice(rest);
-    }
-}
-
-fn is_reply(frame: Frame<'_>, kind: Kind, code: Code) -> bool {
-    frame.header.kind == kind as u8 | REPLY && frame.header.code == code as u16
-}
-
-/// Body: settled, stale, unknown, count of verdicts, then the verdicts; all u32.
-fn stale_settles(frame: Frame<'_>, whole: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(whole);
-    if !is_reply(frame, Kind::Ack, Code::Ok) {
-        return;
-    }
-    let number =
-        |at: usize| u32::from_le_bytes(frame.body[at..at + 4].try_into().expect("4 bytes"));
-    let body = &mut out[start + HEADER_BYTES..];
-    body[..4].copy_from_slice(&(number(0) + number(4)).to_le_bytes());
-    body[4..8].fill(0);
-    for verdict in body[16..].chunks_exact_mut(12).filter(|verdict| verdict[8] == 2) {
-        verdict[8] = 1;
-    }
-}
-
-fn phantom(frame: Frame<'_>, whole: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(whole);
-    if is_reply(frame, Kind::Take, Code::Ok) && frame.body.len() > 64 {
-        let last = out.len() - 1;
-        out[last] ^= 0x10;
-    }
-}
-
-fn refusal_hidden(frame: Frame<'_>, whole: &[u8], out: &mut Vec<u8>) {
-    let Header { stream, request, .. } = frame.header;
-    if is_reply(frame, Kind::Put, Code::QueueFull) {
-        reply::put(out, (stream, request), u64::MAX >> 1, 1, Level::Memory);
-    } else {
-        out.extend_from_slice(whole);
     }
 }

@@ -3,7 +3,7 @@
 
 use ringway_shards::limits::{LARGE_BUFFER_BYTES, SMALL_BUFFER_BYTES};
 
-use crate::chance::{Chance, Rate};
+use ringway_checker::chance::{Chance, Rate};
 
 /// The rates of every fault, and the sizes of everything finite.
 #[derive(Clone, Debug)]

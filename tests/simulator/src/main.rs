@@ -42,7 +42,7 @@ fn canary(word: &str) -> Result<Canary, String> {
 
 fn main() -> ExitCode {
     let Arguments { seed, seeds, steps, shards, canary, trace } = Arguments::parse();
-    let options = Options { steps, shards: shards.map(usize::from), canary, trace };
+    let options = Options { steps, shards: shards.map(usize::from), canary, planted: true, trace };
     // A failed assertion is a verdict here: it is reported below, with its seed.
     std::panic::set_hook(Box::new(|panic| {
         if let Some(location) = panic.location() {

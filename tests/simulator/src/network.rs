@@ -14,12 +14,13 @@ mod pipe;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::canary::Canary;
-use crate::chance::{Chance, Rate};
+use crate::canary::{Canary, Heard};
 use crate::faults::Faults;
 use crate::trace::Trace;
 use kernel::Kernel;
 use pipe::Pipe;
+use ringway_checker::chance::{Chance, Rate};
+use ringway_checker::clients::{ClientSide, Read};
 use ringway_shards::world::PeerEnd;
 
 pub(crate) use kernel::{Posted, Work};
@@ -61,6 +62,8 @@ struct Connection {
     reset_told: bool,
     /// Something happened after which the server may close this connection.
     excused: bool,
+    /// What a shard that mishears has heard of it.
+    heard: Heard,
 }
 
 enum ServerEnd {
@@ -73,25 +76,6 @@ enum ServerEnd {
     /// A shard has asked for its close.
     Closing,
     Closed,
-}
-
-/// What a client finds when it reads.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Read {
-    /// These bytes.
-    Bytes(Vec<u8>),
-    /// Nothing now.
-    Nothing,
-    /// Nothing any more: the server closed. Says whether it had a reason that the network knows of.
-    End {
-        /// Whether the server may have closed it.
-        excused: bool,
-    },
-    /// The connection is broken.
-    Reset {
-        /// Whether the server may have broken it.
-        excused: bool,
-    },
 }
 
 impl Network {
@@ -146,16 +130,6 @@ impl Network {
         &self.faults
     }
 
-    /// The clock's reading in nanoseconds.
-    pub fn now_ns(&self) -> u64 {
-        self.clock_ns
-    }
-
-    /// The wall clock's reading, in milliseconds since 1970.
-    pub fn wall_ms(&self) -> u64 {
-        (WALL_BEGAN_MS + self.clock_ns / 1_000_000).saturating_add_signed(self.wall_ahead_ms)
-    }
-
     /// Sets the wall clock to so many milliseconds ahead of what it would read if nobody had ever
     /// set it.
     pub fn set_wall(&mut self, ahead_ms: i64) {
@@ -190,16 +164,6 @@ impl Network {
             self.count(name);
         }
         happens
-    }
-
-    /// Counts something that happened.
-    pub fn count(&mut self, name: &'static str) {
-        self.count_many(name, 1);
-    }
-
-    /// Counts something that happened so many times.
-    pub fn count_many(&mut self, name: &'static str, times: u64) {
-        *self.tally.entry(name).or_default() += times;
     }
 
     /// Notes something in the trace.
@@ -259,10 +223,17 @@ impl Network {
     }
 }
 
-/// What clients do.
-impl Network {
-    /// Connects to a listener; `None` if its backlog is full.
-    pub fn connect(&mut self, listener: usize) -> Option<usize> {
+impl ClientSide for Network {
+    fn now_ns(&self) -> u64 {
+        self.clock_ns
+    }
+
+    fn wall_ms(&self) -> u64 {
+        (WALL_BEGAN_MS + self.clock_ns / 1_000_000).saturating_add_signed(self.wall_ahead_ms)
+    }
+
+    /// `None` if its backlog is full.
+    fn connect(&mut self, listener: usize) -> Option<usize> {
         if self.listeners[listener].len() >= BACKLOG_MAX {
             return None;
         }
@@ -275,14 +246,14 @@ impl Network {
             reset: false,
             reset_told: false,
             excused: false,
+            heard: Heard::default(),
         });
         self.listeners[listener].push_back(number);
         self.note("client opens connection", number);
         Some(number)
     }
 
-    /// Writes as much of `bytes` as fits and says how much that was.
-    pub fn write(&mut self, number: usize, bytes: &[u8]) -> usize {
+    fn write(&mut self, number: usize, bytes: &[u8]) -> usize {
         let due_ns = self.due_ns();
         let connection = &mut self.connections[number];
         let length = bytes.len().min(connection.to_server.space());
@@ -293,8 +264,7 @@ impl Network {
         length
     }
 
-    /// Reads at most `length` bytes, at least 1.
-    pub fn read(&mut self, number: usize, length: usize) -> Read {
+    fn read(&mut self, number: usize, length: usize) -> Read {
         let connection = &mut self.connections[number];
         assert!(connection.client_open, "a client reads from a connection that it closed");
         let length = length.min(connection.to_client.arrived());
@@ -312,11 +282,33 @@ impl Network {
         }
     }
 
-    /// From now on the server may close this connection: its client did something wrong.
-    pub fn excuse(&mut self, number: usize) {
+    fn excuse(&mut self, number: usize) {
         self.connections[number].excused = true;
     }
 
+    fn close(&mut self, number: usize) {
+        let due_ns = self.due_ns();
+        let connection = &mut self.connections[number];
+        connection.client_open = false;
+        connection.excused = true;
+        if !connection.reset {
+            connection.to_server.end(due_ns);
+        }
+        self.note("client closes connection", number);
+    }
+
+    fn abort(&mut self, number: usize) {
+        self.connections[number].client_open = false;
+        self.break_connection(number);
+    }
+
+    fn count_many(&mut self, name: &'static str, times: u64) {
+        *self.tally.entry(name).or_default() += times;
+    }
+}
+
+/// What becomes of connections.
+impl Network {
     /// Whether the server holds a connection whose client has gone.
     pub fn any_abandoned(&self) -> bool {
         let abandoned = |connection: &Connection| {
@@ -346,24 +338,6 @@ impl Network {
             false if connection.to_server.has_ended() => PeerEnd::Half,
             false => PeerEnd::Open,
         }
-    }
-
-    /// The client closes: what it wrote still arrives, then the end.
-    pub fn close(&mut self, number: usize) {
-        let due_ns = self.due_ns();
-        let connection = &mut self.connections[number];
-        connection.client_open = false;
-        connection.excused = true;
-        if !connection.reset {
-            connection.to_server.end(due_ns);
-        }
-        self.note("client closes connection", number);
-    }
-
-    /// The client closes at once (SO_LINGER 0): what was on its way is lost.
-    pub fn abort(&mut self, number: usize) {
-        self.connections[number].client_open = false;
-        self.break_connection(number);
     }
 
     /// The server ends that are open, or still wait to be accepted.

@@ -6,13 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::canary::Canary;
-use crate::chance::Chance;
-use crate::client::queues;
 use crate::faults::Faults;
 use crate::network::Network;
 use crate::scheduler::Scheduler;
 use crate::trace::Trace;
 use ringway_checker::Verdict;
+use ringway_checker::chance::Chance;
+use ringway_checker::clients::ClientSide;
+use ringway_checker::clients::queues::{self, Scene};
 
 /// Steps of a run unless it says otherwise.
 pub const STEPS_DEFAULT: u64 = 20_000;
@@ -26,13 +27,15 @@ pub struct Options {
     pub shards: Option<usize>,
     /// A planted bug.
     pub canary: Option<Canary>,
+    /// Whether it is planted, or only given its occasion: a run that must be clean.
+    pub planted: bool,
     /// Whether every event is printed on stderr.
     pub trace: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { steps: STEPS_DEFAULT, shards: None, canary: None, trace: false }
+        Self { steps: STEPS_DEFAULT, shards: None, canary: None, planted: true, trace: false }
     }
 }
 
@@ -102,12 +105,16 @@ pub fn run_in(
     let shards = options.shards.unwrap_or(drawn);
     let trace = Trace::new(options.trace);
     let mut network = Network::new((shards, shards + 1), faults, chance.fork(), trace);
-    if let Some(canary) = options.canary {
+    if let Some(canary) = options.canary.filter(|_| options.planted) {
         network.plant(canary);
     }
     let network = Rc::new(RefCell::new(network));
     let started_ns = network.borrow().now_ns();
-    let plans: Rc<[_]> = queues::draw(&mut chance).into();
+    let mut plans = queues::draw(Scene::simulated(), &mut chance);
+    if let Some(canary) = options.canary {
+        canary.season(&mut plans);
+    }
+    let plans: Rc<[_]> = plans.into();
     let mut scheduler = Scheduler::new(network.clone(), shards, plans, chance.fork());
     if options.trace {
         scheduler.checker.print();

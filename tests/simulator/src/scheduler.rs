@@ -5,15 +5,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::canary::Canary;
-use crate::chance::Chance;
-use crate::client::glutton::Glutton;
-use crate::client::queues::{HOUR_MS, QueuePlan};
-use crate::client::sweeper::Sweeper;
-use crate::client::vandal::Vandal;
-use crate::client::worker::Worker;
-use crate::client::{Found, Outside};
 use crate::network::Network;
 use crate::shards_under_test::ShardsUnderTest;
+use ringway_checker::chance::Chance;
+use ringway_checker::clients::glutton::Glutton;
+use ringway_checker::clients::queues::{HOUR_MS, QueuePlan};
+use ringway_checker::clients::sweeper::Sweeper;
+use ringway_checker::clients::vandal::Vandal;
+use ringway_checker::clients::worker::Worker;
+use ringway_checker::clients::{ClientSide, Found, Outside};
 use ringway_checker::{Checker, Event};
 
 /// Longest that a shard gets no turn, in nanoseconds.
@@ -197,15 +197,17 @@ impl Scheduler {
         done: impl Fn(&Self) -> bool,
     ) -> Result<(), String> {
         let mut quiet = 0;
-        let (mut swept, mut until_ns) = (0, 0);
+        let (mut came_to, mut until_ns) = ((0, usize::MAX), 0);
         loop {
             if done(self) {
                 return Ok(());
             }
             let now_ns = self.network.borrow().now_ns();
-            if until_ns == 0 || swept != self.sweeper.taken() {
-                // One message of a key at a time: a sweep may take long while it gets on.
-                (swept, until_ns) = (self.sweeper.taken(), now_ns + within_ns);
+            let comes_to = (self.sweeper.taken(), self.checker.outstanding().min(came_to.1));
+            if until_ns == 0 || came_to != comes_to {
+                // One message of a key at a time, or one put after the other that waits for room:
+                // it may take long while it gets on.
+                (came_to, until_ns) = (comes_to, now_ns + within_ns);
             }
             if now_ns >= until_ns {
                 break;

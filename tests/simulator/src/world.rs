@@ -9,9 +9,13 @@ use ringway_shards::world::{BufferId, BufferSize, Completion, Outgoing, PeerEnd,
 
 use crate::canary::Canary;
 use crate::network::{Network, Posted, Work};
+use ringway_checker::clients::ClientSide;
+use ringway_checker::clients::queues::HOUR_MS;
 
 /// How many times too fast the clock of a shard runs whose leases end too early.
 const HASTE: u64 = 8;
+/// How many times too slow the clock of a shard runs that keeps what has expired.
+const SLOWNESS: u64 = 4;
 /// What is left in a receive buffer that was given back.
 const POISON: u8 = 0xa5;
 
@@ -60,12 +64,15 @@ impl World for SimWorld {
         match network.canary() {
             Some(Canary::LeaseForgotten) => self.started_ns,
             Some(Canary::LeaseCutShort) => self.started_ns + (now_ns - self.started_ns) * HASTE,
+            Some(Canary::ExpiredKept) => self.started_ns + (now_ns - self.started_ns) / SLOWNESS,
             _ => now_ns,
         }
     }
 
     fn wall_ms(&mut self) -> u64 {
-        self.network.borrow().wall_ms()
+        let network = self.network.borrow();
+        let ahead = network.canary() == Some(Canary::DueEarly);
+        network.wall_ms() + if ahead { HOUR_MS } else { 0 }
     }
 
     fn cpu_ns(&mut self) -> u64 {

@@ -3,11 +3,11 @@
 
 mod stepped;
 
+use ringway_checker::clients::peer::{Asked, Peer, Sending};
 use ringway_checker::{Ask, Batch, Traits, parcel};
 use ringway_protocol::request::{Put, Range, encode_transfer};
 use ringway_protocol::{LeaseId, QueueId, Records, Reply, Request, record};
 use ringway_shards::limits::{HANDOFF_BATCH_BYTES, HANDOFF_SLOTS};
-use ringway_simulator::client::peer::{Asked, Peer, Sending};
 use stepped::{Plane, declare_on};
 
 /// Payload of each message: large, so that the batch behind the full ring fills up too.

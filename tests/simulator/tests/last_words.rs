@@ -3,8 +3,8 @@
 mod stepped;
 
 use ringway_checker::Ask;
+use ringway_checker::clients::peer::{Asked, Peer};
 use ringway_protocol::{GroupId, QueueId, Request, request::Take};
-use ringway_simulator::client::peer::{Asked, Peer};
 use stepped::{Plane, declare_on};
 
 /// A plane, and a client of shard 0 that has sent these requests about a queue of shard 1, which

@@ -1,6 +1,6 @@
 //! Rows of FAULTS.md about completions, each alone and at a high rate: the shards must not notice.
 
-use ringway_simulator::chance::Rate;
+use ringway_checker::chance::Rate;
 use ringway_simulator::faults::Faults;
 use ringway_simulator::run::{Options, run_in};
 

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use ringway_checker::chance::{Chance, Rate};
+use ringway_checker::clients::{ClientSide, Read};
 use ringway_shards::world::{BufferSize, Completion, Outgoing, Purpose, Token, World};
-use ringway_simulator::chance::{Chance, Rate};
 use ringway_simulator::faults::Faults;
-use ringway_simulator::network::{Network, Read};
+use ringway_simulator::network::Network;
 use ringway_simulator::trace::Trace;
 use ringway_simulator::world::{SimSocket, SimWorld};
 

@@ -8,6 +8,7 @@ use super::errno::{
 use super::kernel::{Operation, Posted, Stage, Work};
 use super::{Network, ServerEnd};
 use crate::canary::Canary;
+use ringway_checker::clients::ClientSide;
 
 /// Operations that get on in one go, at most.
 const STEPS_MAX: u64 = 6;
@@ -247,7 +248,8 @@ impl Network {
                     earlier.bytes[..common].copy_from_slice(&bytes[..common]);
                 }
             }
-            _ => {}
+            Some(canary) => canary.mishear(&mut self.connections[number].heard, bytes),
+            None => {}
         }
     }
 

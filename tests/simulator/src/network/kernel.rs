@@ -14,6 +14,7 @@ use super::buffers::Buffers;
 use super::{Network, ServerEnd};
 use crate::canary::Canary;
 use crate::faults::Faults;
+use ringway_checker::clients::ClientSide;
 
 /// One shard's ring.
 pub struct Kernel {

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use ringway_checker::chance::Chance;
+use ringway_checker::clients::peer::{Arrival, Asked, Peer, Standing};
+use ringway_checker::clients::{Found, Outside};
 use ringway_checker::{Ask, Checker};
 use ringway_protocol::name::shard_of;
 use ringway_protocol::{QueueId, Reply, Request};
-use ringway_simulator::chance::Chance;
-use ringway_simulator::client::peer::{Arrival, Asked, Peer, Standing};
-use ringway_simulator::client::{Found, Outside};
 use ringway_simulator::faults::Faults;
 use ringway_simulator::network::Network;
 use ringway_simulator::shards_under_test::ShardsUnderTest;

@@ -1,6 +1,6 @@
 //! Where every choice of a run comes from: one seed, and generators forked from it.
 
-use ringway_checker::parcel::spread;
+use crate::parcel::spread;
 
 /// A probability in parts of a million.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -6,10 +6,9 @@ use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::{Frame, HEADER_BYTES, Header, Reply, Request, Split, frame};
 
-use super::Outside;
+use super::{Outside, Read};
 use crate::chance::Chance;
-use crate::network::Read;
-use ringway_checker::{Answer, Ask, Event, Moment, Traits, wire};
+use crate::{Answer, Ask, Event, Moment, Traits, wire};
 
 /// Longest piece that a client writes or reads at once.
 const PIECE_BYTES_MAX: usize = 8 << 10;
@@ -117,7 +116,8 @@ impl Peer {
             outstanding: BTreeMap::new(),
             subscribed: BTreeMap::new(),
         };
-        let greeting = Request::Greet(Greet::new(b""));
+        let token = outside.network.token().to_vec();
+        let greeting = Request::Greet(Greet::new(&token));
         peer.ask(Asked::Greet, Ask::Other, 0, outside, |name, out| {
             greeting.encode(name.0, name.1, out);
         });
@@ -218,14 +218,16 @@ impl Peer {
                 if !self.inbox.is_empty() {
                     self.complain(outside, "the server closed the connection within a reply");
                 }
-                self.close(outside);
+                outside.network.close(self.connection);
+                self.end(outside, true);
                 Standing::Gone
             }
             Read::Reset { excused } => {
                 if !excused {
                     self.complain(outside, "the server broke the connection for no reason");
                 }
-                self.abort(outside);
+                outside.network.abort(self.connection);
+                self.end(outside, true);
                 Standing::Gone
             }
         }
@@ -242,18 +244,18 @@ impl Peer {
     /// Closes in order; what was written still arrives.
     pub fn close(&mut self, outside: &mut Outside<'_>) {
         outside.network.close(self.connection);
-        self.end(outside);
+        self.end(outside, false);
     }
 
     /// Closes at once; what was written may be lost.
     pub fn abort(&mut self, outside: &mut Outside<'_>) {
         outside.network.abort(self.connection);
-        self.end(outside);
+        self.end(outside, false);
     }
 
-    fn end(&mut self, outside: &mut Outside<'_>) {
-        let at_ns = outside.network.now_ns();
-        outside.checker.record(Event::Ended { connection: self.name, at_ns });
+    fn end(&mut self, outside: &mut Outside<'_>, broken: bool) {
+        let (connection, at_ns) = (self.name, outside.network.now_ns());
+        outside.checker.record(Event::Ended { connection, at_ns, broken });
     }
 
     fn complain(&self, outside: &mut Outside<'_>, sentence: &str) {

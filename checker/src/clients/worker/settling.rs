@@ -5,9 +5,9 @@ use ringway_protocol::request::{DEAD_LETTER, Move, Range, encode_nack, encode_se
 use ringway_protocol::{GroupId, LeaseId, Request};
 
 use super::{Held, Known, Worker};
-use crate::client::Outside;
-use crate::client::peer::{Asked, Peer};
-use ringway_checker::{Ask, How, Settled};
+use crate::clients::Outside;
+use crate::clients::peer::{Asked, Peer};
+use crate::{Ask, How, Settled};
 
 impl Worker {
     /// Acknowledges or gives back all of a lease or parts of it; sometimes again, sometimes one
@@ -27,7 +27,7 @@ impl Worker {
         let how = match self.chance.below(6) {
             _ if !nacks => How::Ack,
             0 => How::Reject,
-            1 | 2 => How::Nack(self.chance.between(1, 30) as u32),
+            1 | 2 => How::Nack(self.plans[0].scene.ms(self.chance.between(1, 30)) as u32),
             _ => How::Nack(0),
         };
         let pairs = ranges.iter().map(|range| (range.first, range.count)).collect();
@@ -37,6 +37,18 @@ impl Worker {
             How::Ack => encode_settle(Kind::Ack, lease, &ranges, name, out),
             How::Nack(delay_ms) => encode_nack(lease, &ranges, delay_ms, name, out),
             How::Reject => encode_nack(lease, &ranges, DEAD_LETTER, name, out),
+        });
+    }
+
+    /// Makes a lease longer, or shorter.
+    pub(super) fn extend(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) {
+        let Held { queue, lease, .. } = self.leases[self.chance.below(self.leases.len())];
+        let (stream, units) = (self.stream(), self.chance.between(0, 60));
+        let lease_ms = self.plans[0].scene.ms(units) as u32;
+        let ask = Ask::Extend { queue: queue.0, lease, lease_ms };
+        let request = Request::Extend { queue, lease: LeaseId(lease), lease_ms };
+        peer.ask(Asked::Other, ask, stream, outside, |name, out| {
+            request.encode(name.0, name.1, out);
         });
     }
 

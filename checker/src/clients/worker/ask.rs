@@ -5,9 +5,9 @@ use ringway_protocol::request::{Binding, ChangeGroup, GroupFlags, GroupOperation
 use ringway_protocol::{GroupId, QueueId, Request};
 
 use super::{Known, Worker};
-use crate::client::peer::{Asked, Peer};
-use crate::client::{Outside, queues};
-use ringway_checker::{Ask, Start, parcel};
+use crate::clients::Outside;
+use crate::clients::peer::{Asked, Peer};
+use crate::{Ask, Start, parcel};
 
 /// Streams that a client uses.
 const STREAMS: u64 = 3;
@@ -27,7 +27,7 @@ impl Worker {
         if !known.bound && self.chance.once_in(2) {
             return self.bind(index, queue, peer, outside);
         }
-        match self.chance.below(18) {
+        match self.chance.below(20) {
             0 => self.ask_trifle(queue, peer, outside),
             1 if volatile && self.chance.once_in(4) => self.remove(index, queue, peer, outside),
             1 if plan.redriven => self.redrive(index, &known, peer, outside),
@@ -35,6 +35,8 @@ impl Worker {
             7..=10 if !self.leases.is_empty() => self.settle(peer, outside),
             11 if !empty && !self.leases.is_empty() => self.transfer(index, queue, peer, outside),
             12 => self.publish(peer, outside),
+            13 if self.conduct.subscribes => self.push(index, &known, peer, outside),
+            14 if !self.leases.is_empty() => self.extend(peer, outside),
             _ => self.take(index, &known, peer, outside),
         }
     }
@@ -70,8 +72,9 @@ impl Worker {
     }
 
     fn bind(&mut self, index: usize, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let topic = self.plans[index].topic.expect("only these are not bound");
-        let (_, pattern) = queues::topic(topic);
+        let plan = &self.plans[index];
+        let topic = plan.topic.expect("only these are not bound");
+        let (_, pattern) = plan.scene.topic(topic);
         let pattern = Pattern::new(&pattern).expect("made of names and a star");
         let request = Request::Bind(Binding { queue, pattern });
         let ask = Ask::Bind { queue: queue.0, topic };
@@ -80,21 +83,38 @@ impl Worker {
         });
     }
 
-    fn take(&mut self, index: usize, known: &Known, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let (stream, chance) = (self.stream(), &mut self.chance);
+    /// One of a queue's groups that it knows.
+    pub(super) fn any_group(&mut self, known: &Known) -> GroupId {
+        let group = self.chance.below(known.groups.len() + 1).checked_sub(1);
+        group.and_then(|nth| known.groups[nth]).unwrap_or(GroupId::DEFAULT)
+    }
+
+    pub(super) fn take(
+        &mut self,
+        index: usize,
+        known: &Known,
+        peer: &mut Peer,
+        outside: &mut Outside<'_>,
+    ) {
+        let (stream, group) = (self.stream(), self.any_group(known));
+        let chance = &mut self.chance;
+        let scene = &self.plans[index].scene;
         let (queue, messages_max) = (known.queue, chance.magnitude(128) as u32);
-        let acknowledged = chance.once_in(4);
-        let group = chance.below(known.groups.len() + 1).checked_sub(1);
-        let group = group.and_then(|nth| known.groups[nth]).unwrap_or(GroupId::DEFAULT);
+        // What such a take took is gone with its reply: whoever parts often would leave hardly
+        // anything that must not be lost.
+        let acknowledged = chance.once_in(if self.conduct.stays() { 3 } else { 100 });
         let take = Take {
             queue,
             messages_max,
             bytes_max: if chance.once_in(2) { 0 } else { chance.magnitude(100_000) as u32 },
-            wait_ms: if chance.once_in(2) { 0 } else { chance.between(1, 40) as u32 },
-            lease_ms: if chance.once_in(2) { 0 } else { chance.between(1, 60) as u32 },
+            wait_ms: if chance.once_in(2) { 0 } else { scene.ms(chance.between(1, 40)) as u32 },
+            lease_ms: if chance.once_in(2) { 0 } else { scene.ms(chance.between(1, 60)) as u32 },
             group,
             acknowledged,
         };
+        if group != GroupId::DEFAULT {
+            outside.network.count("takes from groups");
+        }
         let (queue, group) = (queue.0, group.0);
         let ask = Ask::Take { queue, group, messages_max, for_good: acknowledged };
         peer.ask(Asked::Take(index, queue), ask, stream, outside, |name, out| {

@@ -21,6 +21,8 @@ pub struct Conduct {
     pub nacks: Rate,
     /// Whether it connects to a shard's own listener; any shard if there are several.
     pub shard_aware: bool,
+    /// Whether it has messages pushed.
+    pub subscribes: bool,
 }
 
 impl Conduct {
@@ -33,7 +35,7 @@ impl Conduct {
             if chance.once_in(2) { Rate::NEVER } else { Rate(chance.magnitude(largest) as u32) }
         };
         let (closes, aborts, stops_reading) = (rate(4_000), rate(4_000), rate(20_000));
-        let (spoils, repeats) = (rate(3_000), rate(300_000));
+        let spoils = rate(3_000);
         Self {
             // More than the server takes on at once, now and then.
             requests_in_flight_max: chance.pick(&[1, 4, 16, 64, 1500]),
@@ -44,9 +46,15 @@ impl Conduct {
             aborts,
             spoils,
             stops_reading,
-            repeats,
+            repeats: Rate(chance.pick(&[0, 50_000, 500_000])),
             nacks: Rate(chance.pick(&[20_000, 200_000, 800_000])),
             shard_aware: chance.once_in(2),
+            subscribes: chance.once_in(2),
         }
+    }
+
+    /// Whether it never leaves a connection by itself.
+    pub fn stays(&self) -> bool {
+        [self.closes, self.aborts, self.spoils] == [Rate::NEVER; 3]
     }
 }

@@ -4,6 +4,7 @@
 mod ask;
 mod conduct;
 mod learn;
+mod pushing;
 mod putting;
 mod settling;
 
@@ -18,6 +19,7 @@ use super::queues::QueuePlan;
 use super::vandal::junk;
 use crate::chance::Chance;
 use conduct::Conduct;
+use pushing::Subscribed;
 
 /// Puts of unknown outcome that a client remembers to try again.
 const UNSURE_MAX: usize = 16;
@@ -36,6 +38,9 @@ pub struct Worker {
     /// What it knows of each plan's queue.
     queues: Vec<Option<Known>>,
     leases: VecDeque<Held>,
+    /// Those of its connection that it knows, and how many it has asked for.
+    subscriptions: Vec<Subscribed>,
+    subscribes_asked: u32,
     unsure: VecDeque<(usize, Sending)>,
     /// Its name as a producer, and its next number for each plan.
     producer: u64,
@@ -80,6 +85,8 @@ impl Worker {
             shards,
             peer: None,
             leases: VecDeque::new(),
+            subscriptions: Vec::new(),
+            subscribes_asked: 0,
             unsure: VecDeque::new(),
             numbers: HashMap::new(),
             rests_until_ns: 0,
@@ -138,6 +145,8 @@ impl Worker {
         };
         arrivals.iter().for_each(|arrival| self.learn(arrival, outside));
         match standing {
+            // It was subscribed after everybody had calmed down.
+            Standing::Alive if self.calm && peer.is_subscribed() => peer.abort(outside),
             Standing::Alive => {
                 if !self.calm
                     && peer.unwritten() < UNWRITTEN_BYTES_MAX
@@ -199,6 +208,8 @@ impl Worker {
         if self.chance.once_in(4) {
             self.leases.clear();
         }
+        self.subscriptions.clear();
+        self.subscribes_asked = 0;
         self.rest(outside);
     }
 

@@ -2,9 +2,10 @@
 
 use ringway_protocol::{Code, QueueId, Reply};
 
+use super::pushing::Subscribed;
 use super::{Held, Known, Worker};
-use crate::client::Outside;
-use crate::client::peer::{Arrival, Asked};
+use crate::clients::Outside;
+use crate::clients::peer::{Arrival, Asked};
 
 /// Leases that a client keeps in mind.
 const LEASES_MAX: usize = 16;
@@ -38,6 +39,12 @@ impl Worker {
                 }
                 outside.dead_found(*index, dead.0);
             }
+            (Asked::Subscribe(index, queue), Reply::Subscribed { subscription: id }) => {
+                let (index, queue) = (*index, QueueId(*queue));
+                self.subscriptions.push(Subscribed { index, queue, id });
+                outside.network.count("subscriptions");
+            }
+            (_, Reply::Extended { .. }) => outside.network.count("leases extended"),
             (Asked::Put(index, sending), Reply::Put(receipt)) => {
                 if receipt.duplicate {
                     outside.network.count("puts known to be repeats");
@@ -47,6 +54,9 @@ impl Worker {
                 }
             }
             (Asked::Take(_, queue) | Asked::Subscribe(_, queue), Reply::Delivery(delivery)) => {
+                if matches!(arrival.asked, Asked::Subscribe(..)) {
+                    outside.network.count_many("messages pushed", delivery.count().into());
+                }
                 let again = delivery.runs().filter(|run| run.deliveries > 1);
                 let again = again.map(|run| u64::from(run.count)).sum();
                 outside.network.count_many("messages delivered again", again);

@@ -1,5 +1,5 @@
-//! Simulated clients: they speak the real protocol, in pieces of any size, and some of them
-//! misbehave.
+//! Clients whose history is judged: they speak the real protocol, in pieces of any size, and some
+//! of them misbehave. They run over any [`ClientSide`] of a network, simulated or of real sockets.
 //!
 //! [`peer`] is one connection with its requests; [`worker`] puts, takes and settles; [`vandal`]
 //! breaks the protocol; [`glutton`] does not read; [`sweeper`] empties every queue at the end.
@@ -8,19 +8,21 @@
 pub mod glutton;
 pub mod peer;
 pub mod queues;
+mod side;
 pub mod sweeper;
 pub mod vandal;
 pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::network::Network;
-use ringway_checker::{Checker, Event, Facts};
+use crate::{Checker, Event, Facts};
+
+pub use side::{ClientSide, Read};
 
 /// What a client reaches in one step: the network, and the checker that is told what it saw.
 pub struct Outside<'a> {
     /// Where its connection is.
-    pub network: &'a mut Network,
+    pub network: &'a mut dyn ClientSide,
     /// Who judges.
     pub checker: &'a mut Checker,
     /// Connections so far: each gets a number of its own in the history.

@@ -6,7 +6,7 @@ use ringway_protocol::Request;
 use super::Outside;
 use super::peer::{Asked, Peer, Standing};
 use crate::chance::Chance;
-use ringway_checker::{Ask, parcel};
+use crate::{Ask, parcel};
 
 /// Bytes of each echo that it asks for.
 const ECHO_BYTES: usize = 700_000;

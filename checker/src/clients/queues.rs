@@ -1,11 +1,25 @@
 //! The queues of a run: every client knows their names and declares them with the same options.
 
+use std::rc::Rc;
+
 use ringway_protocol::options::{FullPolicy, PriorityOrder};
 use ringway_protocol::request::Start;
 use ringway_protocol::{QueueName, QueueOptions};
 
 use crate::chance::Chance;
-use ringway_checker::{Due, Facts, Traits};
+use crate::{Due, Facts, Traits};
+
+/// Where the queues of a run are, and how time passes there.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// What the names of queues and topics start with.
+    pub prefix: String,
+    /// The unit of all short times (leases, waits, delays), in milliseconds: 1 where nothing but
+    /// the seed takes time, more where programs have to wait for a CPU.
+    pub unit_ms: u64,
+    /// Whether the wall clock is set by an hour now and then.
+    pub hours_pass: bool,
+}
 
 /// An hour: what the wall clock is set by, and a time of delivery that only such a step reaches.
 pub const HOUR_MS: u64 = 3_600_000;
@@ -43,20 +57,24 @@ pub struct QueuePlan {
     pub topic: Option<u64>,
     /// Whether poison is brought back from its dead letters.
     pub redriven: bool,
+    /// Most messages that a subscription to it may have unsettled.
+    pub credit_max: usize,
+    /// Where it is.
+    pub scene: Rc<Scene>,
 }
 
 /// Draws the queues of a run. Names are hashed to shards, so they lie on all of them.
-pub fn draw(chance: &mut Chance) -> Vec<QueuePlan> {
-    let count = chance.between(3, 9);
-    (0..count).map(|index| plan(index, chance)).collect()
+pub fn draw(scene: Scene, chance: &mut Chance) -> Vec<QueuePlan> {
+    let (scene, count) = (Rc::new(scene), chance.between(3, 9));
+    (0..count).map(|index| plan(index, &scene, chance)).collect()
 }
 
-fn plan(index: u64, chance: &mut Chance) -> QueuePlan {
-    let name = format!("queue/{index}.{}", chance.between(0, 99));
+fn plan(index: u64, scene: &Rc<Scene>, chance: &mut Chance) -> QueuePlan {
+    let name = format!("{}queue/{index}.{}", scene.prefix, chance.between(0, 99));
     let name = QueueName::new(&name).expect("made of letters, digits, a slash and a dot");
     let options = QueueOptions {
-        lease_ms: chance.between(1, 40) as u32,
-        wait_max_ms: chance.between(1, 60) as u32,
+        lease_ms: scene.ms(chance.between(1, 40)) as u32,
+        wait_max_ms: scene.ms(chance.between(1, 60)) as u32,
         ..QueueOptions::default()
     };
     let mut plan = QueuePlan {
@@ -73,9 +91,16 @@ fn plan(index: u64, chance: &mut Chance) -> QueuePlan {
         numbered: false,
         topic: None,
         redriven: false,
+        credit_max: chance.pick(&[2, 8, 64]),
+        scene: scene.clone(),
     };
     match index {
-        0 => plan.options.messages_max = chance.between(1, 40),
+        0 => {
+            plan.options.messages_max = chance.between(1, 40);
+            if chance.once_in(2) {
+                plan.options.full_policy = FullPolicy::Hold;
+            }
+        }
         1 => {
             plan.options.deliveries_max = chance.between(1, 3) as u32;
             plan.redriven = chance.once_in(2);
@@ -116,17 +141,22 @@ impl QueuePlan {
         self.delayed = chance.once_in(3);
         self.mortal = chance.once_in(4);
         if chance.once_in(4) {
-            self.options.ttl_ms = chance.between(1, 60);
+            self.options.ttl_ms = self.scene.ms(chance.between(1, 60));
         }
         self.options.dead_letter_expired = chance.once_in(2);
         if chance.once_in(2) {
-            self.options.dedup_ms =
-                if chance.once_in(4) { chance.between(1, 30) as u32 } else { LONG_WINDOW_MS };
+            let short_ms = self.scene.ms(chance.between(1, 30)) as u32;
+            self.options.dedup_ms = if chance.once_in(4) { short_ms } else { LONG_WINDOW_MS };
             self.identified = chance.once_in(2);
             self.numbered = !self.identified || chance.once_in(2);
         }
         if chance.once_in(3) {
             self.topic = Some(chance.between(1, TOPICS));
+        }
+        if chance.once_in(3) {
+            self.options.backoff_ms = self.scene.ms(chance.between(1, 15)) as u32;
+            let most_ms = self.scene.ms(chance.between(15, 40)) as u32;
+            self.options.backoff_max_ms = if chance.once_in(2) { 0 } else { most_ms };
         }
         if self.options.deliveries_max == 16 && chance.once_in(3) {
             self.options.deliveries_max = chance.between(1, 4) as u32;
@@ -160,13 +190,13 @@ impl QueuePlan {
         }
         if self.delayed && chance.once_in(2) {
             traits.due = match chance.below(4) {
-                0 => Due::At(wall_ms + chance.between(0, 20)),
-                1 => Due::At(wall_ms + HOUR_MS / 2),
-                _ => Due::After(chance.between(1, 40)),
+                0 => Due::At(wall_ms + self.scene.ms(chance.between(0, 20))),
+                1 if self.scene.hours_pass => Due::At(wall_ms + HOUR_MS / 2),
+                _ => Due::After(self.scene.ms(chance.between(1, 40))),
             };
         }
         if self.mortal && chance.once_in(2) {
-            traits.ttl_ms = chance.between(1, 40);
+            traits.ttl_ms = self.scene.ms(chance.between(1, 40));
         }
         if self.identified {
             traits.deduplication = Some(message);
@@ -175,7 +205,20 @@ impl QueuePlan {
     }
 }
 
-/// The name that a topic's messages are published under, and the pattern that binds to it.
-pub fn topic(topic: u64) -> (String, String) {
-    (format!("topic/{topic}.news"), format!("topic/{topic}.*"))
+impl Scene {
+    /// The scene of a simulated run.
+    pub fn simulated() -> Self {
+        Self { prefix: String::new(), unit_ms: 1, hours_pass: true }
+    }
+
+    /// So many units, in milliseconds.
+    pub fn ms(&self, units: u64) -> u64 {
+        units * self.unit_ms
+    }
+
+    /// The name that a topic's messages are published under, and the pattern that binds to it.
+    pub fn topic(&self, topic: u64) -> (String, String) {
+        let prefix = &self.prefix;
+        (format!("{prefix}topic/{topic}.news"), format!("{prefix}topic/{topic}.*"))
+    }
 }

@@ -4,9 +4,9 @@ use ringway_protocol::request::{Producer, Publish, Put, encode_transfer};
 use ringway_protocol::{LeaseId, QueueId, Records, Request};
 
 use super::{Held, Worker};
-use crate::client::peer::{Asked, Peer, Sending};
-use crate::client::{Outside, queues};
-use ringway_checker::{Ask, Batch, Event, Settled, Traits, parcel};
+use crate::clients::Outside;
+use crate::clients::peer::{Asked, Peer, Sending};
+use crate::{Ask, Batch, Event, Settled, Traits, parcel};
 
 /// Bytes of records that one put carries at most.
 const PUT_BYTES_MAX: usize = 200 << 10;
@@ -95,7 +95,7 @@ impl Worker {
         let messages = (first..first + count).map(|message| (message, Traits::default()));
         let sending = Sending { messages: messages.collect(), producer: None };
         let records = self.records(&sending);
-        let (name, _) = queues::topic(topic);
+        let (name, _) = self.plans[0].scene.topic(topic);
         let publish = Publish { name: &name, records: parse(&records, &sending) };
         let messages = sending.messages.iter().map(|(message, _)| *message).collect();
         let (stream, ask) = (self.stream(), Ask::Publish { topic, messages });
@@ -123,6 +123,7 @@ impl Worker {
         let pairs = ranges.iter().map(|range| (range.first, range.count)).collect();
         let settled = Settled { queue: from.0, lease, ranges: pairs };
         let ask = Ask::Transfer(settled, batch(queue, &sending));
+        outside.network.count("transfers");
         let stream = self.stream();
         peer.ask(Asked::PutOnce(index), ask, stream, outside, |name, out| {
             encode_transfer((from, LeaseId(lease)), &ranges, &put, name, out);
