@@ -1,7 +1,7 @@
 //! Requests and their replies: who waits for what, and what a reply means for the request.
 
 use super::copies::Source;
-use super::event::{Answer, Ask, Moment, Push, Settled};
+use super::event::{Answer, Ask, Moment, Push, Settled, Start};
 use super::state::{Credit, Outstanding, Subscription, Unseen};
 use super::{Checker, Verdict};
 
@@ -107,6 +107,11 @@ impl Checker {
                     self.violation(Verdict::Reply, sentence);
                 }
                 let (group, for_good) = (*group, *for_good);
+                if group != 0 {
+                    // Whoever made it may never have heard: it was there by now at the latest.
+                    let known = self.queue(*queue).groups.entry(group).or_default();
+                    known.made.get_or_insert((0, at_ns, Start::Anywhere));
+                }
                 let source = Source { connection, queue: *queue, group, for_good, push: None };
                 self.delivered(source, (*asked_ns, at_ns), &delivery);
             }
