@@ -154,7 +154,7 @@ impl Model {
         let used = self.queues_in_use();
         let outcome = self.carry_out(&words, real).unwrap_or_else(Outcome::refused);
         self.line_up_askers();
-        self.note_use(&words, &used);
+        self.note_use(&words, &used, matches!(outcome, Outcome::Refused(_)));
         outcome
     }
 
@@ -194,9 +194,10 @@ impl Model {
         self.queues.keys().copied().filter(|number| self.is_used(*number)).collect()
     }
 
-    /// Notes which queues were used: put to, taken from, subscribed to, or holding anything.
-    fn note_use(&mut self, words: &Words<'_>, used: &[usize]) {
-        let uses = ["put", "take", "subscribe"].contains(&words.verb);
+    /// Notes which queues were used: put to, taken from, subscribed to, or holding anything. What
+    /// is refused is no use.
+    fn note_use(&mut self, words: &Words<'_>, used: &[usize], is_refused: bool) {
+        let uses = ["put", "take", "subscribe"].contains(&words.verb) && !is_refused;
         let named = uses.then(|| self.find(words.word(0))).flatten();
         let now_ns = self.clock.ns;
         for number in self.queues_in_use().iter().chain(used).chain(&named) {

@@ -164,7 +164,8 @@ impl Model {
     /// An asker whose connection has gone gets nothing any more.
     pub(super) fn forget(&mut self, who: char) -> Outcome {
         self.due.retain(|(asker, _)| self.askers[*asker].who != who);
-        for asker in 0..self.askers.len() {
+        // The latest first: dead letters show it.
+        for asker in (0..self.askers.len()).rev() {
             if self.askers[asker].who != who || self.askers[asker].over {
                 continue;
             }
