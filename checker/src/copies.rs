@@ -194,7 +194,10 @@ impl Checker {
         };
         let origins = &self.queues[&dead].origins;
         let origin = origins.iter().find(|origin| there(origin) == Some(true));
-        let Some(origin) = origin.or_else(|| origins.iter().find(may_be)).copied() else { return };
+        // Where several may have it, nobody can say whose sequence that is.
+        let mut guesses = origins.iter().filter(may_be);
+        let guess = guesses.next().filter(|_| guesses.next().is_none());
+        let Some(origin) = origin.or(guess).copied() else { return };
         if let Some(copy) = self.copy(origin, letter.sequence, message) {
             self.copies[copy].letters.push(letter);
         }

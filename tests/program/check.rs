@@ -35,13 +35,19 @@ fn a_plane_of_two_shards_keeps_what_it_promises() {
 #[test]
 fn messages_that_somebody_takes_behind_its_back_are_lost() {
     let server = Server::start(&["--shards", "2"]);
-    let ended = AtomicBool::new(false);
-    let (code, report) = std::thread::scope(|scope| {
-        scope.spawn(|| steal(server.client(), &ended));
-        let judged = check(&server, &["--seed", "1", "--queue-prefix", "watched/"]);
-        ended.store(true, Ordering::Relaxed);
-        judged
+    // Whether the thief gets a message that nothing excuses is up to the host's scheduler.
+    let robbed = (1..=10).map(|seed: u32| {
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| steal(server.client(), &ended));
+            let judged =
+                check(&server, &["--seed", &seed.to_string(), "--queue-prefix", "robbed/"]);
+            ended.store(true, Ordering::Relaxed);
+            judged
+        })
     });
+    let found = robbed.into_iter().find(|(code, _)| *code != Some(0));
+    let (code, report) = found.expect("one of ten runs was robbed and noticed");
     assert_eq!((code, report["verdict"].as_str()), (Some(1), Some("violated")), "{report:#}");
     let violations = report["violations"].as_array().expect("a list");
     let lost = |violation: &Value| violation.as_str().is_some_and(|it| it.starts_with("Lost: "));
@@ -52,10 +58,9 @@ fn messages_that_somebody_takes_behind_its_back_are_lost() {
 fn steal(mut client: Client, ended: &AtomicBool) {
     let options = TakeOptions { messages_max: 64, acknowledged: true, ..TakeOptions::default() };
     while !ended.load(Ordering::Relaxed) {
-        for queue in client.list("watched/").expect("the server lives") {
+        for queue in client.list("robbed/").expect("the server lives") {
             // The run deletes a queue now and then.
             let _ = client.take(queue.queue, &options);
         }
-        std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }

@@ -185,7 +185,9 @@ impl Pair {
         let next = events.iter().find(|(_, event)| !expires(event)).map(|(at_ns, _)| *at_ns);
         if let Some(at_ns) = next.filter(|at_ns| *at_ns < u64::MAX / 2) {
             let real = self.real.next_deadline().expect("a deadline is not forgotten");
-            assert!(real <= at_ns + MARGIN_NS, "the next deadline is {at_ns}, not {real}");
+            // Late twice: a queue that goes for want of use does so a while after its last message
+            // went, which may have been noticed late.
+            assert!(real <= at_ns + 2 * MARGIN_NS, "the next deadline is {at_ns}, not {real}");
         }
     }
 

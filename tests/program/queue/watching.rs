@@ -135,7 +135,7 @@ fn an_alter_changes_what_is_given_and_nothing_else() {
     }
     assert_eq!(options(&server), expected);
     let narrower = server.queue(&["alter", "late", "--spread", "1", "--lease", "2m"]);
-    assert!(narrower.code == Some(1) && narrower.stderr.contains("fewer shards"), "{narrower:?}");
+    assert!(narrower.code == Some(2) && narrower.stderr.contains("fewer shards"), "{narrower:?}");
     assert_eq!(options(&server), expected, "nothing was done");
     let shown = server.queue(&["show", "late"]).well();
     assert!(shown.contains("lease\t1m\n") && shown.contains("parts\t2\n"), "{shown}");

@@ -45,7 +45,7 @@ fn the_checker_names_what_it_finds() {
         (Canary::RefusalHidden, "Lost: "),
         (Canary::LeaseCutShort, "Duplicate: "),
         (Canary::StaleSettles, "Stale: "),
-        (Canary::BufferTwice, "Phantom: "),
+        (Canary::BufferTwice, "Reply: "),
         (Canary::Reordered, "Order: "),
         (Canary::KeysMistaken, "Key: "),
         (Canary::DueEarly, "Early: "),

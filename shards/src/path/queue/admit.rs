@@ -4,10 +4,9 @@
 //! Each record gets its fate first; then the batch is checked against the queue's bounds as a
 //! whole, and only then is anything stored. What a put without any of this costs is in `bounds`.
 
-use ringway_protocol::record::record_bytes;
 use ringway_protocol::reply::PutOutcome;
 use ringway_protocol::request::{Producer, Put};
-use ringway_protocol::{Code, QueueId, Record, Records, Rejection, Tags};
+use ringway_protocol::{Code, QueueId, Records, Rejection};
 
 use super::Store;
 use super::Stored;
@@ -15,77 +14,12 @@ use super::bands::{LOGS, SCHEDULED};
 use super::bounds::make_room;
 use super::catalog::Queue;
 use super::dedup::{Batch, Seen, Stretch};
+use super::fates::{Desk, Fate, Part};
 use super::keys::NO_KEY;
-use super::mortality::lifetime_ms;
 use crate::world::Now;
 
 const PAUSED: Rejection =
     Rejection::new(Code::Paused, "puts to the queue are paused: resume it, or try again later");
-
-/// What becomes of one record of a batch.
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    /// It is stored in this band, or in the scheduled log.
-    Band(usize),
-    /// It was stored before, with this sequence.
-    Known(u64),
-    /// An earlier record of the batch, by its index, has the same deduplication id.
-    SameAs(usize),
-}
-
-/// Records for one log, gathered from a batch: their bytes and the slots of their keys.
-#[derive(Debug, Default)]
-struct Part {
-    bytes: Vec<u8>,
-    count: u32,
-    keys: Vec<u32>,
-    /// When each is due: the monotonic clock's nanoseconds, and whether the wall clock decides.
-    due: Vec<(u64, bool)>,
-    /// The index in this part and the lifetime in milliseconds of those that expire by themselves.
-    mortal: Vec<(u32, u64)>,
-}
-
-impl Part {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.count = 0;
-        self.keys.clear();
-        self.due.clear();
-        self.mortal.clear();
-    }
-}
-
-/// Room for the work on one batch, used again for the next.
-#[derive(Debug, Default)]
-pub(super) struct Desk {
-    fates: Vec<Fate>,
-    /// Whether all records go to the first log, as they came.
-    together: bool,
-    parts: [Part; LOGS],
-    /// Where each part begins once it is stored.
-    firsts: [u64; LOGS],
-    ids: Batch,
-    sequences: Vec<u64>,
-    answer: Vec<Stretch>,
-}
-
-impl Desk {
-    /// How many records of a batch are no repeats, and their bytes.
-    fn new_messages(&self, records: Records<'_>) -> (u64, u64) {
-        if self.together {
-            return (records.count().into(), records.as_bytes().len() as u64);
-        }
-        let (mut rest, mut new, mut bytes) = (records.as_bytes(), 0, 0);
-        for fate in &self.fates {
-            let length = record_bytes(rest);
-            if matches!(fate, Fate::Band(_)) {
-                (new, bytes) = (new + 1, bytes + length as u64);
-            }
-            rest = &rest[length..];
-        }
-        (new, bytes)
-    }
-}
 
 impl Store {
     /// Puts a batch that the short way does not know.
@@ -264,44 +198,6 @@ impl Queue {
         }
     }
 
-    /// Gives each record its fate.
-    fn decide(&mut self, records: Records<'_>, now: Now, desk: &mut Desk) {
-        desk.fates.clear();
-        desk.ids.clear();
-        let (tags, known) = (records.tags(), self.options.dedup_ms > 0);
-        desk.together = !tags.meets(Tags::SCATTERING);
-        if desk.together {
-            return;
-        }
-        let named = known && tags.meets(Tags::DEDUPLICATION);
-        let window = named.then(|| &self.memory().window);
-        if let Some(window) = window {
-            desk.ids.read(records, window);
-        }
-        desk.together = true;
-        let elsewhere = tags.meets(Tags::DELAY | Tags::AT | Tags::PRIORITY);
-        let mut rest = records.iter();
-        for index in 0..records.count() as usize {
-            let mut fate = Fate::Band(0);
-            if elsewhere && let Some(record) = rest.next() {
-                let traits = record.traits();
-                let later = traits.delay_ms > 0 || traits.at_ms > now.wall_ms;
-                fate = Fate::Band(if later { SCHEDULED } else { traits.priority.into() });
-            }
-            if let Some(window) = window
-                && let Some(digest) = desk.ids.digest(index)
-            {
-                if let Some(sequence) = window.find(digest, now.ms()) {
-                    fate = Fate::Known(sequence);
-                } else if let Some(first) = desk.ids.earlier(index, digest) {
-                    fate = Fate::SameAs(first);
-                }
-            }
-            desk.together &= matches!(fate, Fate::Band(0));
-            desk.fates.push(fate);
-        }
-    }
-
     /// Remembers the ids of a batch that was stored as it came.
     fn remember_ids(&mut self, ids: &Batch, first: u64, now: Now) {
         if ids.is_empty() {
@@ -340,49 +236,6 @@ impl Queue {
         }
         stored.finish();
     }
-
-    /// Gathers the records of each log.
-    fn gather(&mut self, records: Records<'_>, now: Now, desk: &mut Desk) {
-        desk.parts.iter_mut().for_each(Part::clear);
-        if desk.together {
-            let part = &mut desk.parts[0];
-            // Its bytes are the put's own.
-            part.count = records.count();
-            if records.tags().meets(Tags::KEY | Tags::TIME_TO_LIVE) {
-                for (index, record) in records.iter().enumerate() {
-                    self.note_traits(part, index as u32, record);
-                }
-            }
-            return;
-        }
-        let mut rest = records.as_bytes();
-        for (record, fate) in records.iter().zip(&desk.fates) {
-            let (bytes, after) = rest.split_at(record_bytes(rest));
-            rest = after;
-            let Fate::Band(band) = fate else { continue };
-            let part = &mut desk.parts[*band];
-            part.bytes.extend_from_slice(bytes);
-            if *band == SCHEDULED {
-                part.due.push(due(&record, now));
-            } else {
-                self.note_traits(part, part.count, record);
-            }
-            part.count += 1;
-        }
-    }
-
-    fn note_traits(&mut self, part: &mut Part, index: u32, record: Record<'_>) {
-        let traits = record.traits();
-        if let Some(key) = traits.key {
-            part.keys.resize(index as usize, NO_KEY);
-            part.keys.push(self.keys().hold(key));
-        } else if !part.keys.is_empty() {
-            part.keys.push(NO_KEY);
-        }
-        if let Some(ttl_ms) = lifetime_ms(0, traits.ttl_ms) {
-            part.mortal.push((index, ttl_ms));
-        }
-    }
 }
 
 impl Queue {
@@ -393,12 +246,4 @@ impl Queue {
             self.keys.as_deref_mut().expect("a key was held").let_go(*slot);
         }
     }
-}
-
-/// When a record is due, on the monotonic clock, and whether the wall clock decides.
-pub(super) fn due(record: &Record<'_>, now: Now) -> (u64, bool) {
-    let traits = record.traits();
-    let at = traits.at_ms > 0;
-    let after_ms = if at { traits.at_ms.saturating_sub(now.wall_ms) } else { traits.delay_ms };
-    (now.ns.saturating_add(after_ms.saturating_mul(1_000_000)), at)
 }

@@ -28,6 +28,11 @@ pub(super) fn turned(sequence: u64) -> u64 {
     sequence ^ ((SCHEDULED as u64 - 1) << BAND_SHIFT)
 }
 
+/// A sequence that is not after the first one of a log.
+pub(super) fn first_of(band: usize) -> u64 {
+    (band as u64) << BAND_SHIFT
+}
+
 /// The logs of one queue.
 #[derive(Debug)]
 pub(super) struct Bands {
@@ -103,7 +108,7 @@ impl Bands {
         let base = self.base;
         let place = &mut self.more.get_or_insert_default()[band - 1];
         place.get_or_insert_with(|| {
-            let sequence = ((band as u64) << BAND_SHIFT) | base;
+            let sequence = first_of(band) | base;
             let mut lines = Lines::new(sequence, false);
             // What is scheduled belongs to nobody until it is due.
             if band != SCHEDULED {

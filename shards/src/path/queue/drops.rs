@@ -8,7 +8,7 @@
 //! What a replay brought back goes only if the rest does not make room: it counts in no bound but
 //! that on bytes.
 
-use super::bands::{LOGS, SCHEDULED};
+use super::bands::{LOGS, SCHEDULED, first_of};
 use super::bounds::{Wanted, fit};
 use super::catalog::Queue;
 use super::free::{Aside, FreeRun, Search};
@@ -89,7 +89,7 @@ impl Queue {
         let (mut places, mut freed, mut left) = (Vec::new(), Freed::NOTHING, over);
         let mut fits = fit(self, segments, wanted, &freed).is_ok();
         for band in 0..if self.bands.is_single() { 1 } else { SCHEDULED } {
-            let (mut at, mut of_log, mut going) = (0, 0, Going::NOTHING);
+            let (mut at, mut of_log, mut going) = (first_of(band), 0, Going::NOTHING);
             while left > 0 || !fits {
                 // For bytes all that can go of a segment goes.
                 let most =

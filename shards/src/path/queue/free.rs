@@ -4,6 +4,7 @@
 //! delayed or set aside. Messages that follow each other often stand alike with every group, so
 //! they are looked at by stretches.
 
+use super::bands::band_of;
 use super::catalog::Queue;
 use super::groups::Group;
 use super::line::Line;
@@ -179,6 +180,8 @@ impl Group {
         let delayed = self.delayed.as_ref().and_then(|delayed| delayed.from(sequence).next());
         let delayed = delayed.map(|(piece, _)| place(piece));
         let aside = aside.from(index, sequence).map(|(sequence, segment)| (sequence, 1, segment));
-        [returned, delayed, aside].into_iter().flatten()
+        // What is delayed or set aside may be of any band.
+        let kinds = [returned, delayed, aside].into_iter().flatten();
+        kinds.filter(move |(first, ..)| band_of(*first) == band_of(sequence))
     }
 }

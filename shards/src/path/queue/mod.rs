@@ -12,7 +12,7 @@
 //! | `piece` | messages that follow each other in a segment |
 //! | `bounds` | put, and what a full queue does |
 //! | `drops`, `free` | what `drop-oldest` drops; which messages no group has under a lease |
-//! | `admit` | puts with keys, times, priorities, repeats |
+//! | `admit`, `fates` | puts with keys, times, priorities, repeats |
 //! | `schedule`, `calendar`, `mortality` | what is due when, and what expires |
 //! | `handles` | what calendars know a segment by |
 //! | `keyed`, `keys` | order by key |
@@ -68,6 +68,7 @@ mod delayed;
 mod drops;
 mod ending;
 mod extend;
+mod fates;
 mod free;
 mod grouping;
 mod groups;
@@ -111,11 +112,11 @@ use std::collections::VecDeque;
 
 use ringway_protocol::{QueueId, QueueOptions, Rejection};
 
-use self::admit::Desk;
 use self::backoff::Random;
 use self::catalog::{Catalog, NO_SUCH_QUEUE};
 use self::collect::Basket;
 use self::ending::Leaving;
+use self::fates::Desk;
 use self::hold::HeldPuts;
 use self::idle::Uses;
 use self::lease::Leases;

@@ -17,9 +17,9 @@
 use ringway_protocol::{Record, Records, record};
 
 use super::Store;
-use super::admit::due;
 use super::bands::SCHEDULED;
 use super::calendar::{Calendar, Sweep};
+use super::fates::due;
 use super::keys::NO_KEY;
 use super::mortality::lifetime_ms;
 use super::piece::Piece;
