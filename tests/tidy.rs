@@ -66,6 +66,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/drops.rs", "what a full queue drops"),
     ("queue/ending.rs", "subscriptions end"),
     ("queue/extend.rs", "a lease lasts longer"),
+    ("queue/fates.rs", "puts with more than a payload"),
     ("queue/free.rs", "which messages nobody has under a lease"),
     ("queue/grouping.rs", "groups are made and removed"),
     ("queue/groups.rs", "who takes"),

@@ -23,13 +23,19 @@ impl Checker {
 
     /// From now on its messages may be settled.
     pub(super) fn settle_asked(&mut self, settled: &Settled, how: How, at_ns: u64) {
+        let queue = self.queues.get(&settled.queue);
+        let backoff_ns = queue.map_or(0, |queue| queue.facts.backoff_least_ms * 1_000_000);
         for delivery in self.all_named(settled) {
             let delivery = &mut self.deliveries[delivery];
             delivery.end_asked_ns.get_or_insert(at_ns);
             match how {
                 How::Ack => delivery.acks_open += 1,
                 How::Nack(delay_ms) => {
-                    let delay_ns = u64::from(delay_ms) * 1_000_000;
+                    // Without a delay of its own the queue's back-off counts.
+                    let delay_ns = match delay_ms {
+                        0 => backoff_ns,
+                        delay_ms => u64::from(delay_ms) * 1_000_000,
+                    };
                     let nack = delivery.nack.get_or_insert((at_ns, delay_ns));
                     nack.1 = nack.1.min(delay_ns);
                 }

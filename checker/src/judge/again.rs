@@ -74,12 +74,7 @@ impl Checker {
         let Some((asked_ns, delay_ns)) = earlier.nack.filter(|nack| nack.0 <= later.seen_ns) else {
             return Some((Verdict::Duplicate, "its lease had not run out"));
         };
-        let queue = self.copies[earlier.copy].queue;
-        let least_ns = match delay_ns {
-            0 => self.queues[&queue].facts.backoff_least_ms * 1_000_000,
-            delay_ns => delay_ns,
-        };
-        let due_ns = asked_ns.saturating_add(least_ns);
+        let due_ns = asked_ns.saturating_add(delay_ns);
         let early = adjacent && later.seen_ns.saturating_add(self.slack_ns) < due_ns;
         early.then_some((Verdict::Early, "it was given back for longer"))
     }
