@@ -71,9 +71,10 @@ impl Checker {
                 continue;
             }
             let until_ns = put.answered_ns.unwrap_or(self.last_ns);
-            // An earlier put that must have been known still when this one came.
-            let known = holding.puts[..nth].iter().any(|earlier| {
-                let earlier = &self.puts[*earlier];
+            // An earlier put that must have been known still when this one came. A repeat is
+            // remembered no longer than what it repeats.
+            let stored = holding.puts[..nth].iter().filter(|at| !self.was_before(**at, message));
+            let known = stored.map(|at| &self.puts[*at]).any(|earlier| {
                 let same = deduplication.is_some()
                     || put.producer.is_some() && put.producer == earlier.producer;
                 let over_ns = earlier.asked_ns.saturating_add(window_ns);
