@@ -67,6 +67,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/ending.rs", "subscriptions end"),
     ("queue/extend.rs", "a lease lasts longer"),
     ("queue/fates.rs", "puts with more than a payload"),
+    ("queue/fetch.rs", "memory that messages need when they are due"),
     ("queue/free.rs", "which messages nobody has under a lease"),
     ("queue/grouping.rs", "groups are made and removed"),
     ("queue/groups.rs", "who takes"),

@@ -152,8 +152,8 @@ impl Store {
         stored: &mut Stored,
     ) -> Result<(), Rejection> {
         let queue = self.catalog.get_mut(put.queue)?;
-        if desk.together {
-            let (first, count) = (desk.firsts[0], put.records.count());
+        if let Some(band) = desk.together.filter(|band| *band != SCHEDULED) {
+            let (first, count) = (desk.firsts[band], put.records.count());
             stored.set_whole(first, count);
             queue.remember_ids(&desk.ids, first, now);
         } else {

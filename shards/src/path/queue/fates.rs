@@ -48,8 +48,8 @@ impl Part {
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     pub fates: Vec<Fate>,
-    /// Whether all records go to the first log, as they came.
-    pub together: bool,
+    /// The log to which all records go, as they came.
+    pub together: Option<usize>,
     pub parts: [Part; LOGS],
     /// Where each part begins once it is stored.
     pub firsts: [u64; LOGS],
@@ -61,7 +61,7 @@ pub(super) struct Desk {
 impl Desk {
     /// How many records of a batch are no repeats, and their bytes.
     pub fn new_messages(&self, records: Records<'_>) -> (u64, u64) {
-        if self.together {
+        if self.together.is_some() {
             return (records.count().into(), records.as_bytes().len() as u64);
         }
         let (mut rest, mut new, mut bytes) = (records.as_bytes(), 0, 0);
@@ -82,8 +82,8 @@ impl Queue {
         desk.fates.clear();
         desk.ids.clear();
         let (tags, known) = (records.tags(), self.options.dedup_ms > 0);
-        desk.together = !tags.meets(Tags::SCATTERING);
-        if desk.together {
+        desk.together = Some(0);
+        if !tags.meets(Tags::SCATTERING) {
             return;
         }
         let named = known && tags.meets(Tags::DEDUPLICATION);
@@ -91,7 +91,6 @@ impl Queue {
         if let Some(window) = window {
             desk.ids.read(records, window);
         }
-        desk.together = true;
         let elsewhere = tags.meets(Tags::DELAY | Tags::AT | Tags::PRIORITY);
         let mut rest = records.iter();
         for index in 0..records.count() as usize {
@@ -110,19 +109,27 @@ impl Queue {
                     fate = Fate::SameAs(first);
                 }
             }
-            desk.together &= matches!(fate, Fate::Band(0));
             desk.fates.push(fate);
         }
+        let alike = |band: usize| {
+            desk.fates.iter().all(|fate| matches!(fate, Fate::Band(it) if *it == band))
+        };
+        desk.together = match desk.fates.first() {
+            Some(Fate::Band(band)) if alike(*band) => Some(*band),
+            _ => None,
+        };
     }
 
     /// Gathers the records of each log.
     pub fn gather(&mut self, records: Records<'_>, now: Now, desk: &mut Desk) {
         desk.parts.iter_mut().for_each(Part::clear);
-        if desk.together {
-            let part = &mut desk.parts[0];
+        if let Some(band) = desk.together {
+            let part = &mut desk.parts[band];
             // Its bytes are the put's own.
             part.count = records.count();
-            if records.tags().meets(Tags::KEY | Tags::TIME_TO_LIVE) {
+            if band == SCHEDULED {
+                part.due.extend(records.iter().map(|record| due(&record, now)));
+            } else if records.tags().meets(Tags::KEY | Tags::TIME_TO_LIVE) {
                 for (index, record) in records.iter().enumerate() {
                     self.note_traits(part, index as u32, record);
                 }

@@ -13,6 +13,7 @@
 //! | `bounds` | put, and what a full queue does |
 //! | `drops`, `free` | what `drop-oldest` drops; which messages no group has under a lease |
 //! | `admit`, `fates` | puts with keys, times, priorities, repeats |
+//! | `fetch` | memory that many messages need, all at once |
 //! | `schedule`, `calendar`, `mortality` | what is due when, and what expires |
 //! | `handles` | what calendars know a segment by |
 //! | `keyed`, `keys` | order by key |
@@ -69,6 +70,7 @@ mod drops;
 mod ending;
 mod extend;
 mod fates;
+mod fetch;
 mod free;
 mod grouping;
 mod groups;

@@ -20,6 +20,7 @@ use super::Store;
 use super::bands::SCHEDULED;
 use super::calendar::{Calendar, Sweep};
 use super::fates::due;
+use super::fetch::{TOGETHER, Together};
 use super::keys::NO_KEY;
 use super::mortality::lifetime_ms;
 use super::piece::Piece;
@@ -90,6 +91,8 @@ pub(super) struct Schedule {
     sweep: Option<(usize, Sweep)>,
     /// Entries made since the last call.
     made: usize,
+    /// Room that is reused.
+    together: Together,
 }
 
 impl Schedule {
@@ -102,6 +105,7 @@ impl Schedule {
             ahead_ms: 0,
             sweep: None,
             made: 0,
+            together: Together::default(),
         }
     }
 
@@ -205,9 +209,20 @@ impl Store {
             }
         }
         let mut budget = TIMERS_PER_TURN_MAX;
-        while let Some((_, place)) = self.schedule.after.expire(now.ns, &mut budget) {
-            self.become_due(place, now);
+        let mut together = std::mem::take(&mut self.schedule.together);
+        while budget > 0 {
+            together.places.clear();
+            let due = std::iter::from_fn(|| self.schedule.after.expire(now.ns, &mut budget));
+            together.places.extend(due.take(TOGETHER).map(|(_, place)| place));
+            if together.places.is_empty() {
+                break;
+            }
+            together.fetch(&self.segments);
+            for place in &together.places {
+                self.become_due(*place, now);
+            }
         }
+        self.schedule.together = together;
         let mut budget = TIMERS_PER_TURN_MAX;
         while let Some((_, place)) = self.schedule.expiries.expire(now.ns, &mut budget) {
             self.expire_message(place, now);
@@ -227,10 +242,10 @@ impl Store {
             return self.segments.entry_ended(place);
         };
         let segment = &self.segments[spot.segment];
-        let bytes = segment.span(spot.offset, 1);
         let mut copy = std::mem::take(&mut self.record);
         copy.clear();
-        copy.extend_from_slice(segment.records(spot.offset, bytes));
+        copy.extend_from_slice(segment.record(spot.offset));
+        let bytes = copy.len() as u32;
         let piece = Piece {
             sequence: segment.first_sequence + u64::from(spot.index),
             segment: spot.segment,

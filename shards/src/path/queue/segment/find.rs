@@ -29,6 +29,36 @@ impl Segment {
         (moved.is_at + (offset - moved.was_at)) as usize
     }
 
+    /// Stretches of messages that stayed together when they were moved; 0 if none was moved.
+    #[inline]
+    pub fn stretches(&self) -> u32 {
+        self.moved.len() as u32
+    }
+
+    /// The offset at which the first record of a stretch was put.
+    #[inline]
+    pub fn begins(&self, stretch: u32) -> u32 {
+        self.moved[stretch as usize].was_at
+    }
+
+    /// Reads a byte of the record that was put at an offset and lies in this stretch, if any was
+    /// moved.
+    #[inline]
+    pub fn touch(&self, offset: u32, stretch: u32) -> u8 {
+        let at = match self.moved.get(stretch as usize) {
+            Some(moved) => moved.is_at + (offset - moved.was_at),
+            None => offset,
+        };
+        self.bytes()[at as usize]
+    }
+
+    /// The live record that was put at an offset.
+    #[inline]
+    pub fn record(&self, offset: u32) -> &[u8] {
+        let rest = &self.bytes()[self.locate(offset)..];
+        &rest[..ringway_protocol::record::record_bytes(rest)]
+    }
+
     /// Live records that were put at `offset`, from the first on.
     #[inline]
     pub fn records(&self, offset: u32, bytes: u32) -> &[u8] {
