@@ -4,50 +4,47 @@
 //! record is found by a search. One after the other, each step of each search would wait for
 //! memory; here all searches go down one step at a time, so that their waits overlap.
 
+use super::segment::{Moved, Segment};
 use super::segments::Segments;
 
 /// Messages that are looked for at once: enough that waits overlap, few enough that what was
 /// fetched is still there when it is used.
 pub(super) const TOGETHER: usize = 64;
 
-/// A search for the stretch of a compacted segment in which a record lies.
-#[derive(Clone, Copy, Debug)]
-struct Search {
-    segment: u32,
+/// A search for the stretch of a segment in which the record lies that was put at an offset.
+#[derive(Clone, Copy)]
+struct Search<'a> {
+    segment: &'a Segment,
+    /// It is one of these; none if the segment was not compacted.
+    among: &'a [Moved],
     offset: u32,
-    /// It is one of so many from this one on.
-    first: u32,
-    left: u32,
 }
 
-/// Messages that become due together, and room for looking for them.
-#[derive(Debug, Default)]
-pub(super) struct Together {
-    pub places: Vec<u64>,
-    searches: Vec<Search>,
-}
-
-impl Together {
-    /// Has the memory fetched in which the records are. What it finds is not kept: by the time a
-    /// message's turn comes its segment may have been compacted.
-    pub fn fetch(&mut self, segments: &Segments) {
-        let Self { places, searches } = self;
-        searches.clear();
-        searches.extend(places.iter().filter_map(|place| segments.spot(*place)).map(|spot| {
-            let left = segments[spot.segment].stretches();
-            Search { segment: spot.segment, offset: spot.offset, first: 0, left }
-        }));
-        let mut deepest = searches.iter().map(|search| search.left).max().unwrap_or(0);
-        while deepest > 1 {
-            for Search { segment, offset, first, left } in searches.iter_mut() {
-                let half = *left / 2;
-                let is_beyond = half > 0 && segments[*segment].begins(*first + half) <= *offset;
-                *first += if is_beyond { half } else { 0 };
-                *left -= half;
-            }
-            deepest -= deepest / 2;
-        }
-        let touch = |search: &Search| segments[search.segment].touch(search.offset, search.first);
-        std::hint::black_box(searches.iter().fold(0, |bytes, search| bytes ^ touch(search)));
+impl Search<'_> {
+    fn go_down(&mut self) {
+        let (before, after) = self.among.split_at(self.among.len() / 2);
+        let is_after = after.first().is_some_and(|moved| moved.was_at <= self.offset);
+        self.among = if is_after || before.is_empty() { after } else { before };
     }
+}
+
+/// Has the memory fetched in which the records of messages are, at most [`TOGETHER`] of them. What
+/// it finds is not kept: by the time a message's turn comes its segment may have been compacted.
+pub(super) fn fetch(segments: &Segments, places: &[u64]) {
+    let spots = || places.iter().filter_map(|place| segments.spot(*place));
+    let Some(first) = spots().next() else { return };
+    let segment = &segments[first.segment];
+    let mut room = [Search { segment, among: &[], offset: 0 }; TOGETHER];
+    let (mut count, mut most) = (0, 1);
+    for (search, spot) in room.iter_mut().zip(spots()) {
+        let segment = &segments[spot.segment];
+        *search = Search { segment, among: segment.moved(), offset: spot.offset };
+        (count, most) = (count + 1, search.among.len().max(most));
+    }
+    let searches = &mut room[..count];
+    for _ in 0..most.ilog2() + u32::from(!most.is_power_of_two()) {
+        searches.iter_mut().for_each(Search::go_down);
+    }
+    let touch = |search: &Search<'_>| search.segment.touch(search.offset, search.among.first());
+    std::hint::black_box(searches.iter().fold(0, |bytes, search| bytes ^ touch(search)));
 }

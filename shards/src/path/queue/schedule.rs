@@ -20,7 +20,7 @@ use super::Store;
 use super::bands::SCHEDULED;
 use super::calendar::{Calendar, Sweep};
 use super::fates::due;
-use super::fetch::{TOGETHER, Together};
+use super::fetch::{TOGETHER, fetch};
 use super::keys::NO_KEY;
 use super::mortality::lifetime_ms;
 use super::piece::Piece;
@@ -91,8 +91,8 @@ pub(super) struct Schedule {
     sweep: Option<(usize, Sweep)>,
     /// Entries made since the last call.
     made: usize,
-    /// Room that is reused.
-    together: Together,
+    /// Room that is reused: what becomes due together.
+    places: Vec<u64>,
 }
 
 impl Schedule {
@@ -105,7 +105,7 @@ impl Schedule {
             ahead_ms: 0,
             sweep: None,
             made: 0,
-            together: Together::default(),
+            places: Vec::new(),
         }
     }
 
@@ -209,20 +209,18 @@ impl Store {
             }
         }
         let mut budget = TIMERS_PER_TURN_MAX;
-        let mut together = std::mem::take(&mut self.schedule.together);
+        let mut places = std::mem::take(&mut self.schedule.places);
         while budget > 0 {
-            together.places.clear();
+            places.clear();
             let due = std::iter::from_fn(|| self.schedule.after.expire(now.ns, &mut budget));
-            together.places.extend(due.take(TOGETHER).map(|(_, place)| place));
-            if together.places.is_empty() {
+            places.extend(due.take(TOGETHER).map(|(_, place)| place));
+            if places.is_empty() {
                 break;
             }
-            together.fetch(&self.segments);
-            for place in &together.places {
-                self.become_due(*place, now);
-            }
+            fetch(&self.segments, &places);
+            places.iter().for_each(|place| self.become_due(*place, now));
         }
-        self.schedule.together = together;
+        self.schedule.places = places;
         let mut budget = TIMERS_PER_TURN_MAX;
         while let Some((_, place)) = self.schedule.expiries.expire(now.ns, &mut budget) {
             self.expire_message(place, now);

@@ -6,7 +6,7 @@ use crate::world::SegmentMemory;
 
 /// Messages that stayed together when their segment was compacted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moved {
+pub struct Moved {
     /// Index of the first in the segment.
     pub first: u32,
     pub count: u32,

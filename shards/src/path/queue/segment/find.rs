@@ -1,6 +1,7 @@
 //! Where the messages of a segment lie: by sequence, by offset, by how many fit a limit.
 
 use super::Segment;
+use super::compaction::Moved;
 use crate::path::queue::piece::walk;
 
 impl Segment {
@@ -29,27 +30,19 @@ impl Segment {
         (moved.is_at + (offset - moved.was_at)) as usize
     }
 
-    /// Stretches of messages that stayed together when they were moved; 0 if none was moved.
+    /// The stretches of messages that stayed together when they were moved; none if none was.
     #[inline]
-    pub fn stretches(&self) -> u32 {
-        self.moved.len() as u32
+    pub fn moved(&self) -> &[Moved] {
+        &self.moved
     }
 
-    /// The offset at which the first record of a stretch was put.
+    /// Reads of the record that was put at an offset, and lies in this stretch if any was moved.
     #[inline]
-    pub fn begins(&self, stretch: u32) -> u32 {
-        self.moved[stretch as usize].was_at
-    }
-
-    /// Reads a byte of the record that was put at an offset and lies in this stretch, if any was
-    /// moved.
-    #[inline]
-    pub fn touch(&self, offset: u32, stretch: u32) -> u8 {
-        let at = match self.moved.get(stretch as usize) {
-            Some(moved) => moved.is_at + (offset - moved.was_at),
-            None => offset,
-        };
-        self.bytes()[at as usize]
+    pub fn touch(&self, offset: u32, stretch: Option<&Moved>) -> u8 {
+        let at = stretch.map_or(offset, |moved| moved.is_at + (offset - moved.was_at)) as usize;
+        let bytes = self.bytes();
+        // Most records take more than one cache line.
+        bytes[at] ^ bytes[(at + 64).min(bytes.len() - 1)]
     }
 
     /// The live record that was put at an offset.

@@ -11,7 +11,7 @@ mod marks;
 mod replay;
 mod stamps;
 
-use self::compaction::Moved;
+pub(super) use self::compaction::Moved;
 use self::done::Done;
 use self::marks::Marks;
 pub(super) use self::replay::{Amount, Revival};
