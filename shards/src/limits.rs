@@ -59,6 +59,9 @@ pub const LANE_SLOTS: usize = 64;
 
 /// Timers of one kind that a turn lets expire.
 pub const TIMERS_PER_TURN_MAX: usize = 1024;
+/// Messages that become due, or expire by themselves, in one turn: each costs up to 3 us where its
+/// queue, its segments and its record all have to come from memory.
+pub const DUE_PER_TURN_MAX: usize = 256;
 /// Messages whose leases run out, or whose delays are over, in one turn: a lease or a stretch that
 /// was given back together is not cut, so that up to one delivery's messages more may be.
 pub const COMING_BACK_PER_TURN_MAX: u32 = 4096;

@@ -26,7 +26,7 @@ use super::mortality::lifetime_ms;
 use super::piece::Piece;
 use super::segment::NIL;
 use super::segments::Segments;
-use crate::limits::TIMERS_PER_TURN_MAX;
+use crate::limits::{DUE_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
 use crate::world::Now;
 
 /// A step of the wall clock against the monotonic one that is worth a new look, in milliseconds.
@@ -198,7 +198,7 @@ impl Store {
                 None => self.segments.entry_ended(place),
             }
         }
-        let mut budget = TIMERS_PER_TURN_MAX;
+        let mut budget = DUE_PER_TURN_MAX;
         while let Some((_, place)) = self.schedule.at.expire(now.ns, &mut budget) {
             match self.scheduled(place).map(|record| record.traits().at_ms) {
                 Some(at_ms) if at_ms > now.wall_ms => {
@@ -208,7 +208,7 @@ impl Store {
                 _ => self.become_due(place, now),
             }
         }
-        let mut budget = TIMERS_PER_TURN_MAX;
+        let mut budget = DUE_PER_TURN_MAX;
         let mut places = std::mem::take(&mut self.schedule.places);
         while budget > 0 {
             places.clear();
@@ -221,7 +221,7 @@ impl Store {
             places.iter().for_each(|place| self.become_due(*place, now));
         }
         self.schedule.places = places;
-        let mut budget = TIMERS_PER_TURN_MAX;
+        let mut budget = DUE_PER_TURN_MAX;
         while let Some((_, place)) = self.schedule.expiries.expire(now.ns, &mut budget) {
             self.expire_message(place, now);
         }
