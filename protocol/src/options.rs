@@ -127,7 +127,7 @@ pub struct QueueOptions {
     pub backoff_max_ms: u32,
     /// How long a put is remembered to know its repeat, in milliseconds; 0 for not. Up to 7 days.
     pub dedup_ms: u32,
-    /// How many messages are remembered at most; 0 for 1,000,000. Up to 16,777,216.
+    /// How many messages are remembered at most; 0 for 1,000,000. Up to 2,097,152.
     pub dedup_max: u32,
     /// How long messages are kept that are done, in milliseconds; 0 for no such limit.
     pub keep_ms: u64,
@@ -154,7 +154,7 @@ pub const BACKOFF_MS_MAX: u32 = 24 * 3600 * 1000;
 /// Longest window of deduplication, in milliseconds: seven days.
 pub const DEDUP_MS_MAX: u32 = 7 * 24 * 3600 * 1000;
 /// Most messages that a window of deduplication remembers.
-pub const DEDUP_MESSAGES_MAX: u32 = 1 << 24;
+pub const DEDUP_MESSAGES_MAX: u32 = 1 << 21;
 /// What a window of deduplication remembers if nothing else is said.
 pub const DEDUP_MESSAGES_DEFAULT: u32 = 1_000_000;
 /// Smallest bound on a queue's bytes: one segment.
@@ -228,7 +228,7 @@ impl QueueOptions {
             return invalid("backoff_max_ms needs a backoff_ms that is not above it");
         }
         if self.dedup_ms > DEDUP_MS_MAX || self.dedup_max > DEDUP_MESSAGES_MAX {
-            return invalid("dedup_ms is at most 604,800,000 (7 days), dedup_max 16,777,216");
+            return invalid("dedup_ms is at most 604,800,000 (7 days), dedup_max 2,097,152");
         }
         if self.dedup_max != 0 && self.dedup_ms == 0 {
             return invalid("dedup_max needs a dedup_ms");

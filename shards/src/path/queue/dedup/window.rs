@@ -13,6 +13,11 @@ use super::bucket::IDS_MAX;
 use super::history::{Answered, CHUNK_ENTRIES, History};
 use super::index::Index;
 
+const _: () = assert!(
+    ringway_protocol::options::DEDUP_MESSAGES_MAX <= IDS_MAX,
+    "a window remembers as many as a queue may be declared with"
+);
+
 /// Buckets that the index may give back for each chunk of ids that is forgotten: it has one for
 /// seven ids when it is full, and one for two when it begins to shrink.
 const SHRUNK_PER_CHUNK: usize = 512;
