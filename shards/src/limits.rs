@@ -18,6 +18,8 @@ pub const SMALL_BUFFER_BYTES: usize = 16 << 10;
 pub const SMALL_BUFFERS: u16 = 128;
 /// Bytes of a large receive buffer: two batches of 256 messages of 100 bytes fit.
 pub const LARGE_BUFFER_BYTES: usize = 64 << 10;
+/// Receives that a turn arms again: those that ended for want of a buffer need one each.
+pub const REARMED_PER_TURN_MAX: usize = SMALL_BUFFERS as usize;
 /// Large receive buffers of a shard. Few, because each pass over them evicts the cache. A power of
 /// two.
 pub const LARGE_BUFFERS: u16 = 16;

@@ -231,6 +231,7 @@ impl<W: World> Shard<W> {
             || self.handoffs.has_arrivals()
             || self.handoffs.has_unsent()
             || self.lanes.have_arrivals()
+            || !self.rearming.is_empty()
             || self.errands.have_work(self.performer.journal.committed())
             || (self.errands.has_spent() && !self.stalled.is_empty())
     }

@@ -2,7 +2,7 @@
 
 use super::closing::Watch;
 use super::{Phase, Receiving};
-use crate::limits::SMALL_BUFFER_BYTES;
+use crate::limits::{REARMED_PER_TURN_MAX, SMALL_BUFFER_BYTES};
 use crate::shard::Shard;
 use crate::world::{BufferSize, PeerEnd, Purpose, World};
 
@@ -67,9 +67,11 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// Arms receives that ended or were paused, of connections that can go on.
+    /// Arms receives that ended or were paused, of connections that can go on, in turn. Where
+    /// thousands have something to read, all but a few would find no buffer and end again.
     pub(crate) fn rearm(&mut self) {
-        for index in 0..self.rearming.len() {
+        let count = self.rearming.len().min(REARMED_PER_TURN_MAX);
+        for index in 0..count {
             let slot = self.rearming[index];
             let Some(connection) = self.connections.at(slot) else { continue };
             let idle = matches!(connection.receiving, Receiving::Ended | Receiving::Paused);
@@ -83,6 +85,6 @@ impl<W: World> Shard<W> {
             let connection = self.connections.at(slot).expect("it was there a moment ago");
             self.world.receive(&connection.socket, token, size);
         }
-        self.rearming.clear();
+        self.rearming.drain(..count);
     }
 }
