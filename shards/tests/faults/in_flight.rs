@@ -4,6 +4,7 @@ use crate::peer::{Peer, encoded, take_of};
 use crate::process;
 use ringway_protocol::request::{Put, Take};
 use ringway_protocol::{Code, QueueId, Records, Reply, Request, record};
+use ringway_shards::plane::Plane;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -84,6 +85,20 @@ fn waits_that_promise_too_much_are_refused() {
 /// More requests than are held for a connection, so that its receive is paused.
 const TOO_MANY_TO_HOLD: u32 = 20_000;
 
+/// A peer that waits at a queue, and has sent more behind that than is read of it.
+fn held_back(plane: &Plane, queue: QueueId) -> Peer {
+    let mut peer = Peer::connect(plane.shard_addresses()[0]);
+    let mut bytes = Vec::new();
+    for number in 0..REQUESTS {
+        bytes.extend(encoded(Request::Take(take_of(queue, 60_000, 0)), number));
+    }
+    for number in 0..TOO_MANY_TO_HOLD {
+        bytes.extend(encoded(Request::Ping, number));
+    }
+    peer.say(&bytes);
+    peer
+}
+
 #[test]
 fn a_peer_that_resets_while_it_is_held_back_takes_nothing() {
     let name = "in_flight::a_peer_that_resets_while_it_is_held_back_takes_nothing";
@@ -93,15 +108,7 @@ fn a_peer_that_resets_while_it_is_held_back_takes_nothing() {
         for shard in [0, 1] {
             let queue = neighbour.declare_on(shard, "held");
             let base = process::Base::of(&plane);
-            let mut peer = Peer::connect(plane.shard_addresses()[0]);
-            let mut bytes = Vec::new();
-            for number in 0..REQUESTS {
-                bytes.extend(encoded(Request::Take(take_of(queue, 60_000, 0)), number));
-            }
-            for number in 0..TOO_MANY_TO_HOLD {
-                bytes.extend(encoded(Request::Ping, number));
-            }
-            peer.say(&bytes);
+            let mut peer = held_back(&plane, queue);
             neighbour.is_served();
             let reset = socket2::SockRef::from(&peer.socket).set_linger(Some(Duration::ZERO));
             reset.expect("TCP");
@@ -124,15 +131,7 @@ fn a_peer_that_ends_while_it_is_held_back_is_served_and_closed() {
         for shard in [0, 1] {
             let queue = neighbour.declare_on(shard, "ended");
             let base = process::Base::of(&plane);
-            let mut peer = Peer::connect(plane.shard_addresses()[0]);
-            let mut bytes = Vec::new();
-            for number in 0..REQUESTS {
-                bytes.extend(encoded(Request::Take(take_of(queue, 60_000, 0)), number));
-            }
-            for number in 0..TOO_MANY_TO_HOLD {
-                bytes.extend(encoded(Request::Ping, number));
-            }
-            peer.say(&bytes);
+            let mut peer = held_back(&plane, queue);
             neighbour.is_served();
             peer.socket.shutdown(std::net::Shutdown::Write).expect("it is connected");
             for number in 0..TOO_MANY_TO_HOLD {
