@@ -108,7 +108,7 @@ fn a_peer_that_resets_while_it_is_held_back_takes_nothing() {
         for shard in [0, 1] {
             let queue = neighbour.declare_on(shard, "held");
             let base = process::Base::of(&plane);
-            let mut peer = held_back(&plane, queue);
+            let peer = held_back(&plane, queue);
             neighbour.is_served();
             let reset = socket2::SockRef::from(&peer.socket).set_linger(Some(Duration::ZERO));
             reset.expect("TCP");
