@@ -1,46 +1,20 @@
 //! The queues of one shard: ready, leased, given back, dead. Pure: commands and time in, outcomes
 //! out.
 //!
-//! | file | what it knows |
+//! | where | what it knows |
 //! |---|---|
 //! | `catalog`, `state` | queues by name and by id, and what each consists of |
-//! | `segment`, `segments` | memory for records, and its reuse |
-//! | `bands` | the logs of a queue |
-//! | `log`, `line` | where messages lie, and which are ready for a group |
+//! | `log` | where messages lie, and which are ready for a group |
+//! | `put` | messages come: limits, repeats, what a full queue does |
+//! | `take` | ready messages become a delivery |
+//! | `lease` | who holds which messages until when, and what comes of them |
+//! | `waits` | takes, subscriptions and puts that wait, and who is served next |
 //! | `groups` | the consumer groups of a queue |
-//! | `held` | which segments a log gives back, keeps waiting or compacts |
-//! | `piece` | messages that follow each other in a segment |
-//! | `bounds` | put, and what a full queue does |
-//! | `drops`, `free` | what `drop-oldest` drops; which messages no group has under a lease |
-//! | `admit`, `fates` | puts with keys, times, priorities, repeats |
-//! | `fetch` | memory that many messages need, all at once |
-//! | `schedule`, `calendar`, `mortality` | what is due when, and what expires |
-//! | `handles` | what calendars know a segment by |
-//! | `keyed`, `keys` | order by key |
-//! | `dedup` | which messages have been put before |
-//! | `rate` | how many messages a second, allowed and seen |
-//! | `backoff` | how long a message waits that was given back |
-//! | `grouping`, `membership` | groups are made and removed |
-//! | `alike` | a part of a spread queue is made like the others |
-//! | `collect` | which messages a take gets |
-//! | `take`, `taken` | ready messages become a delivery |
-//! | `lease` | who holds which messages until when |
-//! | `extend` | a lease lasts longer |
-//! | `settle`, `transfer` | ack, nack, release; ack and put together |
-//! | `returned`, `delayed` | what comes back, at once or later |
-//! | `dead_letters` | messages that nobody could use |
-//! | `waits` | takes, subscriptions and puts that wait |
-//! | `turns`, `active` | who of a group is served next, or alone |
-//! | `push`, `subscriptions` | messages are delivered as they come |
-//! | `ending` | what was pushed comes back |
-//! | `hold` | puts that wait for room |
-//! | `answers` | what those who wait are answered |
+//! | `keys` | order by key |
+//! | `time` | what is due when, and what expires |
+//! | `admin` | what is done to queues and messages from the side |
+//! | `quota`, `rate` | what all queues of a prefix may hold; how many messages a second |
 //! | `stat` | what a queue counts |
-//! | `alter`, `idle` | a queue gets other options, another name, is paused, or goes |
-//! | `browse`, `remove` | messages are shown, or removed one by one |
-//! | `moving`, `sieve` | messages are moved to another queue |
-//! | `keep` | what is done and kept for groups to come |
-//! | `quota` | what all queues of a prefix may hold |
 //!
 //! A message's way through it: `put` appends its record to the tail segment of its queue's log, and
 //! there it stays. `take` moves the log's cursor over it and writes its place into a lease. `ack`
@@ -49,87 +23,42 @@
 //! steady state, and no call's work grows with the number of queues, leases or waiting takes,
 //! except that `purge` and `delete` visit every segment, lease and waiting take of their queue.
 
-mod active;
-mod admit;
-mod alike;
-mod alter;
-mod answers;
-mod backoff;
-mod bands;
-mod bounds;
-mod browse;
-#[allow(dead_code, reason = "tests ask how much it holds")]
-mod calendar;
+mod admin;
 mod catalog;
-mod collect;
-mod dead_letters;
-#[allow(dead_code, reason = "tests ask how much it holds")]
-mod dedup;
-mod delayed;
-mod drops;
-mod ending;
-mod extend;
-mod fates;
-mod fetch;
-mod free;
-mod grouping;
 mod groups;
-mod handles;
-mod held;
-mod hold;
-mod idle;
-mod keep;
-mod keyed;
 mod keys;
 mod lease;
-mod line;
 mod log;
-mod membership;
-mod mortality;
-mod moving;
-mod piece;
-mod push;
+mod put;
 mod quota;
 mod rarely;
 mod rate;
-mod remember;
-mod remove;
-mod returned;
-mod schedule;
-mod segment;
-mod segments;
-mod settle;
-mod sieve;
 mod stat;
 mod state;
-mod stored;
-mod subscriptions;
 mod take;
-mod taken;
-mod transfer;
-mod turns;
+mod time;
 mod waits;
 
 use std::collections::VecDeque;
 
 use ringway_protocol::{QueueId, QueueOptions, Rejection};
 
-use self::backoff::Random;
+use self::admin::idle::Uses;
 use self::catalog::{Catalog, NO_SUCH_QUEUE};
-use self::collect::Basket;
-use self::ending::Leaving;
-use self::fates::Desk;
-use self::hold::HeldPuts;
-use self::idle::Uses;
 use self::lease::Leases;
+use self::lease::backoff::Random;
+use self::lease::settle::End;
 use self::log::Log;
-use self::piece::Piece;
-use self::schedule::Schedule;
-use self::segment::NIL;
-use self::segments::Segments;
-use self::settle::End;
-use self::subscriptions::Subscriptions;
+use self::log::piece::Piece;
+use self::log::segment::NIL;
+use self::log::segments::Segments;
+use self::put::fates::Desk;
+use self::put::hold::HeldPuts;
+use self::take::collect::Basket;
+use self::time::schedule::Schedule;
 use self::waits::Waits;
+use self::waits::ending::Leaving;
+use self::waits::subscriptions::Subscriptions;
 use crate::limits::{
     BURIALS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX, ENDINGS_PER_TURN_MAX, TIMERS_PER_TURN_MAX,
 };
@@ -138,13 +67,13 @@ use crate::world::{Now, Wheel};
 /// Queues that keep dead segments for sends: how many one call looks at.
 const LINGERING_PER_CALL_MAX: usize = 8;
 
-pub use self::answers::{Answer, Asked};
-pub use self::moving::{named_queue, rewrite};
+pub use self::admin::moving::{named_queue, rewrite};
+pub use self::put::stored::{Admission, Stored};
 pub use self::quota::{Quota, Quotas};
 pub use self::rate::TokenBucket;
-pub use self::stored::{Admission, Stored};
-pub use self::subscriptions::TOO_MANY_SUBSCRIPTIONS;
-pub use self::taken::{Taken, TakenRun};
+pub use self::take::taken::{Taken, TakenRun};
+pub use self::waits::answers::{Answer, Asked};
+pub use self::waits::subscriptions::TOO_MANY_SUBSCRIPTIONS;
 
 /// What a store is made with.
 #[derive(Clone, Copy, Debug)]

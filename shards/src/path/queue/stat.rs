@@ -4,10 +4,10 @@ use ringway_protocol::reply::{GROUP_COLUMNS, QUEUE_COLUMNS};
 use ringway_protocol::{QueueId, Rejection};
 
 use super::Store;
-use super::bands::SCHEDULED;
 use super::catalog::Queue;
 use super::groups::{Counters as GroupCounters, Group};
-use super::segments::Segments;
+use super::log::bands::SCHEDULED;
+use super::log::segments::Segments;
 use crate::world::Now;
 
 /// Counters of a queue since it was declared, in messages. What its groups do, they count.

@@ -3,12 +3,12 @@
 
 use ringway_protocol::{QueueId, QueueName, QueueOptions};
 
-use super::bands::Bands;
-use super::dedup::{Producers, ProducersConfig, Window};
+use super::admin::moving::Progress;
 use super::groups::{Counters as GroupCounters, Groups};
-use super::hold::Line;
 use super::keys::Keys;
-use super::moving::Progress;
+use super::log::bands::Bands;
+use super::put::dedup::{Producers, ProducersConfig, Window};
+use super::put::hold::Line;
 use super::rarely::Rarely;
 use super::rate::Meter;
 use super::stat::Counters;
