@@ -62,7 +62,7 @@ pub const GROUP_COLUMNS: [&str; 17] = [
 ];
 
 /// The figures of a shard, in the order of the columns of the plane's statistics.
-pub const SHARD_COLUMNS: [&str; 21] = [
+pub const SHARD_COLUMNS: [&str; 23] = [
     "shard",
     "cpu",
     "connections",
@@ -84,6 +84,8 @@ pub const SHARD_COLUMNS: [&str; 21] = [
     "accept_errors",
     "receive_buffers_empty",
     "turn_p9999_ns",
+    "turn_own_p9999_ns",
+    "kept_off_ns",
 ];
 
 /// A table of figures: rows of as many numbers as there are columns.

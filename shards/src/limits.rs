@@ -8,8 +8,23 @@ use ringway_protocol::limits::{
 pub const SUBMISSION_ENTRIES: u32 = 1024;
 /// Entries of a shard's completion queue: several completions may follow from one submission.
 pub const COMPLETION_ENTRIES: u32 = 8 * SUBMISSION_ENTRIES;
-/// Completions acted upon in one turn, so that no turn is unbounded.
-pub const COMPLETIONS_PER_TURN_MAX: usize = 4096;
+/// Nanoseconds after which a turn begins no more of what can wait for the next one. It is not
+/// looked at while the kernel sends and receives: what follows bounds that.
+pub const TURN_NS: u64 = 200_000;
+/// Completions acted upon in one turn: more than one turn brings about, so that none of them keeps
+/// its buffer for long. Of receives with bytes there are as many as buffers at most.
+pub const COMPLETIONS_PER_TURN_MAX: usize = 1024;
+/// Completions that are brought out of the kernel at the end of a turn, and those of one entry
+/// more: a receive costs it 2 to 4 us.
+pub const BROUGHT_PER_TURN_MAX: usize = 64;
+/// Bytes received that a turn acts upon, and one completion's more: 100 of delayed messages cost
+/// about 150 ns.
+pub const RECEIVED_BYTES_PER_TURN_MAX: usize = 256 << 10;
+/// Sends that a turn begins. The kernel carries each out at once, over loopback to the waking of
+/// the peer: 5 to 20 us.
+pub const SENDS_PER_TURN_MAX: usize = 16;
+/// Sockets that a turn closes: up to 40 us each.
+pub const CLOSED_PER_TURN_MAX: usize = 8;
 
 /// Bytes of a small receive buffer: a burst of a hundred requests of one message fits. See
 /// `docs/decisions/0004-receive-buffers.md`.
@@ -19,7 +34,7 @@ pub const SMALL_BUFFERS: u16 = 128;
 /// Bytes of a large receive buffer: two batches of 256 messages of 100 bytes fit.
 pub const LARGE_BUFFER_BYTES: usize = 64 << 10;
 /// Receives that a turn arms again: those that ended for want of a buffer need one each.
-pub const REARMED_PER_TURN_MAX: usize = SMALL_BUFFERS as usize;
+pub const REARMED_PER_TURN_MAX: usize = SMALL_BUFFERS as usize / 4;
 /// Large receive buffers of a shard. Few, because each pass over them evicts the cache. A power of
 /// two.
 pub const LARGE_BUFFERS: u16 = 16;
@@ -59,19 +74,19 @@ pub const HANDOFFS_PER_TURN_MAX: usize = HANDOFF_SLOTS;
 /// Batches under way from a lane to its shard, and back.
 pub const LANE_SLOTS: usize = 64;
 
-/// Timers of one kind that a turn lets expire.
-pub const TIMERS_PER_TURN_MAX: usize = 1024;
-/// Messages that become due, or expire by themselves, in one turn: each costs up to 3 us where its
+/// Timers of one kind that one call lets expire; a turn calls as often as its time allows.
+pub const TIMERS_PER_CALL_MAX: usize = 256;
+/// Messages that become due, or expire by themselves, in one call: each costs up to 8 us where its
 /// queue, its segments and its record all have to come from memory.
-pub const DUE_PER_TURN_MAX: usize = 256;
-/// Messages whose leases run out, or whose delays are over, in one turn: a lease or a stretch that
+pub const DUE_PER_CALL_MAX: usize = 64;
+/// Messages whose leases run out, or whose delays are over, in one call: a lease or a stretch that
 /// was given back together is not cut, so that up to one delivery's messages more may be.
-pub const COMING_BACK_PER_TURN_MAX: u32 = 4096;
-/// Leases that come back in one turn because their subscription ends: one of many messages counts
+pub const COMING_BACK_PER_CALL_MAX: u32 = 4096;
+/// Leases that come back in one call because their subscription ends: one of many messages counts
 /// as one more for each 64 of them.
-pub const ENDINGS_PER_TURN_MAX: u32 = 1024;
-/// Dead letters that come of leases, delays and expired messages in one turn: about 1 ms.
-pub const BURIALS_PER_TURN_MAX: u32 = 1024;
+pub const ENDINGS_PER_CALL_MAX: u32 = 256;
+/// Dead letters that come of leases, delays and expired messages in one call: about 250 us.
+pub const BURIALS_PER_CALL_MAX: u32 = 256;
 /// Waiting takes that a turn answers.
 pub const ANSWERS_PER_TURN_MAX: usize = 1024;
 

@@ -10,7 +10,7 @@ mod turns;
 pub use life::Life;
 
 use crate::lane::Lanes;
-use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
+use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_CALL_MAX, TURN_NS};
 use crate::path::accept::Listeners;
 use crate::path::connection::closing::ConnectionTimer;
 use crate::path::connection::{Connections, Stall};
@@ -75,10 +75,14 @@ pub struct Shard<W: World> {
     pub(crate) handoffs: Handoffs<W::Socket>,
     pub(crate) errands: Errands,
     pub(crate) lanes: Lanes,
-    /// Slots with something to send.
-    pub(crate) replying: Vec<u32>,
+    /// Slots with something to send, and how many of them have been looked at in this turn.
+    pub(crate) replying: VecDeque<u32>,
+    /// Whether some of them have not had their turn.
+    pub(crate) replies_left: bool,
     /// Slots whose receive has ended and is to be armed again at the end of the turn.
     pub(crate) rearming: Vec<u32>,
+    /// Sockets without operations under way, to be closed in turn.
+    pub(crate) closing: VecDeque<W::Socket>,
     /// Slots whose next frame waits for a ring to another shard.
     pub(crate) stalled: VecDeque<u32>,
     /// Memory for inboxes and outboxes of connections that have something in them.
@@ -122,8 +126,10 @@ impl<W: World> Shard<W> {
             handoffs,
             errands: Errands::default(),
             lanes: Lanes::default(),
-            replying: Vec::new(),
+            replying: VecDeque::new(),
+            replies_left: false,
             rearming: Vec::new(),
+            closing: VecDeque::new(),
             stalled: VecDeque::new(),
             spare_inboxes: Vec::new(),
             spare_outboxes: Vec::new(),
@@ -155,6 +161,7 @@ impl<W: World> Shard<W> {
         self.reply(); //          one send a connection
         self.hand_over(); //      batches to other shards, doorbells
         self.rearm(); //          receives that ended are armed again
+        self.close_sockets(); //  of connections that are over
         self.world.submit(); //   everything asked for goes to the kernel, once
         self.performer.store.publish_usage();
         self.performer.stats().turns.add(1);
@@ -166,7 +173,9 @@ impl<W: World> Shard<W> {
             return Turn::Idle;
         }
         let took_ns = self.world.now_ns() - self.performer.now.ns;
-        self.turns.note(self.performer.now.ns, took_ns, &self.performer.stats[self.config.shard]);
+        let stats = &self.performer.stats[self.config.shard];
+        let Self { turns, world, .. } = self;
+        turns.note((self.performer.now.ns, took_ns), stats, || world.cpu_ns());
         Turn::Worked
     }
 
@@ -186,14 +195,27 @@ impl<W: World> Shard<W> {
 
     fn expire(&mut self) {
         let now = self.performer.now;
+        let mut is_due = self.performer.store.is_due(now);
+        self.worked(usize::from(is_due));
         self.performer.store.expire(now);
+        while is_due && self.has_time() {
+            is_due = self.performer.store.is_due(now);
+            if is_due {
+                self.performer.store.expire(now);
+            }
+        }
         self.forget_deleted();
         self.ask_for_letters();
-        let mut budget = TIMERS_PER_TURN_MAX;
+        let mut budget = TIMERS_PER_CALL_MAX;
         while let Some(timer) = self.timers.expire(now.ns, &mut budget) {
             self.worked(1);
             self.timer_fired(timer);
         }
+    }
+
+    /// Whether this turn may begin something that could wait for the next one.
+    fn has_time(&mut self) -> bool {
+        self.world.now_ns().saturating_sub(self.performer.now.ns) < TURN_NS
     }
 
     fn hand_over(&mut self) {
@@ -232,8 +254,16 @@ impl<W: World> Shard<W> {
             || self.handoffs.has_unsent()
             || self.lanes.have_arrivals()
             || !self.rearming.is_empty()
+            || self.replies_left
+            || !self.closing.is_empty()
             || self.errands.have_work(self.performer.journal.committed())
             || (self.errands.has_spent() && !self.stalled.is_empty())
+    }
+
+    /// Whoever drives the shard has let its thread sleep.
+    #[inline]
+    pub fn slept(&mut self) {
+        self.turns.slept();
     }
 
     /// The monotonic clock as this turn read it.

@@ -79,6 +79,11 @@ pub struct ShardStats {
     pub longest_turn_ns: Figure,
     /// Nanoseconds that 9,999 of 10,000 turns stay within; renewed once a second.
     pub turn_p9999_ns: Figure,
+    /// The same of what turns take when the time is left out in which the thread was kept from its
+    /// CPU.
+    pub turn_own_p9999_ns: Figure,
+    /// Nanoseconds that the thread was kept from its CPU while it had something to do.
+    pub kept_off_ns: Figure,
     /// Accepts that failed.
     pub accept_errors: Figure,
     /// Receives that ended because their group had no buffer left.
@@ -110,8 +115,10 @@ impl ShardStats {
             self.accept_errors.get(),
             self.receive_buffers_empty.get(),
             self.turn_p9999_ns.get(),
+            self.turn_own_p9999_ns.get(),
+            self.kept_off_ns.get(),
         ];
-        const _: () = assert!(SHARD_COLUMNS.len() == 21, "one figure a column");
+        const _: () = assert!(SHARD_COLUMNS.len() == 23, "one figure a column");
         row.to_vec()
     }
 }

@@ -217,8 +217,9 @@ pub trait World {
     /// Whether [`World::reap`] would find something. Cheap: looked at while spinning.
     fn pending(&self) -> bool;
 
-    /// Appends what has completed, at most [`crate::limits::COMPLETIONS_PER_TURN_MAX`], in the
-    /// order of completion.
+    /// Appends what has completed, in the order of completion: at most
+    /// [`crate::limits::COMPLETIONS_PER_TURN_MAX`], and no more after so many bytes received as
+    /// [`crate::limits::RECEIVED_BYTES_PER_TURN_MAX`].
     fn reap(&mut self, completions: &mut Vec<Completion>);
 
     /// Accepts on a listener until the terminal completion; each completion's result is a new

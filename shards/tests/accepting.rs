@@ -4,6 +4,7 @@ use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
 use ringway_protocol::reply::SHARD_COLUMNS;
 use ringway_protocol::{Frame, HEADER_BYTES, Reply, Request, Split, frame};
+use ringway_shards::limits::{CLOSED_PER_TURN_MAX, SENDS_PER_TURN_MAX};
 use ringway_shards::plane::{Plane, PlaneConfig};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -78,6 +79,36 @@ fn a_shard_keeps_what_arrives_on_its_own_address() {
     let started = Instant::now();
     while counts() != [0, 0, sockets.len() as u64, 0] {
         assert!(started.elapsed() < Duration::from_secs(20), "{:?}", counts());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// More connections than a turn answers, arms and closes: none waits for somebody else's request.
+#[test]
+fn a_crowd_that_asks_and_goes_at_once_is_answered_and_closed_in_turn() {
+    let plane = Plane::start(PlaneConfig { shards: 1, ..PlaneConfig::default() })
+        .expect("this host can run it");
+    let count = 20 * SENDS_PER_TURN_MAX.max(CLOSED_PER_TURN_MAX);
+    let mut sockets: Vec<TcpStream> = (0..count)
+        .map(|_| TcpStream::connect(plane.address()).expect("the plane listens"))
+        .collect();
+    let mut requests = Vec::new();
+    Request::Greet(Greet::new(b"")).encode(0, 1, &mut requests);
+    Request::Ping.encode(0, 2, &mut requests);
+    for socket in &mut sockets {
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a valid timeout");
+        socket.write_all(&requests).expect("the plane reads");
+    }
+    for socket in &mut sockets {
+        let mut received = Vec::new();
+        next(socket, &mut received, |reply| assert!(matches!(reply, Reply::Welcome(_))));
+        next(socket, &mut received, |reply| assert!(matches!(reply, Reply::Pong)));
+    }
+    drop(sockets);
+    let open = || plane.stats().iter().map(|stats| stats.connections.get()).sum::<u64>();
+    let started = Instant::now();
+    while open() > 0 {
+        assert!(started.elapsed() < Duration::from_secs(20), "{} are left", open());
         std::thread::sleep(Duration::from_millis(1));
     }
 }

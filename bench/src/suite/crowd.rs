@@ -89,7 +89,9 @@ pub(super) fn measure(bench: &Bench) -> Result<Figures, Failure> {
     let plane = door.stat_plane().map_err(failed)?;
     let of_plane = |column| Some(plane.sum(column) as f64);
     Ok(figures
-        .with(Figure::P9999Ns, of_plane("turn_p9999_ns"))
+        .with(Figure::P9999Ns, of_plane("turn_own_p9999_ns"))
+        .with(Figure::WallP9999Ns, of_plane("turn_p9999_ns"))
+        .with(Figure::KeptOffNs, of_plane("kept_off_ns"))
         .with(Figure::MaxNs, of_plane("longest_turn_ns"))
         .with(Figure::Connections, Some(counted as f64))
         .with(Figure::ResidentBytes, Some(resident_bytes(server.id())? as f64)))

@@ -25,6 +25,10 @@ pub enum Figure {
     MaxNs,
     /// 99.99th percentile, nanoseconds.
     P9999Ns,
+    /// The same with what the host took in between.
+    WallP9999Ns,
+    /// Time in which the host ran something else on a shard's CPU while it had something to do.
+    KeptOffNs,
     /// The longest when many things are due together, nanoseconds.
     BurstMaxNs,
     /// 99.9th percentile divided by the median.
@@ -71,6 +75,8 @@ impl Figure {
             | Self::P99Ns
             | Self::P999Ns
             | Self::P9999Ns
+            | Self::WallP9999Ns
+            | Self::KeptOffNs
             | Self::MaxNs
             | Self::BurstMaxNs
             | Self::ScheduleNs

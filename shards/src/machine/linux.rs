@@ -159,7 +159,7 @@ impl LinuxWorld {
     /// Hands over what is queued and brings deferred completions out, until there are none or as
     /// many as a turn can take.
     fn enter_until_quiet(&mut self) {
-        let enough = self.ring.completion_entries().min(limits::COMPLETIONS_PER_TURN_MAX);
+        let enough = self.ring.completion_entries().min(limits::BROUGHT_PER_TURN_MAX);
         for _ in 0..ENTERS_PER_SUBMIT_MAX {
             self.enter_once();
             let quiet = !self.ring.must_enter() || self.ring.completed() >= enough;
@@ -262,9 +262,17 @@ impl World for LinuxWorld {
             self.enter_once();
         }
         self.ring.taken();
+        let mut received = 0;
         for _ in 0..limits::COMPLETIONS_PER_TURN_MAX {
             let Some(raw) = self.held.pop_front().or_else(|| self.ring.take()) else { break };
-            completions.extend(self.record(raw));
+            let completion = self.record(raw);
+            if let Some(Completion { result, buffer: Some(_), .. }) = completion {
+                received += result.max(0) as usize;
+            }
+            completions.extend(completion);
+            if received >= limits::RECEIVED_BYTES_PER_TURN_MAX {
+                break;
+            }
         }
         self.ring.taken();
     }

@@ -4,7 +4,7 @@
 //! This file holds the one that needs care: a delivery, whose long runs are sent from their
 //! segments and short ones are copied.
 
-use crate::limits::{PIN_BYTES_MIN, SLICES_PER_SEND_MAX};
+use crate::limits::{PIN_BYTES_MIN, SENDS_PER_TURN_MAX, SLICES_PER_SEND_MAX};
 use crate::path::connection::Phase;
 use crate::path::queue::Taken;
 use crate::shard::Shard;
@@ -49,7 +49,8 @@ pub fn delivery(
 }
 
 impl<W: World> Shard<W> {
-    /// Sends what connections are owed and may be told by now: one send a connection a turn.
+    /// Sends what connections are owed and may be told by now, in turn: one send a connection, and
+    /// so many connections a turn.
     pub(crate) fn reply(&mut self) {
         for index in 0..self.completions.len() {
             let completion = self.completions[index];
@@ -57,25 +58,28 @@ impl<W: World> Shard<W> {
                 self.sent(completion);
             }
         }
-        let mut replying = std::mem::take(&mut self.replying);
-        for slot in replying.drain(..) {
-            self.start_send(slot);
+        // Replies that are not committed yet go to the end, to be looked at in the next turn.
+        let mut begun = 0;
+        let mut left = self.replying.len();
+        while left > 0 && begun < SENDS_PER_TURN_MAX {
+            let slot = self.replying.pop_front().expect("none goes but here");
+            left -= 1;
+            begun += usize::from(self.start_send(slot));
         }
-        // Replies that are not committed yet are looked at again in the next turn.
-        std::mem::swap(&mut self.replying, &mut replying);
-        self.replying.append(&mut replying);
+        self.replies_left = left > 0;
     }
 
-    pub(crate) fn start_send(&mut self, slot: u32) {
+    /// Begins a connection's next send; says whether there was something to send.
+    pub(crate) fn start_send(&mut self, slot: u32) -> bool {
         let committed = self.performer.journal.committed();
-        let Some(connection) = self.connections.at(slot) else { return };
+        let Some(connection) = self.connections.at(slot) else { return false };
         connection.listed = false;
         if connection.phase == Phase::Closing {
             self.close_if_quiet(slot);
-            return;
+            return false;
         }
         if connection.sending {
-            return;
+            return false;
         }
         if let Some(outgoing) = connection.release(committed) {
             connection.sending = true;
@@ -83,12 +87,15 @@ impl<W: World> Shard<W> {
             let token = self.connections.token(Purpose::Send, slot);
             let connection = self.connections.at(slot).expect("it was there a moment ago");
             self.world.send(&connection.socket, token, outgoing);
-        } else if !connection.held.is_empty() {
+            return true;
+        }
+        if !connection.held.is_empty() {
             connection.listed = true;
-            self.replying.push(slot);
+            self.replying.push_back(slot);
         } else {
             self.part_further(slot);
         }
+        false
     }
 
     /// A send has completed: usually whole, else its remainder follows.

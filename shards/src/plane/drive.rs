@@ -113,6 +113,7 @@ async fn park(shard: &mut Shard<LinuxWorld>, doorbell: &Doorbell, event: &ParkEv
     if !shard.has_work() && shard.world().prepare_to_park(deadline) {
         shard.stats().parks.add(1);
         event.wait().await.expect(DEAF);
+        shard.slept();
         shard.world().unpark();
     }
     doorbell.unpark();

@@ -68,6 +68,7 @@ impl<W: World> Shard<W> {
     pub(super) fn has_ended(&self) -> bool {
         self.life == Life::Stopping
             && self.connections.is_empty()
+            && self.closing.is_empty()
             && !self.listeners.any_armed()
             && !self.handoffs.has_unsent()
             && (self.errands.is_empty() || self.errands_until_ns <= Some(self.performer.now.ns))

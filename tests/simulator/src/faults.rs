@@ -32,6 +32,8 @@ pub struct Faults {
     pub spurious_wake: Rate,
     /// One reap sees only some of what has completed.
     pub short_reap: Rate,
+    /// A turn has used its time up as soon as it has begun.
+    pub slow_turn: Rate,
     /// A shard gets no turn for a while.
     pub starved_shard: Rate,
     /// The clock jumps ahead by some milliseconds: the machine stood still.
@@ -67,6 +69,7 @@ impl Faults {
         let (reset, late_doorbell) = (rate(300), rate(800_000));
         let (spurious_wake, short_reap) = (rate(100_000), rate(500_000));
         let (starved_shard, stall, clock_step) = (rate(2_000), rate(300), rate(1_000));
+        let slow_turn = rate(900_000);
         Self {
             short_send,
             soft_send_error,
@@ -80,6 +83,7 @@ impl Faults {
             late_doorbell,
             spurious_wake,
             short_reap,
+            slow_turn,
             starved_shard,
             stall,
             clock_step,
@@ -110,6 +114,7 @@ impl Faults {
             late_doorbell: never,
             spurious_wake: never,
             short_reap: never,
+            slow_turn: never,
             starved_shard: never,
             stall: never,
             clock_step: never,

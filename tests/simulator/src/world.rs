@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ringway_shards::limits::TURN_NS;
 use ringway_shards::world::{BufferId, BufferSize, Completion, Outgoing, PeerEnd, Token, World};
 
 use crate::canary::Canary;
@@ -37,6 +38,10 @@ pub struct SimWorld {
     memory: [Vec<Vec<u8>>; 2],
     /// The clock's reading when the shard was made: where a clock that is wrong starts from.
     started_ns: u64,
+    /// Whether the shard has read both clocks in this turn, and how much later it is when it reads
+    /// one again.
+    has_read: bool,
+    late_ns: u64,
 }
 
 impl SimWorld {
@@ -47,7 +52,7 @@ impl SimWorld {
             (network.faults().buffers, network.now_ns())
         };
         let memory = buffers.map(|(count, _)| vec![Vec::new(); usize::from(count)]);
-        Self { network, shard, listeners, memory, started_ns }
+        Self { network, shard, listeners, memory, started_ns, has_read: false, late_ns: 0 }
     }
 
     fn buffer(&self, buffer: BufferId) -> &Vec<u8> {
@@ -60,7 +65,8 @@ impl World for SimWorld {
 
     fn now_ns(&mut self) -> u64 {
         let network = self.network.borrow();
-        let now_ns = network.now_ns();
+        let late_ns = if self.has_read { self.late_ns } else { 0 };
+        let now_ns = network.now_ns() + late_ns;
         match network.canary() {
             Some(Canary::LeaseForgotten) => self.started_ns,
             Some(Canary::LeaseCutShort) => self.started_ns + (now_ns - self.started_ns) * HASTE,
@@ -70,6 +76,7 @@ impl World for SimWorld {
     }
 
     fn wall_ms(&mut self) -> u64 {
+        self.has_read = true;
         let network = self.network.borrow();
         let ahead = network.canary() == Some(Canary::DueEarly);
         network.wall_ms() + if ahead { HOUR_MS } else { 0 }
@@ -156,7 +163,10 @@ impl World for SimWorld {
     }
 
     fn submit(&mut self) {
-        self.network.borrow_mut().submit(self.shard);
+        let mut network = self.network.borrow_mut();
+        network.submit(self.shard);
+        self.has_read = false;
+        self.late_ns = if network.is_slow() { TURN_NS } else { 0 };
     }
 
     fn ring_doorbell(&mut self, shard: usize) {

@@ -5,7 +5,7 @@ use ringway_simulator::canary::Canary;
 use ringway_simulator::run::{Options, run};
 
 /// Seeds that each bug gets; most of them must find it.
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 8;
 
 /// Steps of each run: half of what a seed gets that should pass.
 const STEPS: u64 = 10_000;

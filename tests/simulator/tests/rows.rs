@@ -5,7 +5,7 @@ use ringway_simulator::faults::Faults;
 use ringway_simulator::run::{Options, run_in};
 
 /// Seeds for each row.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 6;
 
 /// Runs seeds in a world with these faults alone; each fault of `tried` must happen.
 fn check(row: &str, faults: Faults, tried: &[&str]) {

@@ -6,6 +6,7 @@
 //! everything under way is cancelled, and the slot is freed by the last terminal completion and
 //! nothing earlier.
 
+use crate::limits::CLOSED_PER_TURN_MAX;
 use crate::path::connection::Phase;
 use crate::path::handoff::Handoff;
 use crate::path::perform::Performer;
@@ -138,6 +139,12 @@ impl<W: World> Shard<W> {
         self.close_if_quiet(slot);
     }
 
+    /// Closes sockets of connections that are over, so many a turn: thousands may end together.
+    pub(crate) fn close_sockets(&mut self) {
+        let count = self.closing.len().min(CLOSED_PER_TURN_MAX);
+        self.closing.drain(..count).for_each(|socket| self.world.close(socket));
+    }
+
     /// Frees the slot of a closing connection once nothing is under way.
     pub(crate) fn close_if_quiet(&mut self, slot: u32) {
         let Some(connection) = self.connections.at(slot) else { return };
@@ -145,7 +152,7 @@ impl<W: World> Shard<W> {
             return;
         }
         let connection = self.connections.remove(slot).expect("it was there a moment ago");
-        self.world.close(connection.socket);
+        self.closing.push_back(connection.socket);
         self.performer.stats().connections.set(self.connections.len() as u64);
     }
 

@@ -154,7 +154,7 @@ impl<W: World> Shard<W> {
         let unused = connection.outbox.is_empty().then(|| std::mem::take(&mut connection.outbox));
         if !connection.listed && (!flushed || connection.phase >= Phase::Parting) {
             connection.listed = true;
-            self.replying.push(slot);
+            self.replying.push_back(slot);
         }
         // An idle connection keeps no memory for replies.
         unused.into_iter().for_each(|outbox| self.recycle(outbox));

@@ -60,7 +60,7 @@ use self::waits::Waits;
 use self::waits::ending::Leaving;
 use self::waits::subscriptions::Subscriptions;
 use crate::limits::{
-    BURIALS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX, ENDINGS_PER_TURN_MAX, TIMERS_PER_TURN_MAX,
+    BURIALS_PER_CALL_MAX, COMING_BACK_PER_CALL_MAX, ENDINGS_PER_CALL_MAX, TIMERS_PER_CALL_MAX,
 };
 use crate::world::{Now, Wheel};
 
@@ -167,8 +167,8 @@ impl Store {
             waits: Waits::new(waits_max),
             subscriptions: Subscriptions::new(shard),
             leaving: VecDeque::new(),
-            endings_left: ENDINGS_PER_TURN_MAX,
-            burials_left: BURIALS_PER_TURN_MAX,
+            endings_left: ENDINGS_PER_CALL_MAX,
+            burials_left: BURIALS_PER_CALL_MAX,
             held_puts: HeldPuts::default(),
             wheel: Wheel::new(),
             offers: VecDeque::new(),
@@ -248,18 +248,18 @@ impl Store {
         self.refuse_waits(slot, group, why);
     }
 
-    /// Ends leases, delays and waits whose time is over, at most [`TIMERS_PER_TURN_MAX`] a call and
-    /// about [`COMING_BACK_PER_TURN_MAX`] messages of theirs, and gives memory back whose sends
+    /// Ends leases, delays and waits whose time is over, at most [`TIMERS_PER_CALL_MAX`] a call and
+    /// about [`COMING_BACK_PER_CALL_MAX`] messages of theirs, and gives memory back whose sends
     /// have ended. For once a turn.
     pub fn expire(&mut self, now: Now) {
         self.tell_time(now);
         if !self.lingering.is_empty() {
             self.give_memory_back();
         }
-        self.burials_left = BURIALS_PER_TURN_MAX;
+        self.burials_left = BURIALS_PER_CALL_MAX;
         self.end_leaving(now);
         self.run_schedule(now);
-        let (mut budget, mut left) = (TIMERS_PER_TURN_MAX, COMING_BACK_PER_TURN_MAX);
+        let (mut budget, mut left) = (TIMERS_PER_CALL_MAX, COMING_BACK_PER_CALL_MAX);
         while left > 0
             && let Some(timer) = self.wheel.expire(now.ns, &mut budget)
         {
@@ -296,6 +296,12 @@ impl Store {
             }
             self.note_held(id);
         }
+    }
+
+    /// Whether [`Store::expire`] has something to do.
+    #[inline]
+    pub fn is_due(&self, now: Now) -> bool {
+        self.next_deadline().is_some_and(|at| at <= now.ns)
     }
 
     /// When [`Store::expire`] has something to do next. Never late by more than a tick of the

@@ -226,6 +226,11 @@ impl Network {
         reaped
     }
 
+    /// Whether a shard's next turn has no time.
+    pub(crate) fn is_slow(&mut self) -> bool {
+        self.strikes(self.faults.slow_turn, "slow turns")
+    }
+
     /// The shard has seen the end of an operation.
     fn retire(&mut self, shard: usize, token: Token) {
         let kernel = &mut self.kernels[shard];

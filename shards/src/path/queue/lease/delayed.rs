@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dead_letters::Reason;
-use crate::limits::COMING_BACK_PER_TURN_MAX;
+use crate::limits::COMING_BACK_PER_CALL_MAX;
 use crate::path::queue::catalog::Queue;
 use crate::path::queue::log::piece::Piece;
 use crate::path::queue::log::segments::Segments;
@@ -36,7 +36,7 @@ impl Away {
     fn join(&mut self, next: &Away) -> bool {
         (self.due_ns, self.wake_ns, self.dies) == (next.due_ns, next.wake_ns, next.dies)
             && self.piece.first_ms == next.piece.first_ms
-            && self.piece.count + next.piece.count <= COMING_BACK_PER_TURN_MAX
+            && self.piece.count + next.piece.count <= COMING_BACK_PER_CALL_MAX
             && self.piece.join(&next.piece)
     }
 }

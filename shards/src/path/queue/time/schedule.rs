@@ -18,7 +18,7 @@ use ringway_protocol::{Record, Records, record};
 
 use super::calendar::{Calendar, Sweep};
 use super::mortality::lifetime_ms;
-use crate::limits::{DUE_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
+use crate::limits::{DUE_PER_CALL_MAX, TIMERS_PER_CALL_MAX};
 use crate::path::queue::Store;
 use crate::path::queue::keys::NO_KEY;
 use crate::path::queue::log::bands::SCHEDULED;
@@ -158,7 +158,7 @@ impl Schedule {
 
     /// Takes entries out whose messages are gone, if it is time for that.
     fn sweep(&mut self, segments: &mut Segments) {
-        let mut budget = TIMERS_PER_TURN_MAX + SWEPT_PER_ENTRY * std::mem::take(&mut self.made);
+        let mut budget = TIMERS_PER_CALL_MAX + SWEPT_PER_ENTRY * std::mem::take(&mut self.made);
         if self.sweep.is_none() && self.wants_sweep(segments) {
             self.sweep = Some((0, Sweep::default()));
         }
@@ -191,14 +191,14 @@ impl Store {
     pub(in crate::path::queue) fn run_schedule(&mut self, now: Now) {
         self.schedule.watch(now);
         self.schedule.sweep(&mut self.segments);
-        let mut budget = TIMERS_PER_TURN_MAX;
+        let mut budget = TIMERS_PER_CALL_MAX;
         while let Some((_, place)) = self.schedule.misplaced.drain(&mut budget) {
             match self.scheduled(place).map(|record| due(&record, now)) {
                 Some((due_ns, _)) => self.schedule.insert(due_ns, true, place),
                 None => self.segments.entry_ended(place),
             }
         }
-        let mut budget = DUE_PER_TURN_MAX;
+        let mut budget = DUE_PER_CALL_MAX;
         while let Some((_, place)) = self.schedule.at.expire(now.ns, &mut budget) {
             match self.scheduled(place).map(|record| record.traits().at_ms) {
                 Some(at_ms) if at_ms > now.wall_ms => {
@@ -208,7 +208,7 @@ impl Store {
                 _ => self.become_due(place, now),
             }
         }
-        let mut budget = DUE_PER_TURN_MAX;
+        let mut budget = DUE_PER_CALL_MAX;
         let mut places = std::mem::take(&mut self.schedule.places);
         while budget > 0 {
             places.clear();
@@ -221,7 +221,7 @@ impl Store {
             places.iter().for_each(|place| self.become_due(*place, now));
         }
         self.schedule.places = places;
-        let mut budget = DUE_PER_TURN_MAX;
+        let mut budget = DUE_PER_CALL_MAX;
         while let Some((_, place)) = self.schedule.expiries.expire(now.ns, &mut budget) {
             self.expire_message(place, now);
         }

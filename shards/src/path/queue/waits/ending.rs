@@ -6,7 +6,7 @@
 
 use ringway_protocol::QueueId;
 
-use crate::limits::ENDINGS_PER_TURN_MAX;
+use crate::limits::ENDINGS_PER_CALL_MAX;
 use crate::path::origin::Origin;
 use crate::path::queue::Store;
 use crate::path::queue::lease::settle::End;
@@ -55,7 +55,7 @@ impl Store {
 
     /// Goes on with the subscriptions that have ended. Once a turn.
     pub(in crate::path::queue) fn end_leaving(&mut self, now: Now) {
-        self.endings_left = ENDINGS_PER_TURN_MAX;
+        self.endings_left = ENDINGS_PER_CALL_MAX;
         while self.endings_left > 0
             && let Some(leaving) = self.leaving.pop_front()
         {
