@@ -65,7 +65,12 @@ pub(super) fn measure(bench: &Bench) -> Result<Figures, Failure> {
     let server = Server::start(&bench.program, &flags)?;
     let due_from = Instant::now() + preparation(size);
     let mut door = Client::connect(server.address(), &Options::default()).map_err(failed)?;
-    prepare(server.address(), size, due_from)?;
+    let mut pipeline = Pipeline::connect(server.address(), &Options::default()).map_err(failed)?;
+    let empty = resident_bytes(server.id())?;
+    let queues = declare(&mut pipeline, size.queues.saturating_sub(QUEUES_OF_LOAD).max(1))?;
+    let (declared, idle) = (queues.len() as f64, resident_bytes(server.id())?);
+    fill(&mut pipeline, queues, size.delayed_messages, due_from)?;
+    drop(pipeline);
     std::thread::sleep(due_from.saturating_duration_since(Instant::now()));
     // The door and the load's own door are connections too.
     let allowed = descriptors_max()?.saturating_sub(OTHER_DESCRIPTORS);
@@ -93,31 +98,41 @@ pub(super) fn measure(bench: &Bench) -> Result<Figures, Failure> {
         .with(Figure::WallP9999Ns, of_plane("turn_p9999_ns"))
         .with(Figure::KeptOffNs, of_plane("kept_off_ns"))
         .with(Figure::MaxNs, of_plane("longest_turn_ns"))
+        .with(Figure::BytesPerQueue, Some(idle.saturating_sub(empty) as f64 / declared))
         .with(Figure::Connections, Some(counted as f64))
         .with(Figure::ResidentBytes, Some(resident_bytes(server.id())? as f64)))
 }
 
-/// Declares all queues but the load's, and puts the delayed messages into them.
-fn prepare(address: &str, size: Size, due_from: Instant) -> Result<(), Failure> {
-    let mut pipeline = Pipeline::connect(address, &Options::default()).map_err(failed)?;
-    let count = size.queues.saturating_sub(QUEUES_OF_LOAD).max(1);
+/// Declares the queues that the delayed messages lie in.
+fn declare(pipeline: &mut Pipeline, count: u32) -> Result<Vec<QueueId>, Failure> {
     let mut queues = Vec::new();
     let declare = |outbox: &mut Outbox, number| {
         let name = format!("crowd/{number}");
         outbox.request(&Request::Declare { name: &name, options: None }, number);
     };
-    pump(&mut pipeline, count, declare, |reply| match reply {
+    pump(pipeline, count, declare, |reply| match reply {
         Reply::Declared { queue, .. } => {
             queues.push(*queue);
             true
         }
         _ => false,
     })?;
-    let each = size.delayed_messages.div_ceil(count.into()) as u32;
+    Ok(queues)
+}
+
+/// Puts so many delayed messages into the queues.
+fn fill(
+    pipeline: &mut Pipeline,
+    queues: Vec<QueueId>,
+    messages: u64,
+    due_from: Instant,
+) -> Result<(), Failure> {
+    let count = queues.len() as u32;
+    let each = messages.div_ceil(count.into()) as u32;
     let mut delayed =
         DelayedPuts { queues, each, due_from, chance: Chance(1), records: Vec::new() };
     let put = |outbox: &mut Outbox, number| delayed.put(outbox, number);
-    pump(&mut pipeline, count, put, |reply| matches!(reply, Reply::Put(_)))
+    pump(pipeline, count, put, |reply| matches!(reply, Reply::Put(_)))
 }
 
 /// A batch of delayed messages for each queue.

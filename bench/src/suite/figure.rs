@@ -51,6 +51,8 @@ pub enum Figure {
     AllocatedBytesPerOperation,
     /// Bytes of memory for one message, without its payload.
     BytesBeyondPayload,
+    /// Bytes of memory for a queue that is empty, its name included.
+    BytesPerQueue,
     /// How many connections there were.
     Connections,
     /// What one reading of the clock costs, nanoseconds.
@@ -87,7 +89,7 @@ impl Figure {
             | Self::ServerCpuNsPerMessage => scaled(value, 1e3, &[" ns", " us", " ms", " s"]),
             Self::TailOverMedian => format!("{} x", digits(value)),
             Self::AllocationsPerOperation | Self::Connections => digits(value),
-            Self::AllocatedBytesPerOperation | Self::BytesBeyondPayload => {
+            Self::AllocatedBytesPerOperation | Self::BytesBeyondPayload | Self::BytesPerQueue => {
                 format!("{} B", digits(value))
             }
             Self::CpuPercent => format!("{} %", digits(value)),

@@ -119,6 +119,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             stated("the same: the longest turn, with that", Figure::MaxNs),
             stated("the same: taken by the host in all", Figure::KeptOffNs),
             stated("the same: connections", Figure::Connections),
+            stated("the same: memory of an idle queue", Figure::BytesPerQueue),
             stated("the same: resident", Figure::ResidentBytes),
             stated("the same: put, take and ack on all connections", Figure::MessagesPerSecond),
             stated("the same: p50 of a request", Figure::P50Ns),
