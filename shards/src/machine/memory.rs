@@ -14,6 +14,11 @@ use std::rc::Rc;
 /// Segments start on a cache line of their own.
 const ALIGNMENT: usize = 64;
 
+/// Bytes that get their pages together, where memory is used for the first time: a fault for each
+/// page costs twice as much. A smaller segment has its faults one by one.
+const POPULATED_BYTES: usize = 64 << 10;
+const PAGE_BYTES: usize = 4 << 10;
+
 struct Block {
     memory: NonNull<u8>,
     capacity: usize,
@@ -37,6 +42,8 @@ impl Drop for Block {
 /// The appending end of a segment's memory. There is one for each block.
 pub struct SegmentMemory {
     block: Rc<Block>,
+    /// Bytes that have their pages, or are left to get them one by one.
+    populated: usize,
 }
 
 impl SegmentMemory {
@@ -47,7 +54,25 @@ impl SegmentMemory {
         // SAFETY: the layout's size is not zero.
         let memory = unsafe { alloc(layout) };
         let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
-        Self { block: Rc::new(Block { memory, capacity, length: Cell::new(0) }) }
+        let populated = if capacity < POPULATED_BYTES { capacity } else { 0 };
+        Self { block: Rc::new(Block { memory, capacity, length: Cell::new(0) }), populated }
+    }
+
+    /// Has the kernel give pages to the next bytes, up to `end` at least.
+    #[cold]
+    fn populate(&mut self, end: usize) {
+        let end = end.next_multiple_of(POPULATED_BYTES).min(self.capacity());
+        let start = self.block.memory.as_ptr() as usize;
+        let pages = (start + self.populated).next_multiple_of(PAGE_BYTES)..start + end;
+        self.populated = end;
+        if !pages.is_empty() {
+            // SAFETY: it changes no byte, and all of these are in the block. An old kernel refuses:
+            // then the pages come one by one.
+            unsafe {
+                let start = pages.start as *mut libc::c_void;
+                libc::madvise(start, pages.len(), libc::MADV_POPULATE_WRITE);
+            }
+        }
     }
 
     /// How many bytes fit in all.
@@ -75,6 +100,9 @@ impl SegmentMemory {
         if bytes.len() > self.capacity() - start {
             return None;
         }
+        if start + bytes.len() > self.populated {
+            self.populate(start + bytes.len());
+        }
         // SAFETY: `start + bytes.len() <= capacity`, `bytes` cannot overlap memory past the length,
         // which no slice refers to, and `&mut self` is the only appender.
         unsafe {
@@ -90,6 +118,12 @@ impl SegmentMemory {
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: bytes below the length are initialised and immutable while `self` is borrowed.
         unsafe { std::slice::from_raw_parts(self.block.memory.as_ptr(), self.len()) }
+    }
+
+    /// Asks for what says where the bytes are.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(&*self.block);
     }
 
     /// A slice of the appended bytes that keeps the memory alive. Panics past the length.
@@ -111,6 +145,19 @@ impl SegmentMemory {
         assert!(!self.is_pinned(), "a pinned segment is never cleared");
         self.block.length.set(0);
     }
+}
+
+/// Asks for the cache line in which something begins, without waiting for it.
+#[inline]
+pub fn prefetch<T: ?Sized>(what: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint: it reads nothing, and faults at no address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(what).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = what;
 }
 
 impl std::fmt::Debug for SegmentMemory {
