@@ -147,18 +147,35 @@ impl Queue {
 
     /// Appends one record that the queue holds already, in another log: over the bound on bytes if
     /// need be.
+    #[inline]
     pub(in crate::path::queue) fn append_anyway(
         &mut self,
         segments: &mut Segments,
         band: usize,
-        record: Records<'_>,
+        record: &[u8],
         now: Now,
     ) {
-        self.bands.make(band);
+        if !self.bands.make(band).append(segments, record, 1, now.ms()) {
+            self.append_anyway_to_new(segments, band, record, now);
+        }
+    }
+
+    #[cold]
+    fn append_anyway_to_new(
+        &mut self,
+        segments: &mut Segments,
+        band: usize,
+        record: &[u8],
+        now: Now,
+    ) {
         let wanted = self.bands.held_bytes() / 4;
-        let size = size_for(wanted.max(2 * record.as_bytes().len() as u64), self.options.bytes_max);
-        let fits = cost(record, 0, size).is_some();
-        self.append(segments, (band, if fits { size } else { 1 }), record, now);
+        let size = size_for(wanted.max(2 * record.len() as u64), self.options.bytes_max);
+        let fits = record.len() <= SEGMENT_BYTES[size];
+        let (size, slot) = (if fits { size } else { 1 }, self.id.slot() as u32);
+        let log = self.bands.at_mut(band);
+        log.open_tail(segments, size, slot);
+        let appended = log.append(segments, record, 1, now.ms());
+        assert!(appended, "the largest record fits the middle segment");
     }
 }
 

@@ -14,7 +14,7 @@
 //! whatever their times are, and a message costs at most two looks more. A sweep goes on call by
 //! call, faster than entries are made.
 
-use ringway_protocol::{Record, Records, record};
+use ringway_protocol::{Record, record};
 
 use super::calendar::{Calendar, Sweep};
 use super::mortality::lifetime_ms;
@@ -205,7 +205,11 @@ impl Store {
                     let wait_ns = (at_ms - now.wall_ms).saturating_mul(1_000_000);
                     self.schedule.insert(now.ns.saturating_add(wait_ns), true, place);
                 }
-                _ => self.become_due(place, now),
+                _ => {
+                    if let Some(slot) = self.become_due(place, now) {
+                        self.follow_due(slot, now);
+                    }
+                }
             }
         }
         let mut budget = DUE_PER_CALL_MAX;
@@ -218,7 +222,16 @@ impl Store {
                 break;
             }
             fetch(&self.segments, &places);
-            places.iter().for_each(|place| self.become_due(*place, now));
+            let mut last = None;
+            for place in &places {
+                let Some(slot) = self.become_due(*place, now) else { continue };
+                if let Some(other) = last.replace(slot).filter(|last| *last != slot) {
+                    self.follow_due(other, now);
+                }
+            }
+            if let Some(slot) = last {
+                self.follow_due(slot, now);
+            }
         }
         self.schedule.places = places;
         let mut budget = DUE_PER_CALL_MAX;
@@ -234,10 +247,12 @@ impl Store {
         record::first(&segment.bytes()[segment.locate(spot.offset)..]).map(|(record, _)| record)
     }
 
-    /// A scheduled message is due: it joins the end of its band.
-    fn become_due(&mut self, place: u64, now: Now) {
+    /// A scheduled message is due: it joins the end of its band. Returns the slot of its queue, for
+    /// [`Store::follow_due`]; nothing if the message has gone.
+    fn become_due(&mut self, place: u64, now: Now) -> Option<u32> {
         let Some(spot) = self.segments.spot(place) else {
-            return self.segments.entry_ended(place);
+            self.segments.entry_ended(place);
+            return None;
         };
         let segment = &self.segments[spot.segment];
         let mut copy = std::mem::take(&mut self.record);
@@ -257,10 +272,10 @@ impl Store {
         let queue = self.catalog.at_mut(slot);
         queue.bands.at_mut(SCHEDULED).settle(&mut self.segments, &piece);
         self.segments.entry_ended(place);
-        let records = Records::parse(&copy, 1).expect("a stored record is valid");
-        let traits = records.iter().next().expect("one record").traits();
+        let (record, _) = record::first(&copy).expect("a stored record is whole");
+        let traits = record.traits();
         let band = usize::from(traits.priority);
-        queue.append_anyway(&mut self.segments, band, records, now);
+        queue.append_anyway(&mut self.segments, band, &copy, now);
         let key = traits.key.map_or(NO_KEY, |key| queue.keys().hold(key));
         let log = queue.bands.at_mut(band);
         if key != NO_KEY {
@@ -274,8 +289,13 @@ impl Store {
                 schedule.insert_expiry(due_ns, segments.note_entry(spot));
             });
         }
-        let id = queue.id;
         self.record = copy;
+        Some(slot)
+    }
+
+    /// Messages of the queue in a slot have become due.
+    fn follow_due(&mut self, slot: u32, now: Now) {
+        let id = self.catalog.at(slot).id;
         self.watch_lifetimes(slot, now);
         self.watch_kept(slot, now);
         self.stir(id, now.ns);
