@@ -71,6 +71,7 @@ const BESIDE_THE_WAY: &[(&str, &str)] = &[
     ("queue/log/segment/done.rs", "an acknowledgement's way: what nobody needs any more"),
     ("queue/log/segment/find.rs", "a take's way: where messages lie"),
     ("queue/log/segment/marks.rs", "a take's way: where every so many messages end"),
+    ("queue/log/segment/moves.rs", "where the records of a compacted segment went"),
     ("queue/log/segment/replay.rs", "what is done comes back for a new group"),
     ("queue/log/segment/stamps.rs", "when messages came"),
     ("queue/log/segments.rs", "segments that are empty"),

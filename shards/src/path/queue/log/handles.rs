@@ -131,7 +131,7 @@ impl Segments {
     }
 
     /// Where the message of an entry was put, if its segment was not closed since.
-    fn place(&self, place: u64) -> Option<Spot> {
+    pub fn place(&self, place: u64) -> Option<Spot> {
         let (handle, spot) = Spot::unpack(place);
         let segment = self.handles.all[handle as usize].segment;
         (segment != NIL).then_some(Spot { segment, ..spot })

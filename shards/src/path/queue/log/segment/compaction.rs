@@ -2,18 +2,9 @@
 
 use super::Segment;
 use super::marks::Marks;
+use super::moves::{Moved, Moves};
+use crate::path::queue::log::piece::walk;
 use crate::world::SegmentMemory;
-
-/// Messages that stayed together when their segment was compacted.
-#[derive(Clone, Copy, Debug)]
-pub struct Moved {
-    /// Index of the first in the segment.
-    pub first: u32,
-    pub count: u32,
-    /// Where it began when it was put, and where it begins now.
-    pub was_at: u32,
-    pub is_at: u32,
-}
 
 impl Segment {
     /// Bytes of records that somebody needs, or that are kept.
@@ -41,33 +32,32 @@ impl Segment {
         let from = self.memory.take().expect("a segment in use has memory");
         let mut to = SegmentMemory::new(self.bytes_of_use() as usize);
         self.marks = Marks::default();
-        let whole = Moved { first: 0, count: self.messages, was_at: 0, is_at: 0 };
-        let before = std::mem::take(&mut self.moved);
-        let before = if before.is_empty() { vec![whole] } else { before };
-        for stretch in before {
-            let (mut at, mut joins) = (stretch.is_at as usize, false);
-            for index in stretch.first..stretch.first + stretch.count {
-                let length = ringway_protocol::record::record_bytes(&from.as_slice()[at..]);
-                let record = &from.as_slice()[at..at + length];
-                if self.done.is_erased(index) {
-                    joins = false;
-                } else {
-                    let is_at = to.append(record).expect("bytes of use were counted") as u32;
-                    match self.moved.last_mut().filter(|_| joins) {
-                        Some(last) => last.count += 1,
-                        None => {
-                            let was_at = stretch.was_at + (at - stretch.is_at as usize) as u32;
-                            self.moved.push(Moved { first: index, count: 1, was_at, is_at });
-                        }
-                    }
-                    joins = true;
+        let mut before = std::mem::take(&mut self.moves).into_stretches();
+        if before.is_empty() {
+            before.push(Moved::new(0, 0, 0));
+        }
+        let mut moved = Vec::new();
+        let ends = before.iter().skip(1).map(|next| next.is_at() as usize).chain([from.len()]);
+        for (stretch, end) in before.iter().zip(ends) {
+            let (mut at, mut index) = (stretch.is_at() as usize, stretch.first());
+            while at < end {
+                let (erased, of_use) = self.done.next_of_use(index, self.messages);
+                let (count, bytes) = walk(&from.as_slice()[at..end], erased, usize::MAX);
+                (at, index) = (at + bytes as usize, index + count);
+                let (count, bytes) = walk(&from.as_slice()[at..end], of_use, usize::MAX);
+                if count > 0 {
+                    let records = &from.as_slice()[at..at + bytes as usize];
+                    let is_at = to.append(records).expect("bytes of use were counted") as u32;
+                    let was_at = stretch.was_at() + (at as u32 - stretch.is_at());
+                    moved.push(Moved::new(was_at, is_at, index));
                 }
-                at += length;
+                (at, index) = (at + bytes as usize, index + count);
             }
         }
         assert!(to.len() == self.bytes_of_use() as usize, "every byte of use moved");
         let saved = (from.capacity() - to.capacity()) as u64;
         self.memory = Some(to);
+        self.moves = Moves::new(moved);
         saved
     }
 }

@@ -8,6 +8,8 @@
 //! In a queue that keeps what is done, a message that is gone comes back for a group that is made
 //! later, unless it is *erased* as well. Elsewhere what is gone is erased, and not noted twice.
 
+use crate::world::prefetch;
+
 /// The bits and counts of one segment. Missing bits are zero; counts are there for all messages or
 /// for none.
 #[derive(Debug, Default)]
@@ -105,19 +107,25 @@ impl Done {
         bit(&self.gone, index)
     }
 
+    /// Asks for what [`Done::is_gone`] reads.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(word) = self.gone.get(index as usize / 64) {
+            prefetch(word);
+        }
+    }
+
     /// How many messages from an index on are gone, if `gone`, or not gone, up to `end`.
     pub fn alike(&self, index: u32, end: u32, gone: bool) -> u32 {
-        let mut at = index;
-        while at < end {
-            let word = self.gone.get(at as usize / 64).copied().unwrap_or(0);
-            let word = if gone { word } else { !word } >> (at % 64);
-            let run = word.trailing_ones().min(64 - at % 64);
-            at += run;
-            if run == 0 || !at.is_multiple_of(64) {
-                break;
-            }
-        }
-        at.min(end) - index
+        alike(&self.gone, index, end, gone)
+    }
+
+    /// How many messages from an index on are erased, and how many follow them that are not, up to
+    /// `end`.
+    pub fn next_of_use(&self, index: u32, end: u32) -> (u32, u32) {
+        let bits = if self.keeps { &self.erased } else { &self.gone };
+        let erased = alike(bits, index, end, true);
+        (erased, alike(bits, index + erased, end, false))
     }
 
     /// Marks messages gone. They must not have been.
@@ -185,6 +193,21 @@ impl Done {
 #[inline]
 fn bit(bits: &[u64], index: u32) -> bool {
     bits.get(index as usize / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+}
+
+/// How many bits from one on are set, if `set`, or not set, up to `end`.
+fn alike(bits: &[u64], index: u32, end: u32, set: bool) -> u32 {
+    let mut at = index;
+    while at < end {
+        let word = bits.get(at as usize / 64).copied().unwrap_or(0);
+        let word = if set { word } else { !word } >> (at % 64);
+        let run = word.trailing_ones().min(64 - at % 64);
+        at += run;
+        if run == 0 || !at.is_multiple_of(64) {
+            break;
+        }
+    }
+    at.min(end) - index
 }
 
 /// Sets bits that must not have been set.

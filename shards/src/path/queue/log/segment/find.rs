@@ -1,8 +1,8 @@
 //! Where the messages of a segment lie: by sequence, by offset, by how many fit a limit.
 
 use super::Segment;
-use super::compaction::Moved;
 use crate::path::queue::log::piece::walk;
+use crate::world::prefetch;
 
 impl Segment {
     /// How many messages from a fresh one on are within both limits, and their bytes.
@@ -22,33 +22,46 @@ impl Segment {
     /// Where the records now lie that were put at `offset`.
     #[inline]
     pub fn locate(&self, offset: u32) -> usize {
-        if self.moved.is_empty() {
+        if self.moves.is_empty() {
             return offset as usize;
         }
-        let after = self.moved.partition_point(|moved| moved.was_at <= offset);
-        let moved = self.moved[after - 1];
-        (moved.is_at + (offset - moved.was_at)) as usize
+        let moved = self.moves.of_offset(offset);
+        (moved.is_at() + (offset - moved.was_at())) as usize
     }
 
-    /// The stretches of messages that stayed together when they were moved; none if none was.
+    /// Asks for the segment itself: the first of three steps to a record that nobody has read for
+    /// long.
     #[inline]
-    pub fn moved(&self) -> &[Moved] {
-        &self.moved
+    pub fn prefetch(&self) {
+        prefetch(&self.memory);
+        prefetch(&self.done);
+        prefetch(&self.moves);
     }
 
-    /// Reads of the record that was put at an offset, and lies in this stretch if any was moved.
+    /// Asks for what says whether a message is gone, and where to look for its record.
     #[inline]
-    pub fn touch(&self, offset: u32, stretch: Option<&Moved>) -> u8 {
-        let at = stretch.map_or(offset, |moved| moved.is_at + (offset - moved.was_at)) as usize;
-        let bytes = self.bytes();
-        // Most records take more than one cache line.
-        bytes[at] ^ bytes[(at + 64).min(bytes.len() - 1)]
+    pub fn prefetch_guides(&self, index: u32, offset: u32) {
+        self.memory().prefetch();
+        self.done.prefetch(index);
+        self.moves.prefetch_guide(offset);
+    }
+
+    /// Asks for what says where a record is now.
+    #[inline]
+    pub fn prefetch_way(&self, offset: u32) {
+        self.moves.prefetch_near(offset);
+    }
+
+    /// The live record that was put at an offset, and what follows it.
+    #[inline]
+    pub fn from(&self, offset: u32) -> &[u8] {
+        &self.bytes()[self.locate(offset)..]
     }
 
     /// The live record that was put at an offset.
     #[inline]
     pub fn record(&self, offset: u32) -> &[u8] {
-        let rest = &self.bytes()[self.locate(offset)..];
+        let rest = self.from(offset);
         &rest[..ringway_protocol::record::record_bytes(rest)]
     }
 
@@ -63,12 +76,11 @@ impl Segment {
     pub fn seek(&self, (sequence, offset): (u64, u32), to: u64) -> u32 {
         let target = (to - self.first_sequence) as u32;
         let (mut index, mut was_at) = (self.index(sequence), offset);
-        let known = match self.moved.is_empty() {
+        let known = match self.moves.is_empty() {
             true => self.marks.before(target),
             false => {
-                let after = self.moved.partition_point(|moved| moved.first <= target);
-                let moved = self.moved[after - 1];
-                (moved.first, moved.was_at)
+                let moved = self.moves.of_index(target);
+                (moved.first(), moved.was_at())
             }
         };
         if known.0 > index {
@@ -81,7 +93,7 @@ impl Segment {
     #[inline]
     pub fn span_from(&self, (sequence, offset): (u64, u32), count: u32) -> u32 {
         let to = sequence + u64::from(count);
-        if self.moved.is_empty() {
+        if self.moves.is_empty() {
             self.seek((sequence, offset), to) - offset
         } else {
             self.span(offset, count)
@@ -101,9 +113,8 @@ impl Segment {
     pub fn offset_of(&self, sequence: u64) -> u32 {
         let index = self.index(sequence);
         if self.is_compacted() {
-            let after = self.moved.partition_point(|moved| moved.first <= index);
-            let moved = self.moved[after - 1];
-            return moved.was_at + self.span(moved.was_at, index - moved.first);
+            let moved = self.moves.of_index(index);
+            return moved.was_at() + self.span(moved.was_at(), index - moved.first());
         }
         let (from, offset) = self.marks.before(index);
         offset + self.span(offset, index - from)

@@ -8,12 +8,13 @@ mod compaction;
 mod done;
 mod find;
 mod marks;
+mod moves;
 mod replay;
 mod stamps;
 
-pub(super) use self::compaction::Moved;
 use self::done::Done;
 use self::marks::Marks;
+use self::moves::Moves;
 pub(in crate::path::queue) use self::replay::{Amount, Revival};
 use self::stamps::Stamps;
 use crate::path::queue::keys::NO_KEY;
@@ -69,7 +70,7 @@ pub(in crate::path::queue) struct Segment {
     /// The slot of each message's key; missing ones have none.
     keys: Vec<u32>,
     /// Empty until the segment is compacted.
-    moved: Vec<Moved>,
+    moves: Moves,
 }
 
 impl Segment {
@@ -97,7 +98,7 @@ impl Segment {
             finished: Vec::new(),
             stamps: Stamps::default(),
             keys: Vec::new(),
-            moved: Vec::new(),
+            moves: Moves::default(),
         }
     }
 
@@ -144,7 +145,7 @@ impl Segment {
 
     /// Whether its records have moved.
     pub fn is_compacted(&self) -> bool {
-        !self.moved.is_empty()
+        !self.moves.is_empty()
     }
 
     #[inline]
