@@ -210,8 +210,10 @@ impl Log {
     #[inline]
     pub(super) fn count_groups(&self, segment: &mut Segment) {
         if !segment.done.is_shared() {
-            let (first, lines) = (segment.first_sequence, &self.lines);
-            segment.done.share(segment.messages, |index| lines.needing(first + u64::from(index)));
+            let first = segment.first_sequence;
+            let starts = self.lines.iter().map(|line| line.start.saturating_sub(first));
+            let starts = starts.map(|start| start.min(u64::from(segment.messages)) as u32);
+            segment.done.share(segment.messages, starts);
         }
     }
 

@@ -134,14 +134,20 @@ impl Done {
         set(&mut self.gone, first, count);
     }
 
-    /// Begins to count: `needed_by` says how many groups need the message of an index.
+    /// Begins to count: each group needs the messages from an index on that are not gone.
     #[cold]
-    pub fn share(&mut self, messages: u32, needed_by: impl Fn(u32) -> u16) {
+    pub fn share(&mut self, messages: u32, groups: impl Iterator<Item = u32>) {
         debug_assert!(!self.is_shared());
-        self.left.reserve(messages as usize);
-        for index in 0..messages {
-            let left = if self.is_gone(index) { 0 } else { needed_by(index) };
-            self.left.push(left);
+        self.left.resize(messages as usize, 0);
+        for from in groups {
+            self.left[messages.min(from) as usize..].iter_mut().for_each(|left| *left += 1);
+        }
+        let mut at = self.alike(0, messages, false);
+        while at < messages {
+            let gone = self.alike(at, messages, true);
+            self.left[at as usize..(at + gone) as usize].fill(0);
+            at += gone;
+            at += self.alike(at, messages, false);
         }
     }
 
@@ -170,22 +176,24 @@ impl Done {
     /// One group is done with messages. Visits the stretches that no group needs any more, in
     /// order; the caller marks them.
     pub fn finish(&mut self, first: u32, count: u32, mut visit: impl FnMut(u32, u32)) {
-        let (mut run, mut from) = (0, first);
-        for (index, left) in (first..).zip(&mut self.left[first as usize..][..count as usize]) {
-            assert!(*left > 0, "a group is done with a message once");
-            *left -= 1;
-            if *left == 0 {
-                if run == 0 {
-                    from = index;
-                }
-                run += 1;
-            } else if run > 0 {
-                visit(from, run);
-                run = 0;
-            }
+        let counts = &mut self.left[first as usize..][..count as usize];
+        let (mut least, mut most) = (u16::MAX, 0);
+        for left in &mut *counts {
+            (least, most) = (least.min(*left), most.max(*left));
+            *left = left.wrapping_sub(1);
         }
-        if run > 0 {
-            visit(from, run);
+        assert!(least > 0, "a group is done with a message once");
+        if most == 1 {
+            return visit(first, count);
+        }
+        let mut at = if least == 1 { 0 } else { counts.len() };
+        while at < counts.len() {
+            let stretch = counts[at..].iter().take_while(|left| **left == 0).count();
+            if stretch > 0 {
+                visit(first + at as u32, stretch as u32);
+            }
+            at += stretch;
+            at += counts[at..].iter().take_while(|left| **left > 0).count();
         }
     }
 }
@@ -252,7 +260,7 @@ mod tests {
     fn a_message_goes_when_its_last_group_is_done() {
         let mut done = Done::default();
         done.mark(0, 2);
-        done.share(6, |index| if index < 4 { 1 } else { 2 });
+        done.share(6, [0, 4].into_iter());
         let mut finish = |first, count| {
             let mut seen = Vec::new();
             done.finish(first, count, |first, count| seen.push((first, count)));
@@ -274,7 +282,7 @@ mod tests {
         let kept: Vec<u32> = (0..6).filter(|index| done.is_kept(*index)).collect();
         let erased: Vec<u32> = (0..6).filter(|index| done.is_erased(*index)).collect();
         assert_eq!((kept, erased), (vec![2, 4], vec![0, 3]));
-        done.share(6, |_| 2);
+        done.share(6, [0, 0].into_iter());
         done.revive(4);
         done.join(0);
         assert_eq!((4..6).map(|index| done.left(index)).collect::<Vec<_>>(), [1, 3]);
@@ -287,7 +295,7 @@ mod tests {
     fn a_group_that_joins_needs_what_is_not_gone() {
         let mut done = Done::default();
         done.mark(1, 1);
-        done.share(3, |_| 1);
+        done.share(3, [0].into_iter());
         done.join(0);
         done.extend(4, 2);
         let mut seen = Vec::new();
