@@ -22,13 +22,17 @@ impl Batch {
         self.digests.clear();
     }
 
-    /// Hashes the ids of records, and brings what a window knows of them into the cache.
+    /// Hashes the ids of records, and asks for what a window knows of each: that comes while the
+    /// next ones are hashed.
     pub fn read(&mut self, records: Records<'_>, window: &Window) {
         self.digests.clear();
         let ids = records.iter().map(|record| record.traits().deduplication);
-        self.digests.extend(ids.map(|id| id.map(|id| window.digest(id))));
+        self.digests.extend(ids.map(|id| {
+            let digest = window.digest(id?);
+            window.prefetch(digest);
+            Some(digest)
+        }));
         assert!(self.digests.len() < usize::from(u16::MAX), "a place holds the index of a record");
-        window.fetch(self.digests.iter().flatten());
         self.places.clear();
         self.places.resize((2 * self.digests.len()).next_power_of_two(), 0);
     }

@@ -14,6 +14,7 @@
 use super::bucket::{Bucket, IDS_MAX, NUMBER_MASK, NUMBERS, Pages, Span};
 use super::history::CHUNK_ENTRIES;
 use super::window::Digest;
+use crate::world::prefetch;
 
 /// Ids a bucket, on average, at which the index grows.
 const LOAD_MAX: usize = 7;
@@ -68,11 +69,12 @@ impl Index {
         bucket_of(digest, (self.buckets.len, self.buckets.round))
     }
 
-    /// Part of a digest's bucket: to be looked at before it is needed.
+    /// Asks for a digest's bucket.
     #[inline]
-    pub fn peek(&self, digest: Digest) -> u32 {
-        let buckets = self.buckets.len;
-        if buckets == 0 { 0 } else { self.buckets.get(self.bucket_of(digest)).more() }
+    pub fn prefetch(&self, digest: Digest) {
+        if self.buckets.len > 0 {
+            prefetch(self.buckets.get(self.bucket_of(digest)));
+        }
     }
 
     /// The first answer to a number that may be this digest's.
