@@ -91,6 +91,14 @@ impl Delayed {
         self.messages * PAYLOAD_BYTES as u64
     }
 
+    /// Bytes of one message's record.
+    #[must_use]
+    pub fn record_bytes() -> usize {
+        let mut record = Vec::new();
+        record::write(&mut record, &[Attribute::DelayMs(1)], &[0; PAYLOAD_BYTES]);
+        record.len()
+    }
+
     /// How many messages there are.
     #[must_use]
     pub fn messages(&self) -> u64 {

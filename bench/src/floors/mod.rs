@@ -16,6 +16,7 @@
 //! | `epoll` | echo and sink servers on raw epoll, busy-polling or sleeping |
 //! | `raw_ring`, `buffer_ring` | the same servers on a raw `io_uring` |
 //! | `spsc` | `rtrb` on one thread and across two cores |
+//! | `scattered` | records that come in one order and go in another, on one thread |
 //!
 //! Unsafe code is allowed here and nowhere else in this crate: these are raw kernel interfaces.
 
@@ -26,6 +27,7 @@ pub mod epoll;
 pub mod latency;
 mod pair;
 pub mod raw_ring;
+pub mod scattered;
 pub mod spsc;
 
 use serde::Serialize;

@@ -41,6 +41,8 @@ pub enum Figure {
     DueNs,
     /// Nanoseconds to take one message that has become due and to acknowledge it.
     DeliverNs,
+    /// What memory alone costs of one such message, nanoseconds.
+    MemoryNs,
     /// Server CPU time of one message, nanoseconds.
     ServerCpuNsPerMessage,
     /// Messages of one second of server CPU time: the same, with more for better.
@@ -84,6 +86,7 @@ impl Figure {
             | Self::ScheduleNs
             | Self::DueNs
             | Self::DeliverNs
+            | Self::MemoryNs
             | Self::NsPerMessage
             | Self::ClockNs
             | Self::ServerCpuNsPerMessage => scaled(value, 1e3, &[" ns", " us", " ms", " s"]),

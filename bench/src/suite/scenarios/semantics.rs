@@ -82,6 +82,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             stated("the same: to schedule one, in batches of 256", Figure::ScheduleNs),
             stated("the same: for one to become due", Figure::DueNs),
             stated("the same: to take and acknowledge one that is due", Figure::DeliverNs),
+            stated(
+                "the same: memory alone, each record written once and copied out at random",
+                Figure::MemoryNs,
+            ),
             stated("the same: the longest call that makes messages due", Figure::MaxNs),
             stated(
                 "the same with 1 million due in one millisecond: the longest call",
