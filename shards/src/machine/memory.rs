@@ -6,7 +6,6 @@
 //! queue moves on.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::cell::Cell;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -22,8 +21,6 @@ const PAGE_BYTES: usize = 4 << 10;
 struct Block {
     memory: NonNull<u8>,
     capacity: usize,
-    /// Invariant: bytes `0..length` are initialised; length <= capacity.
-    length: Cell<usize>,
 }
 
 impl Block {
@@ -40,8 +37,14 @@ impl Drop for Block {
 }
 
 /// The appending end of a segment's memory. There is one for each block.
+///
+/// Invariant: bytes `0..length` are initialised; length <= capacity.
 pub struct SegmentMemory {
     block: Rc<Block>,
+    /// The block's, so that reading does not look there: it lies by itself, mostly far away.
+    memory: NonNull<u8>,
+    capacity: usize,
+    length: usize,
     /// Bytes that have their pages, or are left to get them one by one.
     populated: usize,
 }
@@ -55,14 +58,15 @@ impl SegmentMemory {
         let memory = unsafe { alloc(layout) };
         let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
         let populated = if capacity < POPULATED_BYTES { capacity } else { 0 };
-        Self { block: Rc::new(Block { memory, capacity, length: Cell::new(0) }), populated }
+        let block = Rc::new(Block { memory, capacity });
+        Self { block, memory, capacity, length: 0, populated }
     }
 
     /// Has the kernel give pages to the next bytes, up to `end` at least.
     #[cold]
     fn populate(&mut self, end: usize) {
         let end = end.next_multiple_of(POPULATED_BYTES).min(self.capacity());
-        let start = self.block.memory.as_ptr() as usize;
+        let start = self.memory.as_ptr() as usize;
         let pages = (start + self.populated).next_multiple_of(PAGE_BYTES)..start + end;
         self.populated = end;
         if !pages.is_empty() {
@@ -78,13 +82,13 @@ impl SegmentMemory {
     /// How many bytes fit in all.
     #[inline]
     pub fn capacity(&self) -> usize {
-        self.block.capacity
+        self.capacity
     }
 
     /// How many bytes were appended.
     #[inline]
     pub fn len(&self) -> usize {
-        self.block.length.get()
+        self.length
     }
 
     /// Whether nothing was appended.
@@ -106,10 +110,10 @@ impl SegmentMemory {
         // SAFETY: `start + bytes.len() <= capacity`, `bytes` cannot overlap memory past the length,
         // which no slice refers to, and `&mut self` is the only appender.
         unsafe {
-            let to = self.block.memory.as_ptr().add(start);
+            let to = self.memory.as_ptr().add(start);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
         }
-        self.block.length.set(start + bytes.len());
+        self.length = start + bytes.len();
         Some(start)
     }
 
@@ -117,13 +121,7 @@ impl SegmentMemory {
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: bytes below the length are initialised and immutable while `self` is borrowed.
-        unsafe { std::slice::from_raw_parts(self.block.memory.as_ptr(), self.len()) }
-    }
-
-    /// Asks for what says where the bytes are.
-    #[inline]
-    pub fn prefetch(&self) {
-        prefetch(&*self.block);
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.length) }
     }
 
     /// A slice of the appended bytes that keeps the memory alive. Panics past the length.
@@ -143,7 +141,7 @@ impl SegmentMemory {
     #[inline]
     pub fn clear(&mut self) {
         assert!(!self.is_pinned(), "a pinned segment is never cleared");
-        self.block.length.set(0);
+        self.length = 0;
     }
 }
 

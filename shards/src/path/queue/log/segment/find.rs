@@ -41,7 +41,6 @@ impl Segment {
     /// Asks for what says whether a message is gone, and where to look for its record.
     #[inline]
     pub fn prefetch_guides(&self, index: u32, offset: u32) {
-        self.memory().prefetch();
         self.done.prefetch(index);
         self.moves.prefetch_guide(offset);
     }
