@@ -6,7 +6,7 @@
 //! bytes being sent) belongs to the world until the operation's terminal completion, so no stage
 //! can free it too early.
 
-pub use crate::machine::memory::{PinnedSlice, SegmentMemory, prefetch};
+pub use crate::machine::memory::{PinnedSlice, SegmentMemory, prefetch, prefetch_all};
 pub use crate::machine::wheel::{TimerId, Wheel};
 
 /// The two clocks of a turn, read once at its start.

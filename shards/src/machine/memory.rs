@@ -14,8 +14,11 @@ use std::rc::Rc;
 const ALIGNMENT: usize = 64;
 
 /// Bytes that get their pages together, where memory is used for the first time: a fault for each
-/// page costs twice as much. A smaller segment has its faults one by one.
+/// page costs twice as much.
 const POPULATED_BYTES: usize = 64 << 10;
+/// Bytes of a segment from which on that is worth it. In a smaller one each page has its fault: of
+/// many queues that hold little, most segments stay empty but for their beginning.
+const POPULATED_FROM_BYTES: usize = 256 << 10;
 const PAGE_BYTES: usize = 4 << 10;
 
 struct Block {
@@ -57,7 +60,7 @@ impl SegmentMemory {
         // SAFETY: the layout's size is not zero.
         let memory = unsafe { alloc(layout) };
         let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout));
-        let populated = if capacity < POPULATED_BYTES { capacity } else { 0 };
+        let populated = if capacity < POPULATED_FROM_BYTES { capacity } else { 0 };
         let block = Rc::new(Block { memory, capacity });
         Self { block, memory, capacity, length: 0, populated }
     }
@@ -124,6 +127,12 @@ impl SegmentMemory {
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.length) }
     }
 
+    /// Asks for the place where the next bytes go.
+    #[inline]
+    pub fn prefetch_end(&self) {
+        prefetch_at(self.memory.as_ptr().wrapping_add(self.length));
+    }
+
     /// A slice of the appended bytes that keeps the memory alive. Panics past the length.
     #[inline]
     pub fn pin(&self, start: usize, length: usize) -> PinnedSlice {
@@ -145,17 +154,32 @@ impl SegmentMemory {
     }
 }
 
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
+
 /// Asks for the cache line in which something begins, without waiting for it.
 #[inline]
 pub fn prefetch<T: ?Sized>(what: &T) {
+    prefetch_at(std::ptr::from_ref(what).cast());
+}
+
+/// Asks for all cache lines of something, without waiting for them.
+#[inline]
+pub fn prefetch_all<T>(what: &T) {
+    let start: *const u8 = std::ptr::from_ref(what).cast();
+    (0..size_of::<T>()).step_by(LINE_BYTES).for_each(|at| prefetch_at(start.wrapping_add(at)));
+}
+
+#[inline]
+fn prefetch_at(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint: it reads nothing, and faults at no address.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(what).cast());
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = what;
+    let _ = address;
 }
 
 impl std::fmt::Debug for SegmentMemory {

@@ -11,6 +11,7 @@ use ringway_protocol::{Code, QueueId, QueueName, QueueOptions, Rejection};
 
 use super::Store;
 pub(super) use super::state::Queue;
+use crate::world::prefetch;
 
 /// Slots that one call of a listing looks at, at most.
 const LISTED_PER_CALL_MAX: usize = 4096;
@@ -177,6 +178,12 @@ impl Catalog {
     /// The queue in a slot, if there is one.
     pub fn find(&self, slot: u32) -> Option<&Queue> {
         self.slots.get(slot as usize)?.queue.as_deref()
+    }
+
+    /// Asks for what says where the queue in a slot is.
+    #[inline]
+    pub fn prefetch(&self, slot: u32) {
+        prefetch(&self.slots[slot as usize]);
     }
 
     /// The queue in a slot that is known to hold one.

@@ -6,6 +6,7 @@
 use super::line::{Line, Lines};
 use super::segments::Segments;
 use crate::path::queue::log::Log;
+use crate::world::prefetch_all;
 
 /// Bits of a sequence below those that name its log.
 const BAND_SHIFT: u32 = 60;
@@ -63,6 +64,14 @@ impl Bands {
     #[inline]
     pub fn is_single(&self) -> bool {
         self.more.is_none()
+    }
+
+    /// Asks for the log of what is scheduled.
+    #[inline]
+    pub fn prefetch_scheduled(&self) {
+        if let Some(more) = &self.more {
+            prefetch_all(&more[SCHEDULED - 1]);
+        }
     }
 
     /// A log that is known to exist.

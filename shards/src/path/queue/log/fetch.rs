@@ -4,8 +4,10 @@
 //! of their records would wait for memory; here all of them go one step at a time, so that their
 //! waits overlap.
 
+use super::segment::NIL;
 use super::segments::Segments;
-use crate::world::prefetch;
+use crate::path::queue::catalog::Catalog;
+use crate::world::{prefetch, prefetch_all};
 
 /// Messages that are looked for at once: enough that waits overlap, few enough that what was
 /// fetched is still there when it is used.
@@ -33,4 +35,30 @@ pub(in crate::path::queue) fn fetch(segments: &Segments, places: &[u64]) {
     records.iter().for_each(|record| prefetch(*record));
     let rest = records.iter().flat_map(|record| record.chunks(64).take(LINES).skip(1));
     rest.for_each(prefetch);
+}
+
+/// Asks for the queues of messages, at most [`TOGETHER`] of them, and for the ends of the logs to
+/// which they go when they are due. A queue that has all of them is near anyway.
+pub(in crate::path::queue) fn fetch_queues(catalog: &Catalog, segments: &Segments, places: &[u64]) {
+    let mut room = [NIL; TOGETHER];
+    let mut count = 0;
+    for spot in places.iter().filter_map(|place| segments.place(*place)) {
+        let slot = segments[spot.segment].queue;
+        if count == 0 || room[count - 1] != slot {
+            room[count] = slot;
+            count += 1;
+        }
+    }
+    let slots = &room[..count];
+    if slots.len() <= 1 {
+        return;
+    }
+    // Each pass reads what the one before has asked for.
+    slots.iter().for_each(|slot| catalog.prefetch(*slot));
+    slots.iter().for_each(|slot| prefetch_all(catalog.at(*slot)));
+    slots.iter().for_each(|slot| catalog.at(*slot).bands.prefetch_scheduled());
+    let tails = || slots.iter().map(|slot| catalog.at(*slot).bands.first.tail);
+    let tails = || tails().filter(|tail| *tail != NIL).map(|tail| &segments[tail]);
+    tails().for_each(|tail| tail.prefetch_whole());
+    tails().for_each(|tail| tail.prefetch_end());
 }

@@ -22,7 +22,7 @@ use crate::limits::{DUE_PER_CALL_MAX, TIMERS_PER_CALL_MAX};
 use crate::path::queue::Store;
 use crate::path::queue::keys::NO_KEY;
 use crate::path::queue::log::bands::SCHEDULED;
-use crate::path::queue::log::fetch::{TOGETHER, fetch};
+use crate::path::queue::log::fetch::{TOGETHER, fetch, fetch_queues};
 use crate::path::queue::log::piece::Piece;
 use crate::path::queue::log::segment::NIL;
 use crate::path::queue::log::segments::Segments;
@@ -222,6 +222,7 @@ impl Store {
                 break;
             }
             fetch(&self.segments, &places);
+            fetch_queues(&self.catalog, &self.segments, &places);
             let mut last = None;
             for place in &places {
                 let Some(slot) = self.become_due(*place, now) else { continue };

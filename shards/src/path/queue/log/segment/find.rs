@@ -2,7 +2,7 @@
 
 use super::Segment;
 use crate::path::queue::log::piece::walk;
-use crate::world::prefetch;
+use crate::world::{prefetch, prefetch_all};
 
 impl Segment {
     /// How many messages from a fresh one on are within both limits, and their bytes.
@@ -36,6 +36,18 @@ impl Segment {
         prefetch(&self.memory);
         prefetch(&self.done);
         prefetch(&self.moves);
+    }
+
+    /// Asks for the whole segment but its memory.
+    #[inline]
+    pub fn prefetch_whole(&self) {
+        prefetch_all(self);
+    }
+
+    /// Asks for the place of the next record.
+    #[inline]
+    pub fn prefetch_end(&self) {
+        self.memory().prefetch_end();
     }
 
     /// Asks for what says whether a message is gone, and where to look for its record.
