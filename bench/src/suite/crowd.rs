@@ -32,7 +32,7 @@ const WINDOW: u32 = 64;
 const PREPARATION_OF_ONE: Duration = Duration::from_micros(3);
 const PREPARATION_MIN: Duration = Duration::from_millis(500);
 /// Operations a second of each connection, on average.
-const OPERATIONS_A_SECOND: f64 = 5.0;
+const OPERATIONS_A_SECOND: f64 = 2.0;
 /// Queues of the load, of all: as its flag below says.
 const QUEUES_OF_LOAD: u32 = 100;
 /// Descriptors that a process needs beside its connections.
