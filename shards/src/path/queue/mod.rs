@@ -48,7 +48,7 @@ use self::catalog::{Catalog, NO_SUCH_QUEUE};
 use self::lease::Leases;
 use self::lease::backoff::Random;
 use self::lease::settle::End;
-use self::log::Log;
+use self::log::held::Lingering;
 use self::log::piece::Piece;
 use self::log::segment::NIL;
 use self::log::segments::Segments;
@@ -63,9 +63,6 @@ use crate::limits::{
     BURIALS_PER_CALL_MAX, COMING_BACK_PER_CALL_MAX, ENDINGS_PER_CALL_MAX, TIMERS_PER_CALL_MAX,
 };
 use crate::world::{Now, Wheel};
-
-/// Queues that keep dead segments for sends: how many one call looks at.
-const LINGERING_PER_CALL_MAX: usize = 8;
 
 pub use self::admin::moving::{named_queue, rewrite};
 pub use self::put::stored::{Admission, Stored};
@@ -134,8 +131,7 @@ pub struct Store {
     /// no lease.
     offers: VecDeque<(QueueId, u16)>,
     starved: Vec<(QueueId, u16)>,
-    /// Queues that keep dead segments until sends end, in turn.
-    lingering: VecDeque<QueueId>,
+    lingering: Lingering,
     /// Parts whose dead letters were made without the others', until somebody asks for them.
     letters_alone: Vec<QueueId>,
     uses: Uses,
@@ -173,7 +169,7 @@ impl Store {
             wheel: Wheel::new(),
             offers: VecDeque::new(),
             starved: Vec::new(),
-            lingering: VecDeque::new(),
+            lingering: Lingering::default(),
             letters_alone: Vec::new(),
             uses: Uses::default(),
             schedule: Schedule::new(),
@@ -274,27 +270,6 @@ impl Store {
                     self.wake_delayed((slot, group.into()), &mut left, now);
                 }
             }
-        }
-    }
-
-    /// Looks at some of the queues that keep dead segments because a send referred to them.
-    #[cold]
-    fn give_memory_back(&mut self) {
-        for _ in 0..LINGERING_PER_CALL_MAX {
-            let Some(id) = self.lingering.pop_front() else { break };
-            let Ok(queue) = self.catalog.get_mut(id) else { continue };
-            for log in queue.bands.iter_mut() {
-                log.reap(&mut self.segments);
-                if log.live == 0 {
-                    log.release_dead_tail(&mut self.segments);
-                }
-            }
-            self.segments.note_room(id.slot() as u32);
-            queue.lingering = queue.bands.iter().any(Log::lingers);
-            if queue.lingering {
-                self.lingering.push_back(id);
-            }
-            self.note_held(id);
         }
     }
 

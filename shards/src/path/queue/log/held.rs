@@ -12,11 +12,14 @@ use ringway_protocol::QueueId;
 use super::bands::Bands;
 use super::segment::{NIL, Place};
 use super::segments::Segments;
+use crate::path::queue::Store;
 use crate::path::queue::catalog::Queue;
 use crate::path::queue::log::Log;
 
 /// Segments that one call compacts at most.
 const COMPACTIONS_PER_CALL_MAX: usize = 8;
+/// Queues that keep dead segments for sends: how many one call looks at.
+const LINGERING_PER_CALL_MAX: usize = 8;
 /// Segments in limbo that one call looks at, at most.
 const REAPED_PER_CALL_MAX: usize = 4;
 
@@ -95,10 +98,17 @@ impl Log {
         }
     }
 
-    /// Whether dead segments are kept only because a send refers to them, or did a moment ago.
+    /// Whether dead segments are kept because a send refers to them, or did a moment ago, or until
+    /// the end of the turn.
     #[inline]
     pub fn lingers(&self) -> bool {
-        self.limbo.first != NIL || self.live == 0 && self.tail != NIL && self.kept.is_none()
+        self.limbo.first != NIL || self.keeps_dead_tail()
+    }
+
+    /// Whether all of the log is gone, and its tail is still there.
+    #[inline]
+    pub fn keeps_dead_tail(&self) -> bool {
+        self.live == 0 && self.tail != NIL && self.kept.is_none()
     }
 
     /// Whether more bytes are held than those of use justify.
@@ -207,13 +217,60 @@ impl Bands {
     }
 }
 
-impl Queue {
-    /// Notes that dead segments are kept because of sends, so that they are looked at later.
+/// Queues that keep dead segments: those that began to since they were looked at last, and those
+/// whose sends have not ended, in turn.
+#[derive(Debug, Default)]
+pub(in crate::path::queue) struct Lingering {
+    new: Vec<QueueId>,
+    old: VecDeque<QueueId>,
+}
+
+impl Lingering {
     #[inline]
-    pub fn linger(&mut self, lingering: &mut VecDeque<QueueId>) {
-        if self.bands.iter().any(Log::lingers) && !self.lingering {
+    pub fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.old.is_empty()
+    }
+}
+
+impl Queue {
+    /// Notes that dead segments are kept, because of sends or until the end of the turn.
+    #[inline]
+    pub fn linger(&mut self, lingering: &mut Lingering) {
+        if !self.lingering && self.bands.iter().any(Log::lingers) {
             self.lingering = true;
-            lingering.push_back(self.id);
+            lingering.new.push(self.id);
         }
+    }
+}
+
+impl Store {
+    /// Looks at the queues that have begun to keep dead segments since the last call, and at some
+    /// of those that keep them because a send referred to them.
+    #[cold]
+    pub(in crate::path::queue) fn give_memory_back(&mut self) {
+        for _ in 0..LINGERING_PER_CALL_MAX {
+            let Some(id) = self.lingering.old.pop_front() else { break };
+            self.give_back(id);
+        }
+        for index in 0..self.lingering.new.len() {
+            self.give_back(self.lingering.new[index]);
+        }
+        self.lingering.new.clear();
+    }
+
+    fn give_back(&mut self, id: QueueId) {
+        let Ok(queue) = self.catalog.get_mut(id) else { return };
+        for log in queue.bands.iter_mut() {
+            log.reap(&mut self.segments);
+            if log.live == 0 {
+                log.release_dead_tail(&mut self.segments);
+            }
+        }
+        self.segments.note_room(id.slot() as u32);
+        queue.lingering = queue.bands.iter().any(Log::lingers);
+        if queue.lingering {
+            self.lingering.old.push_back(id);
+        }
+        self.note_held(id);
     }
 }

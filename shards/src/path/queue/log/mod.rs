@@ -245,6 +245,8 @@ impl Log {
         let segment = &segments[slot];
         if segment.live + segment.kept == 0 {
             match slot == self.tail {
+                // What comes next can go on in it; else it is given back at the end of the turn.
+                true if self.keeps_dead_tail() => {}
                 true => self.release_dead_tail(segments),
                 false => self.retire(segments, slot),
             }
@@ -280,6 +282,7 @@ impl Log {
         let piece =
             Piece { sequence, segment: slot, offset, bytes, count, deliveries: 0, first_ms: 0 };
         self.erase(segments, &piece);
+        self.release_dead_tail(segments);
     }
 
     /// Gives the tail back if every message in it is gone, nobody reads it, and no group has
