@@ -98,5 +98,7 @@ fn an_extended_lease_keeps_its_messages_until_then() {
     }
     let (lease, _) = stage.take(queue, 2);
     stage.ack(queue, lease, &[(0, 2)]);
+    assert!(stage.store.next_deadline().is_some(), "its timer waits for the next lease");
+    stage.advance(5_000);
     assert_eq!(stage.store.next_deadline(), None, "no timer stays behind");
 }

@@ -280,7 +280,7 @@ impl Store {
     }
 
     /// When [`Store::expire`] has something to do next. Never late by more than a tick of the
-    /// wheel; after a settlement it may be too early, once.
+    /// wheel; after settlements it may be too early, once for each lease that there was at a time.
     pub fn next_deadline(&self) -> Option<u64> {
         let at_once = (!self.leaving.is_empty()).then_some(self.uses.clock_ns);
         let scheduled = self.schedule.next_deadline(&self.segments);

@@ -3,9 +3,9 @@
 use ringway_protocol::options::LEASE_MS_MAX;
 use ringway_protocol::{Code, LeaseId, QueueId, Rejection};
 
+use crate::path::queue::Store;
 use crate::path::queue::lease::Found;
 use crate::path::queue::take::deadline_ns;
-use crate::path::queue::{Store, Timer};
 use crate::world::Now;
 
 const NO_SUCH_LEASE: Rejection =
@@ -30,12 +30,7 @@ impl Store {
         let Found::Live(slot) = self.leases.find(queue.slot() as u32, lease) else {
             return Err(NO_SUCH_LEASE);
         };
-        let lease = &mut self.leases[slot];
-        if let Some(timer) = lease.timer.take() {
-            self.wheel.disarm(timer);
-        }
-        lease.ends_ns = deadline_ns(now.ns, lease_ms);
-        lease.timer = Some(self.wheel.arm(lease.ends_ns, Timer::Lease(slot)));
-        Ok((lease_ms, lease.unsettled))
+        self.leases.end_at(slot, deadline_ns(now.ns, lease_ms), &mut self.wheel);
+        Ok((lease_ms, self.leases[slot].unsettled))
     }
 }

@@ -21,9 +21,10 @@ pub(super) mod settle;
 
 use ringway_protocol::LeaseId;
 
+use super::Timer;
 use super::log::piece::Piece;
 use super::log::segment::NIL;
-use crate::world::TimerId;
+use crate::world::{TimerId, Wheel};
 
 /// Vectors of pieces, and of bits, that ended leases leave to later ones.
 const SPARES_MAX: usize = 4096;
@@ -39,9 +40,11 @@ pub(super) struct Lease {
     pub group: u16,
     /// The slot of its subscription, or `NIL`.
     pub subscription: u32,
-    pub timer: Option<TimerId>,
     /// When it ends.
     pub ends_ns: u64,
+    /// What wakes the slot when its lease ends or before that, and when. It stays armed for the
+    /// next lease of the slot.
+    timer: Option<(u64, TimerId)>,
     pub messages: u32,
     pub unsettled: u32,
     first: Piece,
@@ -72,6 +75,14 @@ impl Lease {
     #[inline]
     pub fn piece(&self, index: usize) -> Piece {
         if index == 0 { self.first } else { self.more[index - 1] }
+    }
+
+    #[cold]
+    fn arm(&mut self, slot: u32, wheel: &mut Wheel<Timer>) {
+        if let Some((_, timer)) = self.timer {
+            wheel.disarm(timer);
+        }
+        self.timer = Some((self.ends_ns, wheel.arm(self.ends_ns, Timer::Lease(slot))));
     }
 
     fn bits(&mut self) -> &mut [u64] {
@@ -205,8 +216,8 @@ impl Leases {
             queue: NIL,
             group: 0,
             subscription: NIL,
-            timer: None,
             ends_ns: 0,
+            timer: None,
             messages: 0,
             unsettled: 0,
             first: piece,
@@ -242,7 +253,30 @@ impl Leases {
         }
     }
 
-    /// Ends a lease: its id is stale from now on. The caller has disarmed its timer.
+    /// Sets when a lease ends. A timer that fires before that stays as it is and is armed again when
+    /// it has fired: so where leases are settled long before their end, few timers are ever moved.
+    #[inline]
+    pub fn end_at(&mut self, slot: u32, ends_ns: u64, wheel: &mut Wheel<Timer>) {
+        let lease = &mut self[slot];
+        lease.ends_ns = ends_ns;
+        if lease.timer.is_none_or(|(fires_ns, _)| fires_ns > ends_ns) {
+            lease.arm(slot, wheel);
+        }
+    }
+
+    /// The timer of a slot has fired; says whether its lease is over.
+    pub fn is_over(&mut self, slot: u32, now_ns: u64, wheel: &mut Wheel<Timer>) -> bool {
+        let lease = &mut self[slot];
+        lease.timer = None;
+        let lives = lease.queue != NIL;
+        if lives && lease.ends_ns > now_ns {
+            lease.arm(slot, wheel);
+            return false;
+        }
+        lives
+    }
+
+    /// Ends a lease: its id is stale from now on.
     #[inline]
     pub fn end(&mut self, slot: u32, list: &mut u32) {
         let Lease { previous, next, .. } = self[slot];

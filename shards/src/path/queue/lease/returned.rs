@@ -140,10 +140,13 @@ impl Store {
         }
     }
 
-    /// The time of a lease is over. Returns how many messages it still had.
+    /// The timer of a lease's slot has fired. If the lease is over, returns how many messages it
+    /// still had.
     pub(in crate::path::queue) fn run_out(&mut self, lease: u32, now: Now) -> u32 {
-        let over = &mut self.leases[lease];
-        over.timer = None;
+        if !self.leases.is_over(lease, now.ns, &mut self.wheel) {
+            return 0;
+        }
+        let over = &self.leases[lease];
         let (slot, group, messages) = (over.queue, usize::from(over.group), over.unsettled);
         self.end_lease(lease, End::GivenBack(now));
         let queue = self.catalog.at_mut(slot);

@@ -226,11 +226,8 @@ impl Store {
     #[inline]
     fn close_lease(&mut self, slot: u32) {
         self.detach(slot);
-        let lease = &mut self.leases[slot];
+        let lease = &self.leases[slot];
         let (queue, group) = (lease.queue, usize::from(lease.group));
-        if let Some(timer) = lease.timer.take() {
-            self.wheel.disarm(timer);
-        }
         let holder = self.catalog.at_mut(queue).groups.at_mut(group);
         self.leases.end(slot, &mut holder.leases);
         if holder.single_active && holder.leases == NIL {

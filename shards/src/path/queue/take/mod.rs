@@ -18,7 +18,7 @@ use self::collect::{Basket, SIFTED_PER_TAKE_MAX};
 use super::catalog::Queue;
 use super::log::piece::Piece;
 use super::log::segments::Segments;
-use super::{Store, Taken, TakenRun, Timer};
+use super::{Store, Taken, TakenRun};
 use crate::limits::{RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
 use crate::path::origin::Origin;
 use crate::world::Now;
@@ -179,10 +179,8 @@ impl Store {
             taken.lease_ms =
                 if take.lease_ms == 0 { queue.options.lease_ms } else { take.lease_ms };
             taken.lease = lease;
-            let deadline_ns = deadline_ns(now.ns, taken.lease_ms);
-            let timer = self.wheel.arm(deadline_ns, Timer::Lease(lease.slot()));
-            let lease = &mut self.leases[lease.slot()];
-            (lease.timer, lease.ends_ns) = (Some(timer), deadline_ns);
+            let ends_ns = deadline_ns(now.ns, taken.lease_ms);
+            self.leases.end_at(lease.slot(), ends_ns, &mut self.wheel);
         }
         queue.check();
         self.stir(take.queue, now.ns);
