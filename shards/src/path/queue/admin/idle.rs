@@ -24,6 +24,19 @@ pub(in crate::path::queue) struct Uses {
     pub ledger: Option<Box<Ledger>>,
 }
 
+impl Uses {
+    /// Something happened to a queue: it is used, and may hold more or less than before.
+    #[inline]
+    pub fn note(&mut self, queue: &mut Queue, now_ns: u64) {
+        queue.used_ns = now_ns;
+        if queue.quotas != 0
+            && let Some(ledger) = &mut self.ledger
+        {
+            ledger.note(queue);
+        }
+    }
+}
+
 impl Queue {
     /// Whether it holds something, or somebody waits at it.
     pub fn is_in_use(&self) -> bool {
@@ -52,10 +65,8 @@ impl Store {
     /// Something happened to a queue: it is used, and may hold more or less than before.
     #[inline]
     pub(in crate::path::queue) fn stir(&mut self, id: QueueId, now_ns: u64) {
-        let Ok(queue) = self.catalog.get_mut(id) else { return };
-        queue.used_ns = now_ns;
-        if queue.quotas != 0 {
-            self.note_held(id);
+        if let Ok(queue) = self.catalog.get_mut(id) {
+            self.uses.note(queue, now_ns);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::path::queue::rarely::Rarely;
 impl Queue {
     /// A group is done with messages. `claimed` says that their keys are busy for them: they were
     /// leased or given back.
-    #[inline]
+    #[inline(always)]
     pub fn settle(&mut self, segments: &mut Segments, group: usize, piece: &Piece, claimed: bool) {
         self.finish(segments, group, piece, claimed);
         self.trim_kept(segments);
@@ -28,7 +28,7 @@ impl Queue {
         self.trim_kept(segments);
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish(&mut self, segments: &mut Segments, group: usize, piece: &Piece, claimed: bool) {
         if self.keys.is_some() {
             self.let_go(segments, group, piece, claimed);

@@ -20,6 +20,7 @@ pub(super) mod returned;
 pub(super) mod settle;
 
 use ringway_protocol::LeaseId;
+use ringway_protocol::request::Settle;
 
 use super::Timer;
 use super::log::piece::Piece;
@@ -75,6 +76,13 @@ impl Lease {
     #[inline]
     pub fn piece(&self, index: usize) -> Piece {
         if index == 0 { self.first } else { self.more[index - 1] }
+    }
+
+    /// Its group and its piece, if it has only one and no subscription has it.
+    #[inline]
+    pub fn only_piece(&self) -> Option<(usize, Piece)> {
+        let only = self.more.is_empty() && self.subscription == NIL;
+        only.then_some((usize::from(self.group), self.first))
     }
 
     #[cold]
@@ -251,6 +259,18 @@ impl Leases {
             generation if ended && generation <= lease.generation => Found::Stale,
             _ => Found::Unknown,
         }
+    }
+
+    /// The slot of a lease all of which is named and unsettled: the usual acknowledgement.
+    #[inline]
+    pub fn whole(&self, settle: &Settle<'_>) -> Option<u32> {
+        let Found::Live(slot) = self.find(settle.queue.slot() as u32, settle.lease) else {
+            return None;
+        };
+        let lease = &self[slot];
+        let named = settle.ranges.len() == 1
+            && settle.ranges.iter().all(|range| (range.first, range.count) == (0, lease.messages));
+        (named && lease.unsettled == lease.messages).then_some(slot)
     }
 
     /// Sets when a lease ends. A timer that fires before that stays as it is and is armed again when

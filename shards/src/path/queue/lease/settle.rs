@@ -10,7 +10,9 @@ use ringway_protocol::request::Settle;
 use ringway_protocol::{LeaseId, QueueId, Rejection};
 
 use crate::path::queue::Store;
+use crate::path::queue::catalog::Queue;
 use crate::path::queue::lease::{Found, Lease};
+use crate::path::queue::log::held::Lingering;
 use crate::path::queue::log::piece::Piece;
 use crate::path::queue::log::segment::NIL;
 use crate::path::queue::log::segments::Segments;
@@ -42,47 +44,46 @@ impl Store {
         verdicts: &mut Vec<RangeVerdict>,
     ) -> Result<Settlement, Rejection> {
         verdicts.clear();
-        if let Some((slot, settled, group)) = self.whole(settle) {
-            self.end_lease(slot, End::Acknowledged);
-            self.acknowledged(settle.queue, group, settled, now);
-            return Ok(Settlement { settled, stale: 0, unknown: 0 });
+        let queue = self.catalog.get_mut(settle.queue)?;
+        if let Some(slot) = self.leases.whole(settle)
+            && let Some((group, piece)) = self.leases[slot].only_piece()
+            && let holder = queue.groups.at_mut(group)
+            && !holder.single_active
+        {
+            self.leases.end(slot, &mut holder.leases);
+            holder.leased -= u64::from(piece.count);
+            self.messages -=
+                queue.end(&mut self.segments, &mut self.lingering, group, &piece, true);
+            queue.count_acks(group, piece.count, now);
+            self.uses.note(queue, now.ns);
+            if queue.keys.is_some() {
+                self.offer(settle.queue, group);
+            }
+            return Ok(Settlement { settled: piece.count, stale: 0, unknown: 0 });
         }
+        self.ack_any(settle, now, verdicts)
+    }
+
+    /// The same for any part of any lease.
+    #[inline(never)]
+    fn ack_any(
+        &mut self,
+        settle: &Settle<'_>,
+        now: Now,
+        verdicts: &mut Vec<RangeVerdict>,
+    ) -> Result<Settlement, Rejection> {
         let (settlement, group) = self.settle(settle, verdicts, End::Acknowledged)?;
         if let Some(group) = group {
-            self.acknowledged(settle.queue, group, settlement.settled, now);
+            let queue = self.catalog.at_mut(settle.queue.slot() as u32);
+            queue.count_acks(group, settlement.settled, now);
+            if settlement.settled > 0 {
+                self.uses.note(queue, now.ns);
+            }
+            if queue.keys.is_some() {
+                self.offer(settle.queue, group);
+            }
         }
         Ok(settlement)
-    }
-
-    /// The lease in its slot, its messages and its group, if all of it is named and unsettled: the
-    /// usual acknowledgement.
-    #[inline]
-    fn whole(&self, settle: &Settle<'_>) -> Option<(u32, u32, usize)> {
-        self.catalog.get(settle.queue).ok()?;
-        let Found::Live(slot) = self.leases.find(settle.queue.slot() as u32, settle.lease) else {
-            return None;
-        };
-        let lease = &self.leases[slot];
-        let named = settle.ranges.len() == 1
-            && settle.ranges.iter().all(|range| (range.first, range.count) == (0, lease.messages));
-        let whole = named && lease.unsettled == lease.messages;
-        whole.then_some((slot, lease.messages, usize::from(lease.group)))
-    }
-
-    /// Counts messages that a group has acknowledged.
-    #[inline]
-    fn acknowledged(&mut self, id: QueueId, group: usize, settled: u32, now: Now) {
-        let queue = self.catalog.at_mut(id.slot() as u32);
-        queue.groups.at_mut(group).counters.acks += u64::from(settled);
-        queue.acks.add(now.ns, settled);
-        queue.check();
-        let keyed = queue.keys.is_some();
-        if settled > 0 {
-            self.stir(id, now.ns);
-        }
-        if keyed {
-            self.offer(id, group);
-        }
     }
 
     /// Gives messages of a lease back: ready again after the queue's back-off or the delay that is
@@ -135,7 +136,8 @@ impl Store {
             }
         };
         let group = Some(usize::from(self.leases[slot].group));
-        if let Some((slot, settled, _)) = self.whole(settle) {
+        if self.leases.whole(settle).is_some() {
+            let settled = self.leases[slot].messages;
             self.end_lease(slot, end);
             return Ok((Settlement { settled, stale: 0, unknown: 0 }, group));
         }
@@ -193,7 +195,6 @@ impl Store {
     }
 
     /// Ends a lease: what of it is not settled yet meets its end.
-    #[inline]
     pub(in crate::path::queue) fn end_lease(&mut self, slot: u32, end: End) {
         let lease = &mut self.leases[slot];
         let holder = (lease.queue, usize::from(lease.group));
@@ -223,7 +224,6 @@ impl Store {
         self.ending = ending;
     }
 
-    #[inline]
     fn close_lease(&mut self, slot: u32) {
         self.detach(slot);
         let lease = &self.leases[slot];
@@ -236,7 +236,6 @@ impl Store {
     }
 
     /// Ends messages that a group leased and that are in no lease any more.
-    #[inline]
     fn end_piece(&mut self, (slot, group): (u32, usize), mut piece: Piece, end: End) {
         let holder = (slot, group);
         self.catalog.at_mut(slot).groups.at_mut(group).leased -= u64::from(piece.count);
@@ -253,13 +252,36 @@ impl Store {
 
     /// A group is done with messages that are in no lease and not ready any more. `claimed` says
     /// that their keys are busy for them.
-    #[inline]
     pub(super) fn finish(&mut self, (slot, group): (u32, usize), piece: &Piece, claimed: bool) {
         let queue = self.catalog.at_mut(slot);
-        let before = queue.bands.live();
-        queue.settle(&mut self.segments, group, piece, claimed);
-        self.messages -= before - queue.bands.live();
-        queue.linger(&mut self.lingering);
+        self.messages -= queue.end(&mut self.segments, &mut self.lingering, group, piece, claimed);
+    }
+}
+
+impl Queue {
+    /// A group is done with messages that are in no lease and not ready any more. `claimed` says
+    /// that their keys are busy for them. Says how many of them nobody needs any more.
+    #[inline(always)]
+    pub fn end(
+        &mut self,
+        segments: &mut Segments,
+        lingering: &mut Lingering,
+        group: usize,
+        piece: &Piece,
+        claimed: bool,
+    ) -> u64 {
+        let before = self.bands.live();
+        self.settle(segments, group, piece, claimed);
+        self.linger(lingering);
+        before - self.bands.live()
+    }
+
+    /// Counts messages that a group has acknowledged.
+    #[inline(always)]
+    fn count_acks(&mut self, group: usize, settled: u32, now: Now) {
+        self.groups.at_mut(group).counters.acks += u64::from(settled);
+        self.acks.add(now.ns, settled);
+        self.check();
     }
 }
 

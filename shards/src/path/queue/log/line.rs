@@ -278,7 +278,7 @@ impl Log {
             return None;
         }
         let piece = line.step(count, bytes);
-        if count == messages {
+        if count == messages && segment.after != NIL {
             self.advance(segments, group);
         }
         Some(piece)

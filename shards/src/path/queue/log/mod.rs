@@ -120,7 +120,7 @@ impl Log {
     }
 
     /// Appends a whole batch to the tail, or nothing.
-    #[inline]
+    #[inline(always)]
     pub fn append_batch(
         &mut self,
         segments: &mut Segments,
@@ -185,7 +185,7 @@ impl Log {
     }
 
     /// Forgets messages that a group is done with.
-    #[inline]
+    #[inline(always)]
     pub fn settle(&mut self, segments: &mut Segments, piece: &Piece) {
         let segment = &mut segments[piece.segment];
         if self.lines.active > 1 || segment.done.is_shared() {
@@ -218,7 +218,7 @@ impl Log {
     }
 
     /// Messages of a segment are gone, as the segment knows by now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn gone(&mut self, segments: &mut Segments, slot: u32, count: u32, bytes: u32) {
         self.live -= u64::from(count);
         self.live_bytes -= u64::from(bytes);
@@ -237,7 +237,7 @@ impl Log {
     }
 
     /// Some of a segment went, or it is the tail no more: it may be of no use, or worth compacting.
-    #[inline]
+    #[inline(always)]
     pub(super) fn look_at(&mut self, segments: &mut Segments, slot: u32) {
         if segments[slot].handle != NIL {
             segments.count_dead(slot);
@@ -287,7 +287,6 @@ impl Log {
 
     /// Gives the tail back if every message in it is gone, nobody reads it, and no group has
     /// anything before it.
-    #[inline]
     pub fn release_dead_tail(&mut self, segments: &mut Segments) {
         let tail = self.tail;
         if tail == NIL || segments[tail].live + segments[tail].kept > 0 {

@@ -97,7 +97,7 @@ impl Store {
 
 impl Queue {
     /// Appends a batch to a new tail, if the bounds have plenty of room for one.
-    #[inline]
+    #[inline(never)]
     fn append_to_new(&mut self, segments: &mut Segments, records: &Records<'_>, now: Now) -> bool {
         let (held, bytes) = (self.bands.held_bytes(), records.as_bytes().len() as u64);
         let size = size_for((held / 4).max(2 * bytes), self.options.bytes_max);

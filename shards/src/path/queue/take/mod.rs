@@ -165,12 +165,10 @@ impl Store {
         taken.dropped = std::mem::take(&mut holder.untold_drops);
         if take.acknowledged {
             holder.counters.acks += u64::from(count);
-            let before = queue.bands.live();
             for piece in &self.basket.pieces {
-                queue.settle(&mut self.segments, group, piece, true);
+                self.messages -=
+                    queue.end(&mut self.segments, &mut self.lingering, group, piece, true);
             }
-            self.messages -= before - queue.bands.live();
-            queue.linger(&mut self.lingering);
         } else {
             holder.leased += u64::from(count);
             let slot = take.queue.slot() as u32;
@@ -183,7 +181,7 @@ impl Store {
             self.leases.end_at(lease.slot(), ends_ns, &mut self.wheel);
         }
         queue.check();
-        self.stir(take.queue, now.ns);
+        self.uses.note(queue, now.ns);
         Ok(())
     }
 }
@@ -206,7 +204,7 @@ pub(super) fn check(take: &Take, queue: &Queue) -> Result<usize, Rejection> {
 
 impl Queue {
     /// Messages that a group may be given now.
-    #[inline]
+    #[inline(always)]
     pub fn offered(&self, group: usize) -> u64 {
         if self.pause.takes || self.groups.at(group).paused { 0 } else { self.bands.ready(group) }
     }

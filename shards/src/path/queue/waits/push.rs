@@ -150,7 +150,6 @@ impl Store {
     }
 
     /// Messages of a lease are settled: if they were pushed, their credit comes back.
-    #[inline]
     pub(in crate::path::queue) fn refund(&mut self, lease: u32, pieces: &[Piece]) {
         let index = self.leases[lease].subscription;
         if index != NIL {

@@ -129,7 +129,7 @@ impl Done {
     }
 
     /// Marks messages gone. They must not have been.
-    #[inline]
+    #[inline(always)]
     pub fn mark(&mut self, first: u32, count: u32) {
         set(&mut self.gone, first, count);
     }
@@ -219,9 +219,19 @@ fn alike(bits: &[u64], index: u32, end: u32, set: bool) -> u32 {
 }
 
 /// Sets bits that must not have been set.
-#[inline]
+#[inline(always)]
 fn set(bits: &mut Vec<u64>, first: u32, count: u32) {
-    let (first, end) = (first as usize, (first + count) as usize);
+    if count == 1
+        && let Some(word) = bits.get_mut(first as usize / 64)
+    {
+        debug_assert_eq!(*word >> (first % 64) & 1, 0, "a message goes once");
+        *word |= 1 << (first % 64);
+    } else {
+        set_run(bits, first as usize, (first + count) as usize);
+    }
+}
+
+fn set_run(bits: &mut Vec<u64>, first: usize, end: usize) {
     let words = end.div_ceil(64);
     if bits.len() < words {
         bits.resize(words, 0);

@@ -216,7 +216,7 @@ impl Segment {
     }
 
     /// Marks messages gone. They must have been live.
-    #[inline]
+    #[inline(always)]
     pub fn settle(&mut self, sequence: u64, count: u32, bytes: u32) {
         let first = self.index(sequence);
         assert!(first + count <= self.messages, "messages of this segment");
