@@ -10,6 +10,9 @@ use super::log::bands::SCHEDULED;
 use super::log::segments::Segments;
 use crate::world::Now;
 
+/// Messages that go one by one between two looks at whether all adds up.
+const CHECKED_MESSAGES: u64 = 64;
+
 /// Counters of a queue since it was declared, in messages. What its groups do, they count.
 ///
 /// Invariant: puts = live messages + gone.
@@ -132,6 +135,20 @@ impl Queue {
         if cfg!(debug_assertions) {
             self.check_groups();
         }
+    }
+
+    /// The same after so many messages, of `all` that were counted: once a batch, and once in 64
+    /// where they go one by one. What does not add up once never does again, so that is soon enough.
+    #[inline(always)]
+    pub fn check_some(&self, all: u64, messages: u32) {
+        if cfg!(debug_assertions) || all % CHECKED_MESSAGES < u64::from(messages) {
+            self.check_now();
+        }
+    }
+
+    #[inline(never)]
+    fn check_now(&self) {
+        self.check();
     }
 
     fn check_groups(&self) {

@@ -279,9 +279,11 @@ impl Queue {
     /// Counts messages that a group has acknowledged.
     #[inline(always)]
     fn count_acks(&mut self, group: usize, settled: u32, now: Now) {
-        self.groups.at_mut(group).counters.acks += u64::from(settled);
+        let acks = &mut self.groups.at_mut(group).counters.acks;
+        *acks += u64::from(settled);
+        let all = *acks;
         self.acks.add(now.ns, settled);
-        self.check();
+        self.check_some(all, settled);
     }
 }
 

@@ -215,11 +215,13 @@ impl Bands {
     }
 
     /// Messages that a group could take now.
-    #[inline]
+    #[inline(always)]
     pub fn ready(&self, group: usize) -> u64 {
-        if self.is_single() {
-            return self.first.ready(group);
-        }
+        if self.is_single() { self.first.ready(group) } else { self.ready_in_all(group) }
+    }
+
+    #[inline(never)]
+    fn ready_in_all(&self, group: usize) -> u64 {
         self.urgent_first().map(|band| self.at(band).ready(group)).sum()
     }
 }

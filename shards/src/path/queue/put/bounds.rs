@@ -86,7 +86,7 @@ impl Store {
         found.puts.add(now.ns, records.count());
         found.used_ns = now.ns;
         self.messages += count;
-        found.check();
+        found.check_some(found.counters.puts, records.count());
         if found.groups.wait() {
             self.offer_all(put.queue);
         }

@@ -161,6 +161,7 @@ impl Store {
         taken.count = count;
         let holder = queue.groups.at_mut(group);
         holder.counters.takes += u64::from(count);
+        let takes = holder.counters.takes;
         holder.counters.redeliveries += u64::from(redelivered);
         taken.dropped = std::mem::take(&mut holder.untold_drops);
         if take.acknowledged {
@@ -180,7 +181,7 @@ impl Store {
             let ends_ns = deadline_ns(now.ns, taken.lease_ms);
             self.leases.end_at(lease.slot(), ends_ns, &mut self.wheel);
         }
-        queue.check();
+        queue.check_some(takes, count);
         self.uses.note(queue, now.ns);
         Ok(())
     }
@@ -213,9 +214,9 @@ impl Queue {
 /// Describes the pieces to the asker, each with a slice that stays as it is until it is dropped.
 #[inline]
 fn pin(segments: &Segments, pieces: &[Piece], taken: &mut Taken) {
-    taken.runs.extend(pieces.iter().map(|piece| {
+    for piece in pieces {
         let Piece { sequence: first_sequence, count, deliveries, .. } = *piece;
         let slice = segments[piece.segment].pin(piece.offset, piece.bytes);
-        TakenRun { run: Run { first_sequence, count, deliveries }, slice }
-    }));
+        taken.runs.push(TakenRun { run: Run { first_sequence, count, deliveries }, slice });
+    }
 }

@@ -181,32 +181,36 @@ impl Segment {
     }
 
     /// Appends whole records that so many groups need, or refuses them if they do not fit.
-    #[inline]
     pub fn append(&mut self, records: &[u8], count: u32, groups: u16, now_ms: u64) -> bool {
         let memory = self.memory.as_mut().expect("a segment in use has memory");
-        if memory.append(records).is_none() {
-            return false;
-        }
-        self.stamps.note(self.messages, now_ms);
-        self.messages += count;
-        self.done.extend(self.messages, groups);
-        self.live += count;
+        let Some(start) = memory.append(records) else { return false };
+        self.note_appended((start + records.len()) as u32, count, groups, now_ms);
         self.live_bytes += records.len() as u32;
-        self.marks.note(self.messages, self.len());
         true
     }
 
     /// The same for a whole batch, whose milestones are known.
-    #[inline]
+    #[inline(always)]
     pub fn append_batch(&mut self, records: &Records<'_>, groups: u16, now_ms: u64) -> bool {
-        let (messages, bytes) = (self.messages, self.len());
-        if self.memory().capacity() - (bytes as usize) < records.as_bytes().len() {
-            return false;
+        let (bytes, count) = (records.as_bytes(), records.count());
+        let memory = self.memory.as_mut().expect("a segment in use has memory");
+        let Some(start) = memory.append(bytes) else { return false };
+        for (more, length) in records.milestones().inside(count) {
+            self.marks.add(self.messages + more, start as u32 + length);
         }
-        for (more, length) in records.milestones().inside(records.count()) {
-            self.marks.add(messages + more, bytes + length);
-        }
-        self.append(records.as_bytes(), records.count(), groups, now_ms)
+        self.note_appended((start + bytes.len()) as u32, count, groups, now_ms);
+        self.live_bytes += bytes.len() as u32;
+        true
+    }
+
+    /// So many messages more end at a byte.
+    #[inline(always)]
+    fn note_appended(&mut self, end: u32, count: u32, groups: u16, now_ms: u64) {
+        self.stamps.note(self.messages, now_ms);
+        self.messages += count;
+        self.done.extend(self.messages, groups);
+        self.live += count;
+        self.marks.note(self.messages, end);
     }
 
     /// A slice of live records that keeps their memory as it is.
