@@ -247,6 +247,15 @@ impl Log {
         self.next_unseen(segments, group, (messages_max, bytes_max), one)
     }
 
+    /// Whether so many messages do not reach beyond the segment where a group's cursor is.
+    #[inline(always)]
+    pub fn ends_here(&self, segments: &Segments, group: usize, messages_max: u32) -> bool {
+        let line = self.lines.at(group);
+        line.segment != NIL
+            && (segments[line.segment].after == NIL
+                || segments[line.segment].end() - line.sequence >= u64::from(messages_max))
+    }
+
     /// The same whatever was given back.
     #[inline(always)]
     fn next_unseen(

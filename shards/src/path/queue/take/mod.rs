@@ -3,22 +3,22 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `collect` | which messages a take gets |
+//! | `hand_out` | they leave, under a lease or for good |
 //! | `taken` | what a take returned |
 
 pub(super) mod collect;
+mod hand_out;
 pub(super) mod taken;
 
 use ringway_protocol::limits::{FRAME_BYTES_MAX, TAKE_MESSAGES_MAX};
 use ringway_protocol::options::LEASE_MS_MAX;
-use ringway_protocol::reply::{DELIVERY_BYTES, RUN_BYTES, Run};
+use ringway_protocol::reply::{DELIVERY_BYTES, RUN_BYTES};
 use ringway_protocol::request::Take;
 use ringway_protocol::{Code, Rejection};
 
-use self::collect::{Basket, SIFTED_PER_TAKE_MAX};
+use self::collect::SIFTED_PER_TAKE_MAX;
 use super::catalog::Queue;
-use super::log::piece::Piece;
-use super::log::segments::Segments;
-use super::{Store, Taken, TakenRun};
+use super::{Store, Taken};
 use crate::limits::{RUNS_PER_TAKE_MAX, TAKE_BYTES_DEFAULT};
 use crate::path::origin::Origin;
 use crate::world::Now;
@@ -64,22 +64,63 @@ impl Store {
         taken: &mut Taken,
     ) -> Result<(), Rejection> {
         taken.clear();
-        let queue = self.catalog.get_mut(take.queue)?;
+        let (catalog, basket, hands) = self.for_takes();
+        let queue = catalog.get_mut(take.queue)?;
         let group = check(take, queue)?;
         queue.used_ns = now.ns;
         let holder = queue.groups.at(group);
         let spare = queue.offered(group).saturating_sub(holder.waits.wanted);
-        if holder.single_active
+        if spare == 0 {
+            return self.take_nothing(take, group, origin);
+        }
+        let messages_max = take.messages_max.min(u32::try_from(spare).unwrap_or(u32::MAX));
+        if holder.single_active {
+            return self.take_alone(take, group, messages_max, (origin, now), taken);
+        }
+        hands.check_leases(take)?;
+        let limits = limits(take, messages_max);
+        if let Some(piece) = queue.only_run(group, hands.segments, limits, now) {
+            queue.hand_out(hands, take, group, &[piece], now, taken);
+            return Ok(());
+        }
+        queue.collect(group, hands.segments, limits, now, basket);
+        self.deliver_basket(take, group, limits, now, taken)
+    }
+
+    /// A take that finds nothing: who asks may be the single active consumer from now on.
+    #[inline(never)]
+    fn take_nothing(
+        &mut self,
+        take: &Take,
+        group: usize,
+        origin: Option<Origin>,
+    ) -> Result<(), Rejection> {
+        let slot = take.queue.slot() as u32;
+        if self.catalog.at(slot).groups.at(group).single_active
             && let Some(origin) = origin
+            && !self.claim((slot, group), origin)
+        {
+            return Ok(());
+        }
+        self.catalog.at_mut(slot).rest();
+        Ok(())
+    }
+
+    /// A take of a group with a single active consumer.
+    #[cold]
+    fn take_alone(
+        &mut self,
+        take: &Take,
+        group: usize,
+        messages_max: u32,
+        (origin, now): (Option<Origin>, Now),
+        taken: &mut Taken,
+    ) -> Result<(), Rejection> {
+        if let Some(origin) = origin
             && !self.claim((take.queue.slot() as u32, group), origin)
         {
             return Ok(());
         }
-        if spare == 0 {
-            self.catalog.at_mut(take.queue.slot() as u32).rest();
-            return Ok(());
-        }
-        let messages_max = take.messages_max.min(u32::try_from(spare).unwrap_or(u32::MAX));
         self.deliver(take, group, messages_max, now, taken)
     }
 
@@ -93,14 +134,24 @@ impl Store {
         now: Now,
         taken: &mut Taken,
     ) -> Result<(), Rejection> {
-        self.check_leases(take)?;
-        let queue = self.catalog.get_mut(take.queue)?;
-        let bytes_max = match take.bytes_max as usize {
-            0 => TAKE_BYTES_DEFAULT,
-            bytes_max => bytes_max.min(RECORD_BYTES_MAX),
-        };
-        let limits = (messages_max.min(TAKE_MESSAGES_MAX), bytes_max as u32);
-        queue.collect(group, &mut self.segments, limits, now, &mut self.basket);
+        let (catalog, basket, hands) = self.for_takes();
+        hands.check_leases(take)?;
+        let limits = limits(take, messages_max);
+        let queue = catalog.get_mut(take.queue)?;
+        queue.collect(group, hands.segments, limits, now, basket);
+        self.deliver_basket(take, group, limits, now, taken)
+    }
+
+    /// Delivers what the basket holds, and ends what a take found expired.
+    #[inline(never)]
+    fn deliver_basket(
+        &mut self,
+        take: &Take,
+        group: usize,
+        limits: (u32, u32),
+        now: Now,
+        taken: &mut Taken,
+    ) -> Result<(), Rejection> {
         if !self.basket.expired.is_empty() {
             self.look_behind_expired(take, group, limits, now)?;
         }
@@ -135,56 +186,16 @@ impl Store {
             }
         }
     }
+}
 
-    /// Refuses a take for which there is no lease.
-    #[inline]
-    pub(super) fn check_leases(&self, take: &Take) -> Result<(), Rejection> {
-        if !take.acknowledged && self.leases.is_full() {
-            let sentence = "the shard has as many leases as it may have";
-            return Err(Rejection::new(Code::ResourceExhausted, sentence));
-        }
-        Ok(())
-    }
-
-    /// Delivers what the basket holds.
-    #[inline]
-    pub(super) fn hand_out(
-        &mut self,
-        take: &Take,
-        group: usize,
-        now: Now,
-        taken: &mut Taken,
-    ) -> Result<(), Rejection> {
-        let Basket { count, redelivered, .. } = self.basket;
-        let queue = self.catalog.get_mut(take.queue)?;
-        pin(&self.segments, &self.basket.pieces, taken);
-        taken.count = count;
-        let holder = queue.groups.at_mut(group);
-        holder.counters.takes += u64::from(count);
-        let takes = holder.counters.takes;
-        holder.counters.redeliveries += u64::from(redelivered);
-        taken.dropped = std::mem::take(&mut holder.untold_drops);
-        if take.acknowledged {
-            holder.counters.acks += u64::from(count);
-            for piece in &self.basket.pieces {
-                self.messages -=
-                    queue.end(&mut self.segments, &mut self.lingering, group, piece, true);
-            }
-        } else {
-            holder.leased += u64::from(count);
-            let slot = take.queue.slot() as u32;
-            let lease =
-                self.leases.grant((slot, group), &mut holder.leases, &self.basket.pieces, count);
-            taken.lease_ms =
-                if take.lease_ms == 0 { queue.options.lease_ms } else { take.lease_ms };
-            taken.lease = lease;
-            let ends_ns = deadline_ns(now.ns, taken.lease_ms);
-            self.leases.end_at(lease.slot(), ends_ns, &mut self.wheel);
-        }
-        queue.check_some(takes, count);
-        self.uses.note(queue, now.ns);
-        Ok(())
-    }
+/// How many messages and bytes a take gets at most, on terms that were checked.
+#[inline]
+fn limits(take: &Take, messages_max: u32) -> (u32, u32) {
+    let bytes_max = match take.bytes_max as usize {
+        0 => TAKE_BYTES_DEFAULT,
+        bytes_max => bytes_max.min(RECORD_BYTES_MAX),
+    };
+    (messages_max.min(TAKE_MESSAGES_MAX), bytes_max as u32)
 }
 
 /// Refuses a take on terms that the queue does not give; returns the index of its group.
@@ -208,15 +219,5 @@ impl Queue {
     #[inline(always)]
     pub fn offered(&self, group: usize) -> u64 {
         if self.pause.takes || self.groups.at(group).paused { 0 } else { self.bands.ready(group) }
-    }
-}
-
-/// Describes the pieces to the asker, each with a slice that stays as it is until it is dropped.
-#[inline]
-fn pin(segments: &Segments, pieces: &[Piece], taken: &mut Taken) {
-    for piece in pieces {
-        let Piece { sequence: first_sequence, count, deliveries, .. } = *piece;
-        let slice = segments[piece.segment].pin(piece.offset, piece.bytes);
-        taken.runs.push(TakenRun { run: Run { first_sequence, count, deliveries }, slice });
     }
 }
