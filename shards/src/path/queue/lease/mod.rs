@@ -6,7 +6,7 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `extend` | a lease lasts longer |
+//! | `deadline`, `extend` | when a lease ends; it lasts longer |
 //! | `settle` | ack, nack, release |
 //! | `returned`, `delayed` | what comes back, at once or later |
 //! | `backoff` | how long a message waits that was given back |
@@ -14,6 +14,7 @@
 
 pub(super) mod backoff;
 pub(super) mod dead_letters;
+mod deadline;
 pub(super) mod delayed;
 pub(super) mod extend;
 pub(super) mod returned;
@@ -22,10 +23,9 @@ pub(super) mod settle;
 use ringway_protocol::LeaseId;
 use ringway_protocol::request::Settle;
 
-use super::Timer;
 use super::log::piece::Piece;
 use super::log::segment::NIL;
-use crate::world::{TimerId, Wheel};
+use crate::world::TimerId;
 
 /// Vectors of pieces, and of bits, that ended leases leave to later ones.
 const SPARES_MAX: usize = 4096;
@@ -83,14 +83,6 @@ impl Lease {
     pub fn only_piece(&self) -> Option<(usize, Piece)> {
         let only = self.more.is_empty() && self.subscription == NIL;
         only.then_some((usize::from(self.group), self.first))
-    }
-
-    #[cold]
-    fn arm(&mut self, slot: u32, wheel: &mut Wheel<Timer>) {
-        if let Some((_, timer)) = self.timer {
-            wheel.disarm(timer);
-        }
-        self.timer = Some((self.ends_ns, wheel.arm(self.ends_ns, Timer::Lease(slot))));
     }
 
     fn bits(&mut self) -> &mut [u64] {
@@ -183,7 +175,7 @@ impl Leases {
     }
 
     /// Makes a lease of at least one piece and puts it in front of its group's list.
-    #[inline]
+    #[inline(always)]
     pub fn grant(
         &mut self,
         (queue, group): (u32, usize),
@@ -271,29 +263,6 @@ impl Leases {
         let named = settle.ranges.len() == 1
             && settle.ranges.iter().all(|range| (range.first, range.count) == (0, lease.messages));
         (named && lease.unsettled == lease.messages).then_some(slot)
-    }
-
-    /// Sets when a lease ends. A timer that fires before that stays as it is and is armed again when
-    /// it has fired: so where leases are settled long before their end, few timers are ever moved.
-    #[inline]
-    pub fn end_at(&mut self, slot: u32, ends_ns: u64, wheel: &mut Wheel<Timer>) {
-        let lease = &mut self[slot];
-        lease.ends_ns = ends_ns;
-        if lease.timer.is_none_or(|(fires_ns, _)| fires_ns > ends_ns) {
-            lease.arm(slot, wheel);
-        }
-    }
-
-    /// The timer of a slot has fired; says whether its lease is over.
-    pub fn is_over(&mut self, slot: u32, now_ns: u64, wheel: &mut Wheel<Timer>) -> bool {
-        let lease = &mut self[slot];
-        lease.timer = None;
-        let lives = lease.queue != NIL;
-        if lives && lease.ends_ns > now_ns {
-            lease.arm(slot, wheel);
-            return false;
-        }
-        lives
     }
 
     /// Ends a lease: its id is stale from now on.

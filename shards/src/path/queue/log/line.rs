@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::piece::{Piece, walk};
-use super::segment::NIL;
+use super::segment::{NIL, Segment};
 use super::segments::Segments;
 use crate::path::queue::log::Log;
 
@@ -247,13 +247,29 @@ impl Log {
         self.next_unseen(segments, group, (messages_max, bytes_max), one)
     }
 
-    /// Whether so many messages do not reach beyond the segment where a group's cursor is.
+    /// The same if it is all that there is for a group within the limits; else nothing has moved.
     #[inline(always)]
-    pub fn ends_here(&self, segments: &Segments, group: usize, messages_max: u32) -> bool {
-        let line = self.lines.at(group);
-        line.segment != NIL
-            && (segments[line.segment].after == NIL
-                || segments[line.segment].end() - line.sequence >= u64::from(messages_max))
+    pub fn only_run(
+        &mut self,
+        segments: &mut Segments,
+        group: usize,
+        limits: (u32, u32),
+    ) -> Option<Piece> {
+        let line = self.lines.at_mut(group);
+        if line.returned_messages > 0 || line.holes > 0 || line.segment == NIL {
+            return None;
+        }
+        let segment = &segments[line.segment];
+        let goes_on = segment.after != NIL;
+        let messages = segment.end() - line.sequence;
+        if segment.is_compacted() || goes_on && messages < u64::from(limits.0) {
+            return None;
+        }
+        let piece = line.next_in(segment, limits, true)?;
+        if goes_on && u64::from(piece.count) == messages {
+            self.advance(segments, group);
+        }
+        Some(piece)
     }
 
     /// The same whatever was given back.
@@ -262,7 +278,7 @@ impl Log {
         &mut self,
         segments: &mut Segments,
         group: usize,
-        (messages_max, bytes_max): (u32, u32),
+        limits: (u32, u32),
         one: bool,
     ) -> Option<Piece> {
         let line = self.lines.at_mut(group);
@@ -273,21 +289,8 @@ impl Log {
         if segment.is_compacted() {
             return None;
         }
-        let messages = (segment.end() - line.sequence) as u32;
-        let bytes = segment.len() - line.offset;
-        let (count, bytes) = if messages <= messages_max && bytes <= bytes_max {
-            (messages, bytes)
-        } else {
-            match segment.within((line.sequence, line.offset), (messages_max, bytes_max)) {
-                (0, _) if one && messages_max > 0 => (1, segment.span(line.offset, 1)),
-                some => some,
-            }
-        };
-        if count == 0 {
-            return None;
-        }
-        let piece = line.step(count, bytes);
-        if count == messages && segment.after != NIL {
+        let piece = line.next_in(segment, limits, one)?;
+        if segment.after != NIL && line.sequence == segment.end() {
             self.advance(segments, group);
         }
         Some(piece)
@@ -347,6 +350,28 @@ impl Log {
 }
 
 impl Line {
+    /// Takes the next messages of its segment, none of which is gone and whose records lie where
+    /// they were put, within both limits, but at least one if `one` says so.
+    #[inline(always)]
+    fn next_in(
+        &mut self,
+        segment: &Segment,
+        (messages_max, bytes_max): (u32, u32),
+        one: bool,
+    ) -> Option<Piece> {
+        let messages = (segment.end() - self.sequence) as u32;
+        let bytes = segment.len() - self.offset;
+        let (count, bytes) = if messages <= messages_max && bytes <= bytes_max {
+            (messages, bytes)
+        } else {
+            match segment.within((self.sequence, self.offset), (messages_max, bytes_max)) {
+                (0, _) if one && messages_max > 0 => (1, segment.span(self.offset, 1)),
+                some => some,
+            }
+        };
+        (count > 0).then(|| self.step(count, bytes))
+    }
+
     /// Moves the cursor within its segment over messages that follow each other.
     #[inline]
     fn step(&mut self, count: u32, bytes: u32) -> Piece {

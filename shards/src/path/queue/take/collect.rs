@@ -131,11 +131,7 @@ impl Queue {
         if !self.is_taken_in_order() {
             return None;
         }
-        let log = &mut self.bands.first;
-        if !log.ends_here(segments, group, limits.0) {
-            return None;
-        }
-        let piece = log.next_fresh(segments, group, limits, true)?;
+        let piece = self.bands.first.only_run(segments, group, limits)?;
         Some(Piece { deliveries: 1, first_ms: short_ms(now), ..piece })
     }
 
