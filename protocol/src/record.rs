@@ -131,7 +131,10 @@ impl<'a> Records<'a> {
                 }
                 left -= 1;
             }
-            milestones.add(bytes.len() - rest.len());
+            // The end of the batch is none: so a few records leave none to be copied with them.
+            if left > 0 {
+                milestones.add(bytes.len() - rest.len());
+            }
         }
         if count > 0 && rest.is_empty() {
             Ok(Self { bytes, count, tags: Tags::NONE, milestones })

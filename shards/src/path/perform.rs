@@ -158,14 +158,14 @@ impl Performer {
         out: &mut Outgoing,
     ) -> Performed {
         self.stats().requests.add(1);
-        let performed = match request {
-            Ok(Request::Put(put)) => self.put(asker, &put, out),
-            Ok(Request::Take(take)) => self.take(asker, &take, out),
-            Ok(Request::Ack(settle)) => self.settle(asker, Kind::Ack, &settle, out),
-            Ok(Request::Nack(settle)) => self.settle(asker, Kind::Nack, &settle, out),
-            Ok(Request::Transfer(transfer)) => self.transfer(asker, &transfer, out),
-            Ok(request) => self.administer(asker, request, out),
-            Err(rejection) => Err(rejection),
+        // By reference: a request is large, and would be read before it is written to the end.
+        let performed = match &request {
+            Ok(Request::Put(put)) => self.put(asker, put, out),
+            Ok(Request::Take(take)) => self.take(asker, take, out),
+            Ok(Request::Ack(settle)) => self.settle(asker, Kind::Ack, settle, out),
+            Ok(Request::Nack(settle)) => self.settle(asker, Kind::Nack, settle, out),
+            Ok(Request::Transfer(transfer)) => self.transfer(asker, transfer, out),
+            _ => request.and_then(|request| self.administer(asker, request, out)),
         };
         performed.unwrap_or_else(|why| self.refuse(asker, Kind::from_number(kind), why, out))
     }
@@ -203,7 +203,8 @@ impl Performer {
             return Ok(Performed::Waiting(0));
         }
         self.count_put();
-        Ok(self.write_receipt(asker, out))
+        self.write_receipt(asker, out);
+        Ok(Performed::Answered)
     }
 
     /// Puts a batch for an errand: a full queue refuses it, whatever its policy.
@@ -216,7 +217,10 @@ impl Performer {
             Err(why) => Err(why),
         };
         match put {
-            Ok(()) => self.write_receipt(asker, out),
+            Ok(()) => {
+                self.write_receipt(asker, out);
+                Performed::Answered
+            }
             Err(why) => self.refuse(asker, Some(Kind::Put), why, out),
         }
     }
@@ -230,7 +234,7 @@ impl Performer {
 
     /// Writes where a batch was stored.
     #[inline]
-    fn write_receipt(&mut self, asker: Asker, out: &mut Outgoing) -> Performed {
+    fn write_receipt(&mut self, asker: Asker, out: &mut Outgoing) {
         let (ids, level) = (asker.ids(), Level::Memory);
         if self.stored.is_plain() {
             let (first_sequence, count) = (self.stored.first_sequence(), self.stored.count());
@@ -238,7 +242,6 @@ impl Performer {
         } else {
             reply::receipt(&mut out.bytes, ids, &self.stored.receipt(level));
         }
-        Performed::Answered
     }
 
     /// Puts a batch into a queue of this shard without ever waiting for room; `stored` says where

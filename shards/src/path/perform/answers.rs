@@ -32,7 +32,10 @@ impl Performer {
             (_, Err(why)) => why,
             (Asked::Take(take), Ok(())) => return self.deliver(asker, take.queue, out),
             (Asked::Push(queue), Ok(())) => return self.deliver(asker, queue, out),
-            (Asked::Put, Ok(())) => return self.write_receipt(asker, out),
+            (Asked::Put, Ok(())) => {
+                self.write_receipt(asker, out);
+                return Performed::Answered;
+            }
             (Asked::Subscription(_), Ok(())) => unreachable!("a subscription ends for a reason"),
         };
         self.refuse(asker, Some(kind_of(answer)), why, out)

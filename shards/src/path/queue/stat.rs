@@ -138,7 +138,7 @@ impl Queue {
     }
 
     /// The same after so many messages, of `all` that were counted: once a batch, and once in 64
-    /// where they go one by one. What does not add up once never does again, so that is soon enough.
+    /// where they go one by one. What does not add up once never does again, so it is found soon.
     #[inline(always)]
     pub fn check_some(&self, all: u64, messages: u32) {
         if cfg!(debug_assertions) || all % CHECKED_MESSAGES < u64::from(messages) {

@@ -6,8 +6,8 @@ use crate::path::queue::log::segment::NIL;
 use crate::world::Wheel;
 
 impl Leases {
-    /// Sets when a lease ends. A timer that fires before that stays as it is and is armed again when
-    /// it has fired: so where leases are settled long before their end, few timers are ever moved.
+    /// Sets when a lease ends. A timer that fires before that stays as it is, and is armed again
+    /// when it has fired: where leases are settled long before their end, few timers are moved.
     #[inline(always)]
     pub fn end_at(&mut self, slot: u32, ends_ns: u64, wheel: &mut Wheel<Timer>) {
         let lease = &mut self[slot];

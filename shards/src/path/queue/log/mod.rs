@@ -276,7 +276,7 @@ impl Log {
         }
         let segment = &mut segments[slot];
         let offset = segment.offset_of(sequence);
-        let bytes = segment.span(offset, count);
+        let bytes = segment.span_from((sequence, offset), count);
         segment.settle(sequence, count, bytes);
         self.gone(segments, slot, count, bytes);
         let piece =

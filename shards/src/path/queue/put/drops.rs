@@ -50,7 +50,8 @@ impl Going {
         }
         let segment = &segments[place.slot];
         self.messages += place.count;
-        self.bytes += segment.span(segment.offset_of(place.sequence), place.count);
+        let from = (place.sequence, segment.offset_of(place.sequence));
+        self.bytes += segment.span_from(from, place.count);
     }
 }
 
