@@ -2,6 +2,7 @@
 
 use super::event::{Batch, Place, Stretch};
 use super::state::{Outcome, Put, SCHEDULED, Unseen, band};
+use super::switch::During;
 use super::{Checker, Verdict};
 
 impl Checker {
@@ -42,16 +43,17 @@ impl Checker {
         for message in messages {
             self.messages.entry(*message).or_default().sent = true;
         }
-        let mut queues: Vec<u64> = self.topic(topic).map(|(queue, ..)| queue).collect();
-        queues.sort_unstable();
-        queues.dedup();
         let batch = |queue| Batch { queue, messages: messages.to_vec(), producer: None };
-        let puts = queues.into_iter().map(batch);
+        let during = published(from, asked_ns, asked_ns);
+        let puts = self.may_be_bound(topic, during).into_iter().map(batch);
         puts.map(|batch| self.put_asked(from, asked_ns, batch)).collect()
     }
 
-    fn topic(&self, topic: u64) -> impl Iterator<Item = (u64, u64, Option<u64>)> + '_ {
-        self.topics.get(&topic).into_iter().flatten().copied()
+    /// Queues that may have been bound to a topic at some time between two moments.
+    fn may_be_bound(&self, topic: u64, during: During) -> Vec<u64> {
+        let bindings = self.topics.get(&topic).into_iter().flatten();
+        let bound = bindings.filter(|(_, binding)| binding.may_be_on(during));
+        bound.map(|(queue, _)| *queue).collect()
     }
 
     pub(super) fn published(
@@ -62,11 +64,19 @@ impl Checker {
         puts: &[usize],
         (matched, stored): (u32, u32),
     ) {
-        let all = self.published_late(from, (topic, messages), asked_ns, puts);
+        let during = published(from, asked_ns, at_ns);
+        // By now more may be known of those that seemed to be bound.
+        let bound = self.may_be_bound(topic, during);
+        let is_bound = |put: &usize| bound.contains(&self.puts[*put].queue);
+        let (puts, others): (Vec<usize>, Vec<usize>) = puts.iter().partition(|put| is_bound(put));
+        for put in others {
+            self.puts[put].outcome = Outcome::Refused;
+        }
+        let all = self.published_late(from, (topic, messages), during, &puts);
         let sure = |queue: &u64| {
-            let mut bound = self.topic(topic).filter(|(other, ..)| other == queue);
+            let binding = self.topics.get(&topic).and_then(|bindings| bindings.get(queue));
             self.queues[queue].deletions == 0
-                && bound.any(|(.., known_ns)| known_ns.is_some_and(|known_ns| known_ns <= asked_ns))
+                && binding.is_some_and(|binding| binding.surely(true, 0, during))
         };
         let sure: Vec<usize> =
             all.iter().copied().filter(|put| sure(&self.puts[*put].queue)).collect();
@@ -88,7 +98,7 @@ impl Checker {
             }
         }
         if stored == 0 {
-            all.iter().for_each(|put| self.puts[*put].outcome = Outcome::Refused);
+            all.iter().for_each(|put| self.put_refused(*put));
         }
     }
 
@@ -97,17 +107,15 @@ impl Checker {
         &mut self,
         from: (u64, u64),
         (topic, messages): (u64, &[u64]),
-        asked_ns: u64,
+        during: During,
         puts: &[usize],
     ) -> Vec<usize> {
-        let mut late: Vec<u64> = self.topic(topic).map(|(queue, ..)| queue).collect();
+        let mut late = self.may_be_bound(topic, during);
         late.retain(|queue| puts.iter().all(|put| self.puts[*put].queue != *queue));
-        late.sort_unstable();
-        late.dedup();
         let mut all = puts.to_vec();
         for queue in late {
             let batch = Batch { queue, messages: messages.to_vec(), producer: None };
-            all.push(self.put_asked(from, asked_ns, batch));
+            all.push(self.put_asked(from, during.from_ns, batch));
         }
         all
     }
@@ -116,7 +124,8 @@ impl Checker {
     pub(super) fn publish_unseen(&mut self) {
         for unseen in std::mem::take(&mut self.unseen_publishes) {
             let Unseen { from, topic, messages, asked_ns, puts } = unseen;
-            self.published_late(from, (topic, &messages), asked_ns, &puts);
+            let during = published(from, asked_ns, u64::MAX);
+            self.published_late(from, (topic, &messages), during, &puts);
         }
     }
 
@@ -127,8 +136,12 @@ impl Checker {
         }
     }
 
+    /// A part of a spread queue may have stored what was its own, whatever another one refused.
     pub(super) fn put_refused(&mut self, put: usize) {
-        self.puts[put].outcome = Outcome::Refused;
+        let queue = self.puts[put].queue;
+        if !self.queue(queue).facts.is_spread() {
+            self.puts[put].outcome = Outcome::Refused;
+        }
     }
 
     /// A reply named the copies of a put.
@@ -189,6 +202,11 @@ impl Checker {
             self.copies[copy].acknowledged = true;
         }
     }
+}
+
+/// When a publish was under way.
+fn published((connection, order): (u64, u64), asked_ns: u64, to_ns: u64) -> During {
+    During { connection, order: Some(order), asked_ns, from_ns: asked_ns, to_ns }
 }
 
 /// Each message's sequence and place.

@@ -15,7 +15,10 @@ pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Checker, Event, Facts};
+use ringway_protocol::GroupId;
+use ringway_protocol::reply::Delivery;
+
+use crate::{Checker, Event, Facts, parcel};
 
 pub use side::{ClientSide, Read};
 
@@ -38,6 +41,12 @@ pub struct Outside<'a> {
 pub struct Found {
     queues: BTreeMap<usize, BTreeSet<u64>>,
     dead: BTreeMap<usize, BTreeSet<u64>>,
+    /// Who pauses each queue, and binds it: others do that rarely, so that it stays a while.
+    keepers: BTreeMap<u64, u64>,
+    /// Groups of queues that keep what is done: how many messages had been made before them.
+    replays: BTreeMap<(u64, GroupId), u64>,
+    /// The consumers that groups with a single active one had last; 0 for none yet.
+    active: BTreeMap<(u64, GroupId), u64>,
 }
 
 impl Outside<'_> {
@@ -48,6 +57,40 @@ impl Outside<'_> {
             for dead in self.found.dead.entry(index).or_default().iter() {
                 self.checker.record(Event::DeadLetters { queue, dead: *dead });
             }
+        }
+    }
+
+    /// Whether a client is the one that keeps a queue: the first that asks.
+    pub fn keeps(&mut self, client: u64, queue: u64) -> bool {
+        *self.found.keepers.entry(queue).or_insert(client) == client
+    }
+
+    /// A group was made that gets what is kept; so many messages had been made before.
+    pub fn replay_begins(&mut self, of: (u64, GroupId), messages: u64) {
+        self.found.replays.insert(of, messages);
+    }
+
+    /// A group got messages: whether they had been there before it is counted.
+    pub fn replayed(&mut self, of: (u64, GroupId), delivery: &Delivery<'_>) {
+        let Some(messages) = self.found.replays.get(&of) else { return };
+        let records = delivery.records.iter().flat_map(|records| records.iter());
+        let numbers = records.filter_map(|record| parcel::read(record.payload));
+        let before = numbers.filter(|number| number < messages).count() as u64;
+        self.network.count_many("messages replayed", before);
+    }
+
+    /// A group with a single active consumer was found.
+    pub fn single_active(&mut self, of: (u64, GroupId)) {
+        self.found.active.entry(of).or_default();
+    }
+
+    /// A group gave messages to a consumer: whether it is another one than before is counted, where
+    /// one is active at a time.
+    pub fn consumed(&mut self, of: (u64, GroupId), connection: u64) {
+        let Some(active) = self.found.active.get_mut(&of) else { return };
+        let before = std::mem::replace(active, connection);
+        if before != 0 && before != connection {
+            self.network.count("single active groups that failed over");
         }
     }
 

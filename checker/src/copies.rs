@@ -1,7 +1,7 @@
 //! What a history says about single copies: where they stand, and who got them.
 
 use super::event::{Delivered, Letter, Taken, Traits};
-use super::state::{Copy, Delivery, Lease, SCHEDULED, band};
+use super::state::{Copy, Delivery, Lease, SCHEDULED, band, line};
 use super::{Checker, Verdict};
 
 /// To whom and from where a delivery came.
@@ -59,7 +59,7 @@ impl Checker {
         delivery: &Delivered,
     ) {
         let Source { connection, queue, group, for_good, push } = source;
-        let lease = self.leases.len();
+        let (lease, deliveries) = (self.leases.len(), self.deliveries.len());
         let mut messages = Vec::with_capacity(delivery.messages.len());
         for (index, &taken) in delivery.messages.iter().enumerate() {
             let Some(copy) = self.delivered_copy(queue, taken) else {
@@ -84,6 +84,7 @@ impl Checker {
                 count,
                 connection,
                 asked_ns,
+                began_ns: asked_ns,
                 seen_ns,
                 lease: (!for_good).then_some(lease),
                 first: index == 0,
@@ -98,10 +99,11 @@ impl Checker {
         if let Some(push) = push {
             self.subscriptions[push].deliveries.extend(messages.iter().flatten());
         }
+        let began_ns = self.began_ns((connection, queue), asked_ns, &messages);
+        self.deliveries[deliveries..].iter_mut().for_each(|one| one.began_ns = began_ns);
         if for_good {
             return;
         }
-        let began_ns = self.began_ns((connection, queue), asked_ns, &messages);
         let until_ns = began_ns + u64::from(delivery.lease_ms) * 1_000_000;
         self.leases.push(Lease { messages, until_ns, cut_ns: u64::MAX });
         if delivery.messages.is_empty() {
@@ -115,10 +117,13 @@ impl Checker {
     }
 
     /// The earliest moment at which messages can have been leased together: not before they were
-    /// asked for or put, nor before what the queue's shard answered to this connection just before.
+    /// asked for or put, nor before what the queue's shard answered to this connection just before
+    /// (a spread queue has several).
     fn began_ns(&self, of: (u64, u64), asked_ns: u64, messages: &[Option<usize>]) -> u64 {
         let (connection, queue) = of;
+        let one_shard = !self.queues.get(&queue).is_some_and(|queue| queue.facts.is_spread());
         let heard_ns = self.connections[&connection].heard_ns.get(&queue).copied();
+        let heard_ns = heard_ns.filter(|_| one_shard);
         let copies = messages.iter().flatten().map(|at| &self.copies[self.deliveries[*at].copy]);
         let put_ns = copies.map(|copy| self.stored_between(copy).0);
         put_ns.chain(heard_ns).fold(asked_ns, u64::max)
@@ -135,11 +140,27 @@ impl Checker {
         if taken.deliveries != 1 || self.messages[&message].traits.key.is_some() {
             return;
         }
-        let line = (queue, group, band(taken.sequence));
+        let line = (queue, group, line(taken.sequence));
         let from = self.connections.entry(connection).or_default();
         let before = from.last_first.insert(line, taken.sequence);
         if before.is_some_and(|before| before >= taken.sequence) {
             from.steps_back.entry(line).or_default().push(taken.sequence);
+        }
+    }
+
+    /// A browse showed messages: each is one that was put, and where it was put.
+    pub(super) fn shown(&mut self, queue: u64, messages: Vec<Taken>) {
+        for taken in messages {
+            if band(taken.sequence) != SCHEDULED {
+                self.delivered_copy(queue, taken);
+                continue;
+            }
+            let holding = taken.message.map(|it| self.queue(queue).holdings.contains_key(&it));
+            if holding != Some(true) {
+                let sequence = taken.sequence;
+                let sentence = format!("{sequence:#x} of queue {queue:#x} was never scheduled so");
+                self.violation(Verdict::Phantom, sentence);
+            }
         }
     }
 
@@ -189,7 +210,9 @@ impl Checker {
         };
         let may_be = |origin: &&u64| {
             let queue = self.queues.get(*origin);
-            let holds = queue.is_some_and(|queue| queue.holdings.contains_key(&message));
+            let holds = queue.is_some_and(|queue| {
+                queue.holdings.contains_key(&message) || !queue.moved_from.is_empty()
+            });
             holds && there(origin).is_none()
         };
         let origins = &self.queues[&dead].origins;

@@ -1,5 +1,11 @@
 //! What a history is made of.
 
+mod answer;
+mod ask;
+
+pub use answer::{Answer, Delivered, Letter, Place, RangeOutcome, Reason, Stretch, Taken};
+pub use ask::{Ask, Batch, How, Push, Settled, Start};
+
 /// A request's stream and number.
 pub type RequestName = (u32, u32);
 
@@ -130,263 +136,17 @@ pub struct Facts {
     pub strict: bool,
     /// The least time that a message waits that was given back without a delay, in milliseconds.
     pub backoff_least_ms: u64,
+    /// Over how many shards it lies, or may lie later; 0 and 1 for one.
+    pub spread: u16,
+    /// Whether a spread queue keeps the order of each key, and not of its parts alone.
+    pub per_key: bool,
+    /// Whether it keeps all that is done, for groups that are made later.
+    pub keeps: bool,
 }
 
-/// Messages to put, in the order of their batch; a message put again has the same number.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Batch {
-    /// The queue's id.
-    pub queue: u64,
-    /// The messages.
-    pub messages: Vec<u64>,
-    /// The producer and its number for the first message, if it numbers them.
-    pub producer: Option<(u64, u64)>,
-}
-
-/// Which messages of a lease are settled.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settled {
-    /// The queue's id.
-    pub queue: u64,
-    /// The lease.
-    pub lease: u64,
-    /// First index and count of each range.
-    pub ranges: Vec<(u32, u32)>,
-}
-
-/// What a settlement does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum How {
-    /// The messages are done.
-    Ack,
-    /// They are given back, to come after so many milliseconds; 0 leaves that to the queue.
-    Nack(u32),
-    /// They become dead letters.
-    Reject,
-}
-
-/// Where a group starts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Start {
-    /// With the oldest message that is held, or with one that it names some other way.
-    Anywhere,
-    /// With the first message put from then on.
-    Latest,
-}
-
-/// What a subscription asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Push {
-    /// The queue's id.
-    pub queue: u64,
-    /// The group.
-    pub group: u32,
-    /// Most messages unsettled.
-    pub messages_max: u32,
-}
-
-/// A request, as far as the checker cares.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Ask {
-    /// A put.
-    Put(Batch),
-    /// A put to every queue that is bound to a topic.
-    Publish {
-        /// The topic.
-        topic: u64,
-        /// The messages.
-        messages: Vec<u64>,
-    },
-    /// A binding of a queue to a topic.
-    Bind {
-        /// The queue's id.
-        queue: u64,
-        /// The topic.
-        topic: u64,
-    },
-    /// A take.
-    Take {
-        /// The queue's id.
-        queue: u64,
-        /// The group.
-        group: u32,
-        /// Most messages.
-        messages_max: u32,
-        /// Acknowledged at once, without a lease.
-        for_good: bool,
-    },
-    /// A subscription: answered once, then again and again with deliveries.
-    Subscribe(Push),
-    /// Another credit for a subscription.
-    Credit {
-        /// The queue's id.
-        queue: u64,
-        /// The subscription.
-        subscription: u64,
-        /// Most messages unsettled from now on.
-        messages_max: u32,
-    },
-    /// The end of a subscription.
-    Unsubscribe {
-        /// The queue's id.
-        queue: u64,
-        /// The subscription.
-        subscription: u64,
-    },
-    /// An ack or a nack.
-    Settle(Settled, How),
-    /// An acknowledgement and a put in one.
-    Transfer(Settled, Batch),
-    /// A lease is to last so many milliseconds from now on.
-    Extend {
-        /// The queue's id.
-        queue: u64,
-        /// The lease.
-        lease: u64,
-        /// How long.
-        lease_ms: u32,
-    },
-    /// A group is made, or found.
-    Group {
-        /// The queue's id.
-        queue: u64,
-        /// Its name.
-        name: u64,
-        /// Where it starts if it is made.
-        start: Start,
-    },
-    /// A group is removed.
-    EndGroup {
-        /// The queue's id.
-        queue: u64,
-        /// The group's name; the reply says its number.
-        name: u64,
-    },
-    /// Messages move from a group of one queue to another queue.
-    Move {
-        /// The queue that loses them.
-        from: u64,
-        /// Its group.
-        group: u32,
-        /// The queue that gets them.
-        to: u64,
-    },
-    /// A queue is removed.
-    Delete {
-        /// The queue's id.
-        queue: u64,
-    },
-    /// Anything else: only that it gets one reply matters.
-    Other,
-}
-
-/// What became of a stretch of a put.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stretch {
-    /// The sequence of its first message.
-    pub first_sequence: u64,
-    /// How many.
-    pub count: u32,
-    /// What became of them.
-    pub place: Place,
-}
-
-/// Where a message went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
-    /// Stored at this sequence.
-    Here,
-    /// It had been stored at this sequence before.
-    Before,
-    /// It waits to be due, and gets another sequence then.
-    Later,
-}
-
-/// A reply, as far as the checker cares.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Answer {
-    /// To a put.
-    Stored(Vec<Stretch>),
-    /// To a publish, in queues.
-    Published {
-        /// Queues that are bound.
-        matched: u32,
-        /// Of these, queues that hold the messages.
-        stored: u32,
-    },
-    /// To a take, and again and again to a subscription.
-    Delivered(Delivered),
-    /// To a subscription, once.
-    Subscribed(u64),
-    /// To an ack or a nack: what became of each range; empty if everything was settled.
-    Settled(Vec<RangeOutcome>),
-    /// To a transfer: whether everything was settled, and where the put went.
-    Transferred(bool, Vec<Stretch>),
-    /// To an extension: how many milliseconds the lease lasts from now on.
-    Extended(u32),
-    /// To the making of a group: its number.
-    Group(u32),
-    /// The request was refused: it changed nothing.
-    Refused,
-    /// To anything else.
-    Other,
-}
-
-/// Messages that came, in order.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Delivered {
-    /// Their lease, 0 for none.
-    pub lease: u64,
-    /// How long it lasts, in milliseconds.
-    pub lease_ms: u32,
-    /// The messages.
-    pub messages: Vec<Taken>,
-}
-
-/// A message that came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Taken {
-    /// Where it stands in its queue.
-    pub sequence: u64,
-    /// How often it has been delivered, this time included.
-    pub deliveries: u32,
-    /// Its number; `None` if its bytes are not those of any message.
-    pub message: Option<u64>,
-    /// Its attributes, if somebody looked.
-    pub traits: Option<Traits>,
-    /// What its headers say if it is a dead letter.
-    pub letter: Option<Letter>,
-}
-
-/// Why a message became a dead letter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    /// It was delivered too often.
-    Deliveries,
-    /// Its time was over.
-    Expired,
-    /// A consumer wanted it.
-    Rejected,
-}
-
-/// What a dead letter says of itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Letter {
-    /// Why it died.
-    pub reason: Reason,
-    /// How often it had been delivered.
-    pub deliveries: u32,
-    /// Where it stood in its queue.
-    pub sequence: u64,
-}
-
-/// What became of a range of a settlement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RangeOutcome {
-    /// Index of the first message in its lease.
-    pub first: u32,
-    /// How many.
-    pub count: u32,
-    /// Whether this request settled them.
-    pub settled: bool,
+impl Facts {
+    /// Whether its messages lie on several shards, or may lie so later.
+    pub fn is_spread(&self) -> bool {
+        self.spread > 1
+    }
 }

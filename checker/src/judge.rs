@@ -1,11 +1,14 @@
 //! The end of a history: what only shows when all of it is known.
 
+mod active;
 mod again;
 mod credit;
 mod keys;
 mod letters;
 mod lost;
 mod order;
+mod paused;
+mod starts;
 mod surplus;
 mod times;
 
@@ -30,6 +33,10 @@ impl Checker {
         self.too_early_or_late();
         self.letters_with_reason();
         self.within_credit();
+        self.nothing_from_before();
+        self.one_consumer();
+        self.nothing_while_paused();
+        self.nothing_removed();
         self.surplus_copies();
         self.unseen_transfers();
         self.lost();
@@ -39,7 +46,9 @@ impl Checker {
 
     fn unanswered(&mut self) {
         let mut unanswered = Vec::new();
-        for (number, connection) in self.connections.iter().filter(|(_, one)| !one.ended) {
+        for (number, connection) in
+            self.connections.iter().filter(|(_, one)| one.ended_ns.is_none())
+        {
             for (name, outstanding) in &connection.outstanding {
                 if !self.is_subscribed(outstanding) {
                     unanswered.push(format!(

@@ -13,6 +13,7 @@
 //! outcome nobody knows may be stored, a lease that ran out may be delivered again, a message whose
 //! time is over may be gone. What has none is a [`Violation`].
 
+mod administer;
 mod batches;
 pub mod chance;
 pub mod clients;
@@ -23,10 +24,13 @@ pub mod parcel;
 mod requests;
 mod settling;
 mod state;
+mod switch;
 mod text;
 pub mod wire;
 
 use std::collections::{BTreeMap, HashMap};
+
+use switch::Switch;
 
 use state::{
     Connection, Copy, Delivery, Lease, Message, Put, Queue, Subscription, Transfer, Unseen,
@@ -55,6 +59,10 @@ pub enum Verdict {
     Order,
     /// Two messages of a key in flight at a time, or a later one before an earlier one.
     Key,
+    /// Two consumers of a group at a time that is to have one.
+    Active,
+    /// Delivered from what was paused, or stored there.
+    Paused,
     /// Delivered before it was due, or before it should have come back.
     Early,
     /// Delivered after its time to live.
@@ -103,8 +111,8 @@ pub struct Checker {
     /// Puts in the order of asking, across all connections.
     puts: Vec<Put>,
     transfers: Vec<Transfer>,
-    /// The queues bound to each topic: when that was asked, and when it was known to be so.
-    topics: HashMap<u64, Vec<(u64, u64, Option<u64>)>>,
+    /// The queues that are bound to each topic, or were.
+    topics: HashMap<u64, BTreeMap<u64, Switch>>,
     /// Publishes whose reply nobody saw.
     unseen_publishes: Vec<Unseen>,
     /// What the wall clock reads from some moment on.
@@ -156,11 +164,15 @@ impl Checker {
             }
             Event::Queue { queue, facts } => self.queue(queue).facts = facts,
             Event::DeadLetters { queue, dead } => {
-                self.queue(queue).dead_letters = Some(dead);
-                self.queue(dead).origins.push(queue);
+                let spread = self.queue(queue).facts.spread;
+                self.queue(queue).dead_letters.push(dead);
+                let letters = self.queue(dead);
+                letters.origins.push(queue);
+                letters.facts.spread = spread.max(letters.facts.spread);
             }
             Event::Gone { queue, group, dropped, expired } => {
                 let group = self.queue(queue).groups.entry(group).or_default();
+                group.counted = true;
                 group.gone = group.gone.saturating_add(dropped);
                 group.expired = group.expired.saturating_add(expired);
             }

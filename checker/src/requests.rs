@@ -16,9 +16,12 @@ impl Checker {
             Ask::Publish { topic, messages } => {
                 puts = self.publish_asked((connection, order), at_ns, *topic, messages);
             }
-            Ask::Bind { queue, topic } => {
-                self.topics.entry(*topic).or_default().push((*queue, at_ns, None));
-            }
+            Ask::Bind { .. }
+            | Ask::Unbind { .. }
+            | Ask::Pause { .. }
+            | Ask::PauseGroup { .. }
+            | Ask::Remove { .. }
+            | Ask::Browse { .. } => self.administer_asked((connection, order), at_ns, &ask),
             Ask::Settle(settled, how) => self.settle_asked(settled, *how, at_ns),
             Ask::Transfer(settled, batch) => {
                 puts.push(self.put_asked((connection, order), at_ns, batch.clone()));
@@ -97,16 +100,27 @@ impl Checker {
                     (matched, stored),
                 );
             }
-            (Ask::Bind { queue, topic }, Answer::Other) => {
-                let bound = self.topics.entry(*topic).or_default().iter_mut();
-                bound.filter(|(other, ..)| other == queue).for_each(|bound| bound.2 = Some(at_ns));
-            }
-            (Ask::Take { queue, group, messages_max, for_good }, Answer::Delivered(delivery)) => {
+            (
+                Ask::Bind { .. }
+                | Ask::Unbind { .. }
+                | Ask::Pause { .. }
+                | Ask::PauseGroup { .. }
+                | Ask::Remove { .. }
+                | Ask::Browse { .. },
+                answer,
+            ) => self.administered(connection, asked, at_ns, answer),
+            (
+                Ask::Take { queue, group, messages_max, for_good, waits },
+                Answer::Delivered(delivery),
+            ) => {
                 if delivery.messages.len() > *messages_max as usize {
                     let sentence = format!("a take of {messages_max} got more");
                     self.violation(Verdict::Reply, sentence);
                 }
                 let (group, for_good) = (*group, *for_good);
+                if *waits {
+                    self.waited_at_parts((*queue, group), (*asked_ns, at_ns));
+                }
                 if group != 0 {
                     // Whoever made it may never have heard: it was there by now at the latest.
                     let known = self.queue(*queue).groups.entry(group).or_default();
@@ -139,15 +153,19 @@ impl Checker {
                     lease.until_ns = until_ns.min(lease.cut_ns);
                 }
             }
-            (Ask::Group { queue, name, start }, Answer::Group(group)) => {
+            (Ask::Group { queue, name, start, single }, Answer::Group(group, made)) => {
                 let queue = self.queue(*queue);
                 // Another request may have made it, as early as its name was asked for.
-                let asked_ns = queue.asked_for.get(name).copied().unwrap_or(*asked_ns);
+                let first_ns = queue.asked_for.get(name).copied().unwrap_or(*asked_ns);
                 let group = queue.groups.entry(group).or_default();
-                group.name = Some(*name);
-                group.made.get_or_insert((asked_ns, at_ns, *start));
+                (group.name, group.single) = (Some(*name), *single);
+                if made {
+                    group.made = Some((*asked_ns, at_ns, *start));
+                } else {
+                    group.made.get_or_insert((first_ns, at_ns, Start::Anywhere));
+                }
             }
-            (Ask::EndGroup { queue, .. }, Answer::Group(group)) => {
+            (Ask::EndGroup { queue, .. }, Answer::Group(group, _)) => {
                 self.queue(*queue).groups.entry(group).or_default().removed = true;
             }
             (Ask::Credit { queue, subscription, .. }, Answer::Other) => {
@@ -173,6 +191,11 @@ impl Checker {
             self.put_refused(*put);
         }
         match &asked.ask {
+            Ask::Bind { .. }
+            | Ask::Unbind { .. }
+            | Ask::Pause { .. }
+            | Ask::PauseGroup { .. }
+            | Ask::Remove { .. } => self.administration_refused(asked),
             Ask::Settle(settled, how) => self.settle_refused(settled, *how),
             Ask::Transfer(..) => self.transfer_refused(asked.place),
             Ask::Delete { queue } => self.queue(*queue).deletions -= 1,
@@ -181,7 +204,10 @@ impl Checker {
                 own.into_iter().for_each(|own| own.credits.retain(|it| it.order != asked.order));
             }
             Ask::Subscribe(_) => {
-                self.subscriptions[asked.place].ended_ns.get_or_insert(at_ns);
+                // One that there was the server has ended before, nobody knows when.
+                let ended_ns = self.subscriptions[asked.place].name.map_or(at_ns, |_| 0);
+                let known_ns = self.subscriptions[asked.place].ended_ns.get_or_insert(ended_ns);
+                *known_ns = ended_ns.min(*known_ns);
                 let own = &mut self.connections.entry(connection).or_default().subscriptions;
                 own.retain(|other| *other != asked.place);
             }
@@ -221,6 +247,8 @@ impl Checker {
     }
 
     fn unsubscribe_asked(&mut self, connection: u64, name: (u64, u64), at_ns: u64) {
+        let from = self.connections.entry(connection).or_default();
+        from.unsubscribed.insert(name.0);
         if let Some(own) = self.subscription(connection, name) {
             own.ended_ns.get_or_insert(at_ns);
         }
@@ -229,7 +257,8 @@ impl Checker {
     /// A connection has gone: what it had asked has an unknown outcome.
     pub(super) fn ended(&mut self, connection: u64, at_ns: u64, broken: bool) {
         let from = self.connections.entry(connection).or_default();
-        from.ended = true;
+        // One that broke by itself may have ended for its server at any time before.
+        from.ended_ns = Some(if broken { 0 } else { at_ns });
         let (outstanding, subscriptions) =
             (std::mem::take(&mut from.outstanding), std::mem::take(&mut from.subscriptions));
         for place in subscriptions {
@@ -244,7 +273,7 @@ impl Checker {
                     let unseen = Unseen { from, topic, messages, asked_ns, puts };
                     self.unseen_publishes.push(unseen);
                 }
-                Ask::Take { queue, group, messages_max, for_good } => {
+                Ask::Take { queue, group, messages_max, for_good, .. } => {
                     let group = self.queue(queue).groups.entry(group).or_default();
                     group.takes_unseen += 1;
                     group.unseen.push((asked_ns, at_ns));
@@ -259,10 +288,7 @@ impl Checker {
                     group.unseen.push((asked_ns, at_ns));
                 }
                 Ask::EndGroup { queue, name } => {
-                    // Whichever group had that name may be gone.
-                    let groups = self.queue(queue).groups.values_mut();
-                    let named = groups.filter(|group| group.name == Some(name));
-                    named.for_each(|group| group.removed = true);
+                    self.queue(queue).ends_unseen.insert(name);
                 }
                 Ask::Extend { queue, lease, lease_ms } => {
                     // It may have cut the lease short.

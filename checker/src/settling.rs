@@ -97,8 +97,9 @@ impl Checker {
     pub(super) fn transfer_asked(&mut self, settled: &Settled, put: usize, at_ns: u64) -> usize {
         self.settle_asked(settled, How::Ack, at_ns);
         let sources = self.all_named(settled);
-        let to = QueueId(self.puts[put].queue);
-        let one_shard = QueueId(settled.queue).shard() == to.shard();
+        let (from, to) = (settled.queue, self.puts[put].queue);
+        let spread = [from, to].iter().any(|queue| self.queue(*queue).facts.is_spread());
+        let one_shard = QueueId(from).shard() == QueueId(to).shard() && !spread;
         self.transfers.push(Transfer { sources, put, one_shard, known: false });
         self.transfers.len() - 1
     }
@@ -180,7 +181,10 @@ impl Checker {
         let kept = queue
             .groups
             .values()
-            .all(|group| !group.removed && group.gone == 0 && group.expired == 0);
-        kept && queue.deletions == 0 && queue.moved_to.is_empty() && queue.dead_letters.is_none()
+            .all(|group| !queue.is_removed(group) && group.gone == 0 && group.expired == 0);
+        kept && queue.deletions == 0
+            && queue.removals.is_empty()
+            && queue.moved_to.is_empty()
+            && queue.dead_letters.is_empty()
     }
 }

@@ -1,25 +1,28 @@
 //! What the checker keeps of a history.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::event::{Ask, Facts, Letter, RequestName, Start, Stretch, Traits};
+use super::switch::Switch;
 
 #[derive(Default)]
 pub(super) struct Connection {
     pub outstanding: HashMap<RequestName, Outstanding>,
-    pub ended: bool,
+    /// When it ended at the earliest, once it has.
+    pub ended_ns: Option<u64>,
     /// The last sequence that this connection saw delivered for the first time, of each queue,
     /// group and band.
     pub last_first: HashMap<Line, u64>,
     /// Sequences of each line that it saw for the first time after later ones.
     pub steps_back: HashMap<Line, Vec<u64>>,
-    /// Its subscriptions.
+    /// Its subscriptions, and the queues of those whose end it has asked for.
     pub subscriptions: Vec<usize>,
+    pub unsubscribed: HashSet<u64>,
     /// When the latest request to each queue was asked that its shard has answered.
     pub heard_ns: HashMap<u64, u64>,
 }
 
-/// A queue, a group and a band: messages that come one after the other.
+/// A queue, a group, and the band and part of a sequence: messages that come one after the other.
 pub(super) type Line = (u64, u32, u64);
 
 pub(super) struct Outstanding {
@@ -43,8 +46,10 @@ pub(super) struct Queue {
     pub groups: BTreeMap<u32, Group>,
     /// When each name of a group was asked for first.
     pub asked_for: HashMap<u64, u64>,
-    /// The queue that this one's poison goes to.
-    pub dead_letters: Option<u64>,
+    /// Names of groups whose end was asked for, and nobody saw the reply.
+    pub ends_unseen: HashSet<u64>,
+    /// The queues that this one's poison goes to: those that have had that name.
+    pub dead_letters: Vec<u64>,
     /// The queues whose poison comes here: those that have had one name.
     pub origins: Vec<u64>,
     /// Deletions that were asked for and not refused.
@@ -52,6 +57,13 @@ pub(super) struct Queue {
     /// Queues from which messages may have been moved here, and to which they may have gone.
     pub moved_from: Vec<u64>,
     pub moved_to: Vec<u64>,
+    /// Whether its puts are paused, and its takes, and its groups by their names.
+    pub puts_paused: Switch,
+    pub takes_paused: Switch,
+    pub groups_paused: HashMap<u64, Switch>,
+    /// Sequences that were to be removed, each with when they were known to be gone. Scheduled
+    /// ones are counted by nobody.
+    pub removals: HashMap<u64, Option<u64>>,
 }
 
 /// A message in a queue.
@@ -74,8 +86,12 @@ pub(super) struct Group {
     pub made: Option<(u64, u64, Start)>,
     /// Its name, if it was asked for by that.
     pub name: Option<u64>,
-    /// Whether it was removed, or may have been.
+    /// Whether one consumer at a time gets its messages.
+    pub single: bool,
+    /// Whether it was removed.
     pub removed: bool,
+    /// Whether it was there at the end.
+    pub counted: bool,
     /// Deliveries whose reply nobody saw, at most.
     pub takes_unseen: u64,
     /// From when until when at least such takes may have held messages.
@@ -84,6 +100,17 @@ pub(super) struct Group {
     pub gone: u64,
     /// Messages that it says have expired.
     pub expired: u64,
+}
+
+impl Queue {
+    /// Whether a group was removed, or may have been.
+    pub fn is_removed(&self, group: &Group) -> bool {
+        let unseen = match group.name {
+            Some(name) => self.ends_unseen.contains(&name),
+            None => !self.ends_unseen.is_empty(),
+        };
+        group.removed || unseen && !group.counted
+    }
 }
 
 #[derive(Default)]
@@ -114,6 +141,8 @@ pub(super) struct Delivery {
     pub count: u32,
     pub connection: u64,
     pub asked_ns: u64,
+    /// The earliest moment at which it can have been delivered.
+    pub began_ns: u64,
     pub seen_ns: u64,
     /// Its lease; `None` if it was taken for good.
     pub lease: Option<usize>,
@@ -216,6 +245,16 @@ pub(super) struct Transfer {
 /// The band of a sequence: its priority, or [`SCHEDULED`].
 pub(super) fn band(sequence: u64) -> u64 {
     sequence >> 60
+}
+
+/// The line of a sequence: its band and its part.
+pub(super) fn line(sequence: u64) -> u64 {
+    sequence >> 52
+}
+
+/// The part of a spread queue that a sequence is of.
+pub(super) fn part(sequence: u64) -> u64 {
+    line(sequence) & 0xff
 }
 
 /// The band of what is not due yet.

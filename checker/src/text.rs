@@ -3,13 +3,14 @@
 //! ```text
 //! 0 m7 key 3 priority 2 after 5ms ttl 9ms id 4   attributes of message 7; `at 1000` by the wall
 //! 0 q1 is strict dedup 50ms ttl 9ms deliveries 3 backoff 5ms dead-expired
+//! 0 q1 is spread 3 per-key kept  it lies on three shards, and keeps all that is done
 //! 0 q1 dead q2                   poison of q1 goes to q2
 //! 0 clock 1000                   the wall clock reads 1,000 ms from then on
 //! 0 c1#1 put q1: 7 8             time in ms, connection, request; messages by number
 //! 0 c1#1 put q1 as p5/0: 7 8     by producer 5 as its number 0
 //! 1 c1#1 stored 0 x2             first sequence, how many; or `refused`
-//! 1 c1#1 before 0 x1 later s0 x1 a repeat, and one that is scheduled; `b7.0` is in band 7
-//! 2 c2#1 take q1 g2 max 10       or `take-for-good`; without `g2` for group 0
+//! 1 c1#1 before 0 x1 later s0 x1 a repeat, one scheduled; `b7.0` is of band 7, `p2.0` of part 2
+//! 2 c2#1 take q1 g2 max 10       or `take-for-good`; without `g2` for group 0; then `waiting`
 //! 3 c2#1 got lease 5 for 50ms: 0/1=7     sequence/deliveries=message; `?` for no message
 //! 3 c2#1 got for good: 0/1=7:deliveries/3@0  a dead letter: its reason, deliveries, sequence
 //! 4 c2#2 ack q1 lease 5: 0+2     ranges as first+count; or `nack`, `nack .. after 5ms`, `reject`
@@ -20,7 +21,12 @@
 //! 6 c2#4 credit q1 4 max 20       then `done`; as after bind, unsubscribe, move, delete, other
 //! 7 c2#4 unsubscribe q1 4
 //! 6 c2#3 publish t1: 7           then `reached 2 stored 2`; before that `bind q1 t1`
-//! 6 c2#3 group q1 named 3 latest then `group 65537`; as after `end-group q1 named 3`
+//! 6 c2#3 group q1 named 3 latest then `group 65537`, or `found 65537` if it was there; `earliest`,
+//!                                `from 5`, `since 1000`, or nothing; then `single` or not
+//! 7 c2#3 end-group q1 named 3    then `group 65537`; so `pause-group`, `resume-group`
+//! 7 c2#5 pause q1 puts takes     both, one, or none of them; then `done`, as after unbind
+//! 7 c2#5 remove q1: 0 s3         then `removed 2 missing 0`
+//! 7 c2#5 browse q1               then `shows 0/1=7`
 //! 8 c1 gone                      the connection has ended; or `broken` by itself, before that
 //! 9 q1 g2 gone 3 expired 2       went without being taken
 //! ```

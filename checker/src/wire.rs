@@ -1,7 +1,9 @@
 //! Real replies in the words of the checker.
 
-use ringway_protocol::Reply;
-use ringway_protocol::reply::{Delivery, PutOutcome, Receipt, Verdict};
+use ringway_protocol::reply::{
+    BrowseEntry, BrowsePage, Delivery, PutOutcome, Receipt, Standing, Verdict,
+};
+use ringway_protocol::{Record, Reply};
 
 use super::event::{Answer, Delivered, Place, RangeOutcome, Stretch, Taken};
 use super::parcel;
@@ -35,7 +37,11 @@ pub fn answer(reply: &Reply<'_>) -> Answer {
         }
         Reply::Subscribed { subscription } => Answer::Subscribed(subscription.0),
         Reply::Extended { lease_ms, .. } => Answer::Extended(*lease_ms),
-        Reply::Group { group, .. } => Answer::Group(group.0),
+        Reply::Group { group, changed } => Answer::Group(group.0, *changed),
+        Reply::Removal(removal) => {
+            Answer::Removed { removed: removal.removed, missing: removal.missing }
+        }
+        Reply::Browsed(page) => Answer::Shown(shown(page)),
         Reply::Refused { .. } => Answer::Refused,
         _ => Answer::Other,
     }
@@ -60,16 +66,28 @@ fn delivered(delivery: &Delivery<'_>) -> Delivered {
     let mut messages = Vec::new();
     for run in delivery.runs() {
         for offset in 0..u64::from(run.count) {
-            let record = records.next();
-            messages.push(Taken {
-                sequence: run.first_sequence + offset,
-                deliveries: run.deliveries,
-                message: record.and_then(|record| parcel::read(record.payload)),
-                traits: record.map(|record| parcel::traits(&record)),
-                letter: record.and_then(|record| parcel::letter(&record)),
-            });
+            let (sequence, record) = (run.first_sequence + offset, records.next());
+            messages.push(taken((sequence, run.deliveries), record.as_ref()));
         }
     }
     let (lease, lease_ms) = (delivery.lease.0, delivery.lease_ms);
     Delivered { lease, lease_ms, messages }
+}
+
+fn shown(page: &BrowsePage<'_>) -> Vec<Taken> {
+    let one = |entry: BrowseEntry<'_>| {
+        let Standing { sequence, deliveries, .. } = entry.standing;
+        taken((sequence, deliveries), Some(&entry.record))
+    };
+    page.iter().map(one).collect()
+}
+
+fn taken((sequence, deliveries): (u64, u32), record: Option<&Record<'_>>) -> Taken {
+    Taken {
+        sequence,
+        deliveries,
+        message: record.and_then(|record| parcel::read(record.payload)),
+        traits: record.map(parcel::traits),
+        letter: record.and_then(parcel::letter),
+    }
 }

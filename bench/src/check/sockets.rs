@@ -117,6 +117,10 @@ impl ClientSide for Sockets {
         }
     }
 
+    fn is_excused(&self, connection: usize) -> bool {
+        self.open.get(&connection).is_none_or(|socket| socket.excused)
+    }
+
     fn close(&mut self, connection: usize) {
         // The end goes out behind what was written.
         self.open.remove(&connection);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use ringway_protocol::greeting::Greet;
 use ringway_protocol::limits::FRAME_BYTES_MAX;
-use ringway_protocol::{Frame, HEADER_BYTES, Header, Reply, Request, Split, frame};
+use ringway_protocol::request::Browse;
+use ringway_protocol::{Frame, GroupId, HEADER_BYTES, Header, Reply, Request, Split, frame};
 
 use super::{Outside, Read};
 use crate::chance::Chance;
@@ -42,6 +43,8 @@ pub enum Asked {
     Greet,
     /// A declaration of one of the run's queues.
     Declare(usize),
+    /// Opening one of the run's queues.
+    Open(usize),
     /// Opening the dead-letter queue of one of the run's queues.
     OpenDead(usize),
     /// A put into one of the run's queues.
@@ -49,19 +52,23 @@ pub enum Asked {
     /// A put into something that is not tried again.
     PutOnce(usize),
     /// A take from a group of one of the run's queues.
-    Take(usize, u64),
-    /// The making of a group of one of the run's queues.
-    Group(usize, usize),
+    Take(usize, (u64, GroupId)),
+    /// The making of a group of one of the run's queues; as many messages had been made before.
+    Group((usize, u64), usize, u64),
     /// A binding of one of the run's queues.
     Bind(usize),
     /// A listing of a queue's groups.
     Groups(u64),
     /// A subscription to one of the run's queues; answered again and again once it is there.
-    Subscribe(usize, u64),
+    Subscribe(usize, (u64, GroupId)),
+    /// A page of a queue's messages.
+    Browse(Browse),
     /// Statistics of a queue.
     Stat(u64),
     /// An echo of these bytes.
     Echo(Vec<u8>),
+    /// That this is done is all that is wanted; it is counted under that name.
+    Counted(&'static str),
     /// A reply is all that is wanted.
     Other,
 }
@@ -79,6 +86,8 @@ pub struct Sending {
 pub struct Arrival {
     /// What was asked.
     pub asked: Asked,
+    /// The checker's number of the connection.
+    pub connection: u64,
     header: Header,
     body: Vec<u8>,
 }
@@ -243,14 +252,16 @@ impl Peer {
 
     /// Closes in order; what was written still arrives.
     pub fn close(&mut self, outside: &mut Outside<'_>) {
+        let broken = outside.network.is_excused(self.connection);
         outside.network.close(self.connection);
-        self.end(outside, false);
+        self.end(outside, broken);
     }
 
     /// Closes at once; what was written may be lost.
     pub fn abort(&mut self, outside: &mut Outside<'_>) {
+        let broken = outside.network.is_excused(self.connection);
         outside.network.abort(self.connection);
-        self.end(outside, false);
+        self.end(outside, broken);
     }
 
     fn end(&mut self, outside: &mut Outside<'_>, broken: bool) {
@@ -311,7 +322,8 @@ impl Peer {
             }
             _ => {}
         }
-        arrivals.push(Arrival { asked, header, body: frame.body.to_vec() });
+        let body = frame.body.to_vec();
+        arrivals.push(Arrival { asked, connection: self.name, header, body });
     }
 
     /// What a reply answers.

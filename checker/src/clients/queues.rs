@@ -1,13 +1,16 @@
 //! The queues of a run: every client knows their names and declares them with the same options.
 
+mod draw;
+
 use std::rc::Rc;
 
 use ringway_protocol::options::{FullPolicy, PriorityOrder};
-use ringway_protocol::request::Start;
-use ringway_protocol::{QueueName, QueueOptions};
+use ringway_protocol::{QueueName, QueueOptions, SpreadOrder};
 
 use crate::chance::Chance;
 use crate::{Due, Facts, Traits};
+
+pub use draw::draw;
 
 /// Where the queues of a run are, and how time passes there.
 #[derive(Clone, Debug)]
@@ -23,24 +26,29 @@ pub struct Scene {
 
 /// An hour: what the wall clock is set by, and a time of delivery that only such a step reaches.
 pub const HOUR_MS: u64 = 3_600_000;
-/// A window of deduplication that outlasts every run.
-const LONG_WINDOW_MS: u32 = 3_600_000;
-/// Topics of a run at most.
-const TOPICS: u64 = 2;
+/// A window of deduplication, or a time to keep messages, that outlasts every run.
+const LONG_MS: u32 = 3_600_000;
+/// Messages and bytes that no queue of a simulated run comes near.
+const PLENTY: u64 = 1_000_000;
+const PLENTY_BYTES: u64 = 1 << 30;
+/// Over how many shards a queue is spread at most.
+const GROWN: u16 = 4;
 
 /// A queue that clients use.
 #[derive(Clone, Debug)]
 pub struct QueuePlan {
     /// Its name.
     pub name: QueueName,
+    /// Another name of the same shard, if clients rename it.
+    pub alias: Option<QueueName>,
     /// Its options.
     pub options: QueueOptions,
-    /// Whether clients purge it and delete it, and remove its groups.
-    pub volatile: bool,
+    /// What clients do to the queue itself.
+    pub changes: Changes,
     /// Whether nothing is ever put into it: a take that waits there waits its time out.
     pub empty: bool,
-    /// Its groups beside the first: their names, and where they start.
-    pub groups: Vec<(String, Start)>,
+    /// Its groups beside the first.
+    pub groups: Vec<GroupPlan>,
     /// Different keys of its messages; 0 for none.
     pub keys: u64,
     /// Whether its messages have priorities, delays, times to live, deduplication ids.
@@ -63,109 +71,53 @@ pub struct QueuePlan {
     pub scene: Rc<Scene>,
 }
 
-/// Draws the queues of a run. Names are hashed to shards, so they lie on all of them.
-pub fn draw(scene: Scene, chance: &mut Chance) -> Vec<QueuePlan> {
-    let (scene, count) = (Rc::new(scene), chance.between(3, 9));
-    (0..count).map(|index| plan(index, &scene, chance)).collect()
+/// What clients do to a queue beside putting and taking.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Changes {
+    /// They purge it and delete it, and remove its groups.
+    pub volatile: bool,
+    /// They remove its groups and make them again.
+    pub replayed: bool,
+    /// They pause it and its groups.
+    pub paused: bool,
+    /// They remove messages by their sequences.
+    pub pruned: bool,
+    /// They give it other options now and then.
+    pub altered: bool,
+    /// They spread it over more shards.
+    pub grows: bool,
 }
 
-fn plan(index: u64, scene: &Rc<Scene>, chance: &mut Chance) -> QueuePlan {
-    let name = format!("{}queue/{index}.{}", scene.prefix, chance.between(0, 99));
-    let name = QueueName::new(&name).expect("made of letters, digits, a slash and a dot");
-    let options = QueueOptions {
-        lease_ms: scene.ms(chance.between(1, 40)) as u32,
-        wait_max_ms: scene.ms(chance.between(1, 60)) as u32,
-        ..QueueOptions::default()
-    };
-    let mut plan = QueuePlan {
-        name,
-        options,
-        volatile: false,
-        empty: false,
-        groups: Vec::new(),
-        keys: 0,
-        urgent: false,
-        delayed: false,
-        mortal: false,
-        identified: false,
-        numbered: false,
-        topic: None,
-        redriven: false,
-        credit_max: chance.pick(&[2, 8, 64]),
-        scene: scene.clone(),
-    };
-    match index {
-        0 => {
-            plan.options.messages_max = chance.between(1, 40);
-            if chance.once_in(2) {
-                plan.options.full_policy = FullPolicy::Hold;
-            }
-        }
-        1 => {
-            plan.options.deliveries_max = chance.between(1, 3) as u32;
-            plan.redriven = chance.once_in(2);
-        }
-        2 => {
-            plan.options.full_policy = FullPolicy::DropOldest;
-            plan.options.messages_max = chance.between(1, 60);
-        }
-        3 => plan.volatile = true,
-        4 => plan.empty = true,
-        _ => {}
-    }
-    // The first few have one trait for certain and few others: what is wrong with them is easy to
-    // see.
-    if index > 4 || chance.once_in(3) {
-        plan.season(chance);
-    }
-    plan
+/// A group that clients make.
+#[derive(Clone, Debug)]
+pub struct GroupPlan {
+    /// Its name.
+    pub name: String,
+    /// Where it starts.
+    pub start: StartPlan,
+    /// Whether one consumer at a time gets its messages.
+    pub single_active: bool,
+}
+
+/// Where a group starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartPlan {
+    /// With what is held and kept.
+    Earliest,
+    /// With what comes next.
+    Latest,
+    /// At this sequence.
+    Sequence(u64),
+    /// At a time of the last moments, or the next ones.
+    Lately,
 }
 
 impl QueuePlan {
-    /// Gives it some of everything that queues can do.
-    fn season(&mut self, chance: &mut Chance) {
-        if chance.once_in(2) {
-            let groups = chance.between(1, 3);
-            let start = |chance: &mut Chance| chance.pick(&[Start::Earliest, Start::Latest]);
-            self.groups = (1..=groups).map(|group| (format!("g{group}"), start(chance))).collect();
-        }
-        if chance.once_in(2) {
-            self.keys = chance.pick(&[1, 3, 20]);
-        }
-        if chance.once_in(3) {
-            self.urgent = true;
-            let weighted = chance.once_in(2);
-            self.options.priority =
-                if weighted { PriorityOrder::Weighted } else { PriorityOrder::Strict };
-        }
-        self.delayed = chance.once_in(3);
-        self.mortal = chance.once_in(4);
-        if chance.once_in(4) {
-            self.options.ttl_ms = self.scene.ms(chance.between(1, 60));
-        }
-        self.options.dead_letter_expired = chance.once_in(2);
-        if chance.once_in(2) {
-            let short_ms = self.scene.ms(chance.between(1, 30)) as u32;
-            self.options.dedup_ms = if chance.once_in(4) { short_ms } else { LONG_WINDOW_MS };
-            self.identified = chance.once_in(2);
-            self.numbered = !self.identified || chance.once_in(2);
-        }
-        if chance.once_in(3) {
-            self.topic = Some(chance.between(1, TOPICS));
-        }
-        if chance.once_in(3) {
-            self.options.backoff_ms = self.scene.ms(chance.between(1, 15)) as u32;
-            let most_ms = self.scene.ms(chance.between(15, 40)) as u32;
-            self.options.backoff_max_ms = if chance.once_in(2) { 0 } else { most_ms };
-        }
-        if self.options.deliveries_max == 16 && chance.once_in(3) {
-            self.options.deliveries_max = chance.between(1, 4) as u32;
-        }
-    }
-
     /// What the checker may hold the queue to.
     pub fn facts(&self) -> Facts {
-        let options = &self.options;
+        let (options, changes) = (&self.options, &self.changes);
+        let gone = changes.volatile || changes.pruned || changes.altered || self.mortal;
+        let grown = if changes.grows { GROWN } else { 0 };
         Facts {
             dedup_ms: options.dedup_ms.into(),
             ttl_ms: options.ttl_ms,
@@ -176,7 +128,36 @@ impl QueuePlan {
                 (base_ms, 0) => base_ms.into(),
                 (base_ms, _) => (base_ms - base_ms / 4).into(),
             },
+            spread: options.spread.max(grown),
+            per_key: options.spread_order == SpreadOrder::PerKey,
+            keeps: options.keep_ms >= LONG_MS.into()
+                && !gone
+                && options.ttl_ms == 0
+                && options.full_policy == FullPolicy::Reject
+                && options.messages_max >= PLENTY
+                && options.bytes_max >= PLENTY_BYTES,
         }
+    }
+
+    /// Other options than those that it is declared with, if it is to get others.
+    pub fn altered(&self, chance: &mut Chance) -> QueueOptions {
+        let mut options = self.options;
+        if self.changes.grows {
+            options.spread = chance.between(2, GROWN.into()) as u16;
+            return options;
+        }
+        if chance.once_in(2) {
+            let policies = [FullPolicy::Reject, FullPolicy::Hold, FullPolicy::DropOldest];
+            options.full_policy = chance.pick(&policies);
+            options.messages_max = chance.between(1, 60);
+            options.lease_ms = self.scene.ms(chance.between(1, 40)) as u32;
+        }
+        options
+    }
+
+    /// Whether clients may find it with other options than it was declared with, or elsewhere.
+    pub fn is_found_by_name(&self) -> bool {
+        self.changes.altered || self.changes.grows || self.alias.is_some()
     }
 
     /// The attributes of a new message for this queue.

@@ -26,6 +26,9 @@ pub trait ClientSide {
     /// From now on the server may close this connection: its client did something wrong.
     fn excuse(&mut self, connection: usize);
 
+    /// Whether the server may have closed it already, for such a reason or because it broke.
+    fn is_excused(&self, connection: usize) -> bool;
+
     /// Closes in order: what was written still arrives, then the end.
     fn close(&mut self, connection: usize);
 

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use ringway_protocol::limits::TAKE_MESSAGES_MAX;
 use ringway_protocol::reply::{GROUP_COLUMNS, Groups, QUEUE_COLUMNS};
-use ringway_protocol::request::Take;
-use ringway_protocol::{GroupId, QueueId, Reply, Request};
+use ringway_protocol::request::{ChangeGroup, GroupFlags, GroupOperation, Take};
+use ringway_protocol::{GroupId, QueueId, QueueName, Reply, Request};
 
 use super::Outside;
 use super::peer::{Arrival, Asked, Peer, Standing};
@@ -26,10 +26,14 @@ pub struct Sweeper {
     /// The plan whose queues are being emptied.
     at: usize,
     queue: Option<QueueId>,
+    /// Whether that is the queue that has the plan's other name.
+    alias: bool,
     /// Whether it is the dead-letter queue of the plan that is being emptied.
     dead: bool,
     /// The groups of the queue that are still to be emptied; the last one is next.
     groups: Vec<GroupId>,
+    /// Groups that are paused, with their flags.
+    paused: Vec<(String, GroupFlags)>,
     next: Next,
     rests_until_ns: u64,
     taken: u64,
@@ -40,9 +44,11 @@ pub struct Sweeper {
 /// What it asks next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Next {
-    Declare,
+    Open,
     OpenDead,
+    Resume,
     Groups,
+    ResumeGroup,
     Take,
     Stat,
     Count,
@@ -59,9 +65,11 @@ impl Sweeper {
             peer: None,
             at: 0,
             queue: None,
+            alias: false,
             dead: false,
             groups: Vec::new(),
-            next: Next::Declare,
+            paused: Vec::new(),
+            next: Next::Open,
             rests_until_ns: 0,
             taken: 0,
             left: String::new(),
@@ -86,7 +94,7 @@ impl Sweeper {
     /// What it is doing.
     pub fn waiting(&self) -> String {
         let waits: Vec<String> = self.peer.iter().flat_map(Peer::waiting).collect();
-        let (name, next, left) = (&self.plans[self.at].name, self.next, &self.left);
+        let (name, next, left) = (self.name(), self.next, &self.left);
         format!("sweeping {name}: {next:?}, {waits:?}, left: {left}")
     }
 
@@ -117,20 +125,31 @@ impl Sweeper {
         self.peer = Some(peer);
     }
 
-    fn ask(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) {
+    /// The name of the queue that is being emptied, dead letters left out.
+    fn name(&self) -> &QueueName {
         let plan = &self.plans[self.at];
+        plan.alias.as_ref().filter(|_| self.alias).unwrap_or(&plan.name)
+    }
+
+    fn ask(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) {
         let queue = self.queue.unwrap_or(QueueId(0));
-        let dead = plan.name.dead_letter().expect("the names of a run are short");
+        let dead = self.name().dead_letter().expect("the names of a run are short");
         let (asked, ask, request) = match self.next {
             Next::Nothing => return,
-            Next::Declare => {
-                let (name, options) = (plan.name.as_str(), Some(plan.options));
-                (Asked::Declare(self.at), Ask::Other, Request::Declare { name, options })
+            Next::Open => {
+                let name = self.name().as_str();
+                (Asked::Open(self.at), Ask::Other, Request::Open { name })
             }
             Next::OpenDead => {
                 let name = dead.as_str();
                 (Asked::OpenDead(self.at), Ask::Other, Request::Open { name })
             }
+            Next::Resume => {
+                let (puts, takes) = (false, false);
+                let ask = Ask::Pause { queue: queue.0, puts, takes };
+                (Asked::Other, ask, Request::Pause { queue, puts, takes })
+            }
+            Next::ResumeGroup => self.resume_group(queue),
             Next::Groups | Next::Count => {
                 (Asked::Groups(queue.0), Ask::Other, Request::Groups { queue })
             }
@@ -140,23 +159,36 @@ impl Sweeper {
         peer.ask(asked, ask, 0, outside, |name, out| request.encode(name.0, name.1, out));
     }
 
+    fn resume_group(&self, queue: QueueId) -> (Asked, Ask, Request<'_>) {
+        let (name, flags) = self.paused.last().expect("some group is paused");
+        let operation = GroupOperation::Alter { flags: GroupFlags { paused: false, ..*flags } };
+        let groups = &self.plans[self.at].groups;
+        let number = groups.iter().position(|group| group.name == *name).unwrap_or(groups.len());
+        let ask = Ask::PauseGroup { queue: queue.0, name: number as u64, paused: false };
+        (Asked::Other, ask, Request::Group(ChangeGroup { queue, name, operation }))
+    }
+
     fn take(&self, queue: QueueId) -> (Asked, Ask, Request<'static>) {
         let group = *self.groups.last().expect("a take is from some group");
         let messages_max = TAKE_MESSAGES_MAX;
-        let (id, number) = (queue.0, group.0);
-        let ask = Ask::Take { queue: id, group: number, messages_max, for_good: true };
+        let (id, number, waits) = (queue.0, group.0, false);
+        let ask = Ask::Take { queue: id, group: number, messages_max, for_good: true, waits };
         let (bytes_max, wait_ms, lease_ms, acknowledged) = (0, 0, 0, true);
         let take = Take { queue, messages_max, bytes_max, wait_ms, lease_ms, group, acknowledged };
-        (Asked::Take(self.at, id), ask, Request::Take(take))
+        (Asked::Take(self.at, (id, group)), ask, Request::Take(take))
     }
 
     fn learn(&mut self, arrival: &Arrival, outside: &mut Outside<'_>) {
         match (&arrival.asked, arrival.reply()) {
-            (Asked::Declare(_), Reply::Declared { queue, .. }) => {
+            (Asked::Open(_), Reply::Opened { queue }) => {
                 let facts = self.plans[self.at].facts();
                 outside.queue_found(self.at, queue.0, facts);
-                (self.queue, self.next) = (Some(queue), Next::Groups);
+                let paused = self.plans[self.at].changes.paused;
+                self.next = if paused { Next::Resume } else { Next::Groups };
+                self.queue = Some(queue);
             }
+            (Asked::Open(_), Reply::Refused { .. }) => self.next = Next::OpenDead,
+            (_, Reply::Done) => self.next = Next::Groups,
             (Asked::OpenDead(_), Reply::Opened { queue: dead }) => {
                 outside.dead_found(self.at, dead.0);
                 (self.queue, self.next, self.dead) = (Some(dead), Next::Groups, true);
@@ -172,7 +204,14 @@ impl Sweeper {
             }
             (Asked::Groups(_), Reply::Groups(groups)) => {
                 self.groups = groups.iter().map(|entry| entry.group).collect();
-                self.next = Next::Take;
+                let paused = groups.iter().filter(|entry| entry.flags.paused);
+                let paused = paused.map(|entry| (entry.name.to_owned(), entry.flags));
+                self.paused = paused.collect();
+                self.next = if self.paused.is_empty() { Next::Take } else { Next::ResumeGroup };
+            }
+            (_, Reply::Group { .. }) => {
+                self.paused.pop();
+                self.next = if self.paused.is_empty() { Next::Take } else { Next::ResumeGroup };
             }
             (Asked::Take(..), Reply::Delivery(delivery)) => {
                 self.taken += u64::from(delivery.count());
@@ -213,10 +252,11 @@ impl Sweeper {
     }
 
     fn next_plan(&mut self) {
-        (self.queue, self.dead) = (None, false);
-        if self.at + 1 < self.plans.len() {
-            self.at += 1;
-            self.next = Next::Declare;
+        (self.queue, self.dead, self.next) = (None, false, Next::Open);
+        if !self.alias && self.plans[self.at].alias.is_some() {
+            self.alias = true;
+        } else if self.at + 1 < self.plans.len() {
+            (self.at, self.alias) = (self.at + 1, false);
         } else {
             self.next = Next::Nothing;
         }

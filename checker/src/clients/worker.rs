@@ -1,6 +1,7 @@
 //! A client that does a queue's daily work: it puts, takes and settles, loses its connection and
 //! comes back.
 
+mod administer;
 mod ask;
 mod conduct;
 mod learn;
@@ -11,6 +12,7 @@ mod settling;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
+use ringway_protocol::request::Browse;
 use ringway_protocol::{GroupId, QueueId};
 
 use super::Outside;
@@ -45,6 +47,12 @@ pub struct Worker {
     /// Its name as a producer, and its next number for each plan.
     producer: u64,
     numbers: HashMap<usize, u64>,
+    /// Where messages of queues stand that are pruned.
+    stored: VecDeque<(QueueId, u64)>,
+    /// The page that it looks at next.
+    browsing: Option<Browse>,
+    /// Whether its connection may be the single active consumer of some group, as long as it lives.
+    active: bool,
     rests_until_ns: u64,
     reads_from_ns: u64,
     calm: bool,
@@ -56,6 +64,7 @@ struct Known {
     queue: QueueId,
     /// Its groups beside the first, as far as they are known.
     groups: Vec<Option<GroupId>>,
+    /// Whether this client has asked to bind it, and not to end that.
     bound: bool,
     /// Its dead-letter queue.
     dead: Option<QueueId>,
@@ -89,6 +98,9 @@ impl Worker {
             subscribes_asked: 0,
             unsure: VecDeque::new(),
             numbers: HashMap::new(),
+            stored: VecDeque::new(),
+            browsing: None,
+            active: false,
             rests_until_ns: 0,
             reads_from_ns: 0,
             calm: false,
@@ -147,6 +159,10 @@ impl Worker {
         match standing {
             // It was subscribed after everybody had calmed down.
             Standing::Alive if self.calm && peer.is_subscribed() => peer.abort(outside),
+            // Nobody else would get anything.
+            Standing::Alive if self.calm && self.active && peer.outstanding() == 0 => {
+                peer.close(outside);
+            }
             Standing::Alive => {
                 if !self.calm
                     && peer.unwritten() < UNWRITTEN_BYTES_MAX
@@ -209,7 +225,8 @@ impl Worker {
             self.leases.clear();
         }
         self.subscriptions.clear();
-        self.subscribes_asked = 0;
+        (self.subscribes_asked, self.active) = (0, false);
+        self.queues.iter_mut().flatten().for_each(|known| known.bound = false);
         self.rest(outside);
     }
 

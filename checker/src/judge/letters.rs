@@ -12,7 +12,7 @@ impl Checker {
                 continue;
             }
             let name = self.called(index);
-            if copy.letters.len() > self.groups_max(copy.queue) {
+            if copy.letters.len() > self.groups_max(copy.queue) && self.dies_alone(copy) {
                 let letters = copy.letters.len();
                 found.push((Verdict::Duplicate, format!("{name} is {letters} dead letters")));
             }
@@ -31,6 +31,18 @@ impl Checker {
         for (verdict, sentence) in found {
             self.violation(verdict, sentence);
         }
+    }
+
+    /// Whether no other queue of the same name may have had the same message at the same sequence:
+    /// its dead letters look the same.
+    fn dies_alone(&self, copy: &Copy) -> bool {
+        let letters = self.queues[&copy.queue].dead_letters.iter().map(|dead| &self.queues[dead]);
+        let mut others =
+            letters.flat_map(|dead| &dead.origins).filter(|other| **other != copy.queue);
+        others.all(|other| {
+            let other = &self.queues[other];
+            other.moved_from.is_empty() && !other.holdings.contains_key(&copy.message)
+        })
     }
 
     fn without_reason(&self, copy: &Copy, reason: Reason, deliveries: u32) -> Option<String> {

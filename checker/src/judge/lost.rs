@@ -18,7 +18,7 @@ impl Checker {
             let groups = queue.groups.iter().map(|(group, known)| (*group, known));
             let first = (!queue.groups.contains_key(&0)).then_some((0, &nobody));
             for (group, known) in first.into_iter().chain(groups) {
-                if known.removed {
+                if queue.is_removed(known) {
                     continue;
                 }
                 let missing = self.missing(*number, queue, group, known);
@@ -42,7 +42,7 @@ impl Checker {
                     missing.push((sentence, self.may_expire(*message, number, put_ns)));
                 }
             }
-            let (short, put_ns) = self.short(holding, known);
+            let (short, put_ns) = self.short(queue, holding, known);
             for _ in 0..short {
                 let sentence = format!(
                     "group {group} misses message {message}, acknowledged by queue {number:#x}"
@@ -60,7 +60,8 @@ impl Checker {
             Some(last) => self.deliveries[*last].is_open(),
             None => {
                 let there = copy.acknowledged || !copy.courses.is_empty();
-                there && known.made.is_none_or(|(_, known_ns, _)| known_ns <= put_ns)
+                let later = known.made.is_none_or(|(_, known_ns, _)| known_ns <= put_ns);
+                there && (later || self.is_replayed(copy, known, put_ns))
             }
         };
         // With several groups a dead letter does not say whose it is.
@@ -68,8 +69,8 @@ impl Checker {
     }
 
     /// Copies of a message that were acknowledged and that no sequence belongs to, and when the
-    /// first can have been put.
-    fn short(&self, holding: &Holding, known: &Group) -> (u64, u64) {
+    /// first can have been put. Those that were to be removed while scheduled may be gone.
+    fn short(&self, queue: &Queue, holding: &Holding, known: &Group) -> (u64, u64) {
         let somewhere = |put: &usize| self.copies_of_put(*put) == 0;
         let asked = holding.puts.iter().filter(|put| somewhere(put));
         let put_ns = asked.map(|put| self.puts[*put].asked_ns).min().unwrap_or(0);
@@ -77,7 +78,10 @@ impl Checker {
             return (0, put_ns);
         }
         let unlinked = holding.copies.iter().filter(|copy| self.copies[**copy].put.is_none());
-        (u64::from(holding.unplaced).saturating_sub(unlinked.count() as u64), put_ns)
+        let scheduled = holding.scheduled.iter();
+        let removed = scheduled.filter(|sequence| queue.removals.contains_key(sequence));
+        let excused = (unlinked.count() + removed.count()) as u64;
+        (u64::from(holding.unplaced).saturating_sub(excused), put_ns)
     }
 
     /// Whether the reply of a put named sequences that messages are delivered with.
@@ -93,8 +97,8 @@ impl Checker {
 
     /// Whether a message may have gone to another queue, or died and gone from there.
     fn moved_on(&self, queue: &Queue, message: u64) -> bool {
-        let dead = queue.dead_letters.and_then(|dead| self.queues.get(&dead));
-        let moved_to = dead.into_iter().chain([queue]).flat_map(|queue| &queue.moved_to);
+        let dead = queue.dead_letters.iter().filter_map(|dead| self.queues.get(dead));
+        let moved_to = dead.chain([queue]).flat_map(|queue| &queue.moved_to);
         let mut reached = moved_to.filter_map(|to| self.queues.get(to));
         reached.any(|to| {
             let gone = to.groups.values().any(|group| group.gone > 0);
@@ -113,11 +117,11 @@ impl Checker {
         missing: &[Missing],
         found: &mut Vec<String>,
     ) {
-        let dead = queue.dead_letters.map(|dead| &self.queues[&dead]);
-        let dead = dead.and_then(|dead| dead.groups.get(&0));
-        let (dead_gone, dead_expired) = dead.map_or((0, 0), |dead| (dead.gone, dead.expired));
-        let gone = known.gone.saturating_add(dead_gone);
-        let expired = known.expired.saturating_add(dead_expired);
+        let dead = queue.dead_letters.iter().filter_map(|dead| self.queues[dead].groups.get(&0));
+        let sum = |sum: (u64, u64), group: &Group| {
+            (sum.0.saturating_add(group.gone), sum.1.saturating_add(group.expired))
+        };
+        let (gone, expired) = dead.chain([known]).fold((0, 0), sum);
         let immortal = missing.iter().filter(|(_, mortal)| !mortal);
         let all = missing.len() as u64;
         if all > gone.saturating_add(expired) {

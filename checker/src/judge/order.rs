@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::super::batches::places;
 use super::super::event::{Due, Place};
-use super::super::state::{Copy, Delivery, Outcome, SCHEDULED, band};
+use super::super::state::{Copy, Delivery, Outcome, SCHEDULED, band, line, part};
 use super::super::{Checker, Verdict};
 
 /// How long after its client left a connection may still hold messages, until the server knows.
@@ -13,7 +13,7 @@ const UNSEEN_NS: u64 = 100_000_000;
 
 impl Checker {
     /// On one connection, what was put into a band of a queue later stands behind what was put
-    /// earlier.
+    /// earlier; in each part of it, if it is spread.
     pub(super) fn stored_in_order(&mut self) {
         let mut last: HashMap<(u64, u64, u64), (u64, u64)> = HashMap::new();
         let mut found = Vec::new();
@@ -21,7 +21,7 @@ impl Checker {
         puts.sort_by_key(|put| put.order);
         for put in puts {
             let mut see = |sequence: u64, message: u64| {
-                let line = (put.connection, put.queue, band(sequence));
+                let line = (put.connection, put.queue, line(sequence));
                 let before = last.get(&line).copied();
                 if let Some((_, other)) = before.filter(|(before, _)| sequence <= *before) {
                     found.push(format!(
@@ -71,12 +71,12 @@ impl Checker {
     pub(super) fn first_seen_in_order(&mut self) {
         let mut found = Vec::new();
         for (number, connection) in &self.connections {
-            for ((queue, group, band), sequences) in &connection.steps_back {
+            for ((queue, group, line), sequences) in &connection.steps_back {
                 let unseen = self.queues[queue].groups.get(group);
                 if sequences.len() as u64 > unseen.map_or(0, |group| group.takes_unseen) {
                     found.push(format!(
-                        "connection {number} first saw {sequences:?} of group {group}, band \
-                         {band} of queue {queue:#x} after later ones"
+                        "connection {number} first saw {sequences:?} of group {group}, line \
+                         {line:#x} of queue {queue:#x} after later ones"
                     ));
                 }
             }
@@ -86,25 +86,26 @@ impl Checker {
         }
     }
 
-    /// Where bands are strict, a delivery does not begin in a lower band than that of a message
-    /// which was surely there, fresh and free of keys. While a take may have held messages whose
-    /// reply nobody saw, nothing was surely there: what it held comes back uncounted.
+    /// Where bands are strict, a delivery does not begin in a lower band than that of a message of
+    /// its part which was surely there, fresh and free of keys. While a take may have held messages
+    /// whose reply nobody saw, nothing was surely there: what it held comes back uncounted.
     pub(super) fn urgent_first(&mut self) {
-        let mut lines: HashMap<(u64, u32), Line> = HashMap::new();
+        let mut lines: HashMap<(u64, u32, u64), Line> = HashMap::new();
         for copy in &self.copies {
             let queue = &self.queues[&copy.queue];
             if !queue.facts.strict {
                 continue;
             }
             for (group, course) in &copy.courses {
-                let line = lines.entry((copy.queue, *group)).or_default();
+                let of = (copy.queue, *group, part(copy.sequence));
+                let line = lines.entry(of).or_default();
                 let first = |at: &&usize| self.deliveries[**at].first;
                 line.begins.extend(course.iter().filter(first));
                 line.waits.extend(self.wait(copy, course));
             }
         }
         let mut found = Vec::new();
-        for ((queue, group), mut line) in lines {
+        for ((queue, group, _), mut line) in lines {
             let unseen = self.queues[&queue].groups.get(&group).map(|group| &group.unseen[..]);
             let unseen = disjoint(unseen.unwrap_or_default(), UNSEEN_NS + self.slack_ns);
             line.begins.retain(|at| {

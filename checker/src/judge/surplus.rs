@@ -33,8 +33,10 @@ impl Checker {
 
     /// Copies of a message that may be in a queue.
     fn allowed(&self, queue: &Queue, message: u64, holding: &Holding) -> usize {
-        if queue.moved_from.iter().any(|from| self.may_hold(*from, message)) {
-            // Each copy may have died once for each group, and come back.
+        let origins = queue.origins.iter().map(|origin| &self.queues[origin]);
+        let mut moved_from = origins.chain([queue]).flat_map(|queue| &queue.moved_from);
+        if moved_from.any(|from| self.may_hold(*from, message)) {
+            // Each copy may have died once for each group, and come back, and died again.
             return usize::MAX;
         }
         // A dead letter for each group.

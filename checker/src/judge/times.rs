@@ -72,8 +72,8 @@ impl Checker {
         let own = self.messages[&message].traits.ttl_ms;
         let facts = self.queues[&queue].facts;
         let lifetime_ms = [own, facts.ttl_ms].into_iter().filter(|ms| *ms > 0).min();
-        lifetime_ms
-            .is_some_and(|ms| put_ns.saturating_add(ms * 1_000_000) <= self.last_ns + self.slack_ns)
+        let until_ns = self.last_ns + TICK_NS + self.slack_ns;
+        lifetime_ms.is_some_and(|ms| put_ns.saturating_add(ms * 1_000_000) <= until_ns)
     }
 
     /// Whether a copy's sequences are those of messages that wait to be due.

@@ -80,6 +80,9 @@ impl<'a> Words<'a> {
                 "ttl" => facts.ttl_ms = self.number()?,
                 "deliveries" => facts.deliveries_max = self.small()?,
                 "backoff" => facts.backoff_least_ms = self.number()?,
+                "spread" => facts.spread = self.number()? as u16,
+                "per-key" => facts.per_key = true,
+                "kept" => facts.keeps = true,
                 _ => return None,
             }
         }
@@ -91,11 +94,13 @@ impl<'a> Words<'a> {
             "put" => Ask::Put(self.batch()?),
             "publish" => Ask::Publish { topic: self.number()?, messages: self.numbers()? },
             "bind" => Ask::Bind { queue: self.number()?, topic: self.number()? },
+            "unbind" => Ask::Unbind { queue: self.number()?, topic: self.number()? },
             "take" | "take-for-good" => Ask::Take {
                 queue: self.number()?,
                 group: self.group(),
                 messages_max: self.after("max")? as u32,
                 for_good: what == "take-for-good",
+                waits: self.takes("waiting"),
             },
             "subscribe" => Ask::Subscribe(Push {
                 queue: self.number()?,
@@ -128,10 +133,21 @@ impl<'a> Words<'a> {
             "group" => {
                 let queue = self.words.next_if(|word| word.starts_with('q'))?;
                 let name = self.after("named")?;
-                let latest = self.takes("latest");
-                let start = if latest { Start::Latest } else { Start::Anywhere };
-                Ask::Group { queue: number(queue)?, name, start }
+                let (start, single) = (self.start()?, self.takes("single"));
+                Ask::Group { queue: number(queue)?, name, start, single }
             }
+            "pause-group" | "resume-group" => Ask::PauseGroup {
+                queue: self.number()?,
+                name: self.after("named")?,
+                paused: what == "pause-group",
+            },
+            "pause" => Ask::Pause {
+                queue: self.number()?,
+                puts: self.takes("puts"),
+                takes: self.takes("takes"),
+            },
+            "remove" => Ask::Remove { queue: self.number()?, sequences: self.sequences()? },
+            "browse" => Ask::Browse { queue: self.number()? },
             "end-group" => Ask::EndGroup { queue: self.number()?, name: self.after("named")? },
             "move" => {
                 Ask::Move { from: self.number()?, group: self.group(), to: self.after("to")? }
@@ -140,6 +156,20 @@ impl<'a> Words<'a> {
             "other" => Ask::Other,
             _ => return None,
         })
+    }
+
+    fn start(&mut self) -> Option<Start> {
+        Some(match self.words.peek().copied() {
+            Some("earliest") => self.word().map(|_| Start::Earliest)?,
+            Some("latest") => self.word().map(|_| Start::Latest)?,
+            Some("from") => Start::Sequence(self.after("from")?),
+            Some("since") => Start::Time(self.after("since")?),
+            _ => Start::Anywhere,
+        })
+    }
+
+    fn sequences(&mut self) -> Option<Vec<u64>> {
+        std::iter::from_fn(|| self.word()).map(sequence).collect()
     }
 
     fn numbers(&mut self) -> Option<Vec<u64>> {
@@ -183,19 +213,25 @@ impl<'a> Words<'a> {
                     self.takes("for");
                     self.word()?;
                 }
-                let messages = std::iter::from_fn(|| self.word()).map(taken);
-                let messages = messages.collect::<Option<_>>()?;
-                Answer::Delivered(Delivered { lease, lease_ms, messages })
+                Answer::Delivered(Delivered { lease, lease_ms, messages: self.messages()? })
             }
             "settled" => Answer::Settled(vec![]),
             "settled:" => Answer::Settled(self.outcomes()?),
             "subscribed" => Answer::Subscribed(self.number()?),
             "extended" => Answer::Extended(self.small()?),
-            "group" => Answer::Group(self.small()?),
+            "group" | "found" => Answer::Group(self.small()?, what == "group"),
+            "removed" => {
+                Answer::Removed { removed: self.small()?, missing: self.after("missing")? as u32 }
+            }
+            "shows" => Answer::Shown(self.messages()?),
             "refused" => Answer::Refused,
             "done" => Answer::Other,
             _ => return None,
         })
+    }
+
+    fn messages(&mut self) -> Option<Vec<Taken>> {
+        std::iter::from_fn(|| self.word()).map(taken).collect()
     }
 
     fn stretches(&mut self, first: &'a str) -> Option<Vec<Stretch>> {
@@ -233,8 +269,11 @@ fn range(word: &str) -> Option<(u32, u32)> {
     Some((first.parse().ok()?, count.parse().ok()?))
 }
 
-/// `3`, `s3` while it is scheduled, `b7.3` in band 7.
+/// `3`, `s3` while it is scheduled, `b7.3` in band 7, `p2.3` in part 2.
 fn sequence(word: &str) -> Option<u64> {
+    if let Some((part, rest)) = word.strip_prefix('p').and_then(|rest| rest.split_once('.')) {
+        return Some(part.parse::<u64>().ok()? << 52 | rest.parse::<u64>().ok()?);
+    }
     if let Some(rest) = word.strip_prefix('s') {
         return Some(8 << 60 | rest.parse::<u64>().ok()?);
     }

@@ -286,6 +286,10 @@ impl ClientSide for Network {
         self.connections[number].excused = true;
     }
 
+    fn is_excused(&self, number: usize) -> bool {
+        self.connections[number].excused
+    }
+
     fn close(&mut self, number: usize) {
         let due_ns = self.due_ns();
         let connection = &mut self.connections[number];

@@ -1,16 +1,18 @@
 //! What a worker asks next.
 
-use ringway_protocol::pattern::Pattern;
-use ringway_protocol::request::{Binding, ChangeGroup, GroupFlags, GroupOperation, Take};
+use ringway_protocol::request::{self, ChangeGroup, GroupFlags, GroupOperation, Take};
 use ringway_protocol::{GroupId, QueueId, Request};
 
 use super::{Known, Worker};
 use crate::clients::Outside;
 use crate::clients::peer::{Asked, Peer};
+use crate::clients::queues::{GroupPlan, StartPlan};
 use crate::{Ask, Start, parcel};
 
 /// Streams that a client uses.
 const STREAMS: u64 = 3;
+/// Once in how many times a queue is bound that is not: what is published meanwhile passes it by.
+const BINDS: u32 = 6;
 
 impl Worker {
     pub(super) fn ask(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) {
@@ -18,14 +20,16 @@ impl Worker {
         let Some(known) = self.queues[index].clone() else {
             return self.declare(index, peer, outside);
         };
-        let plan = &self.plans[index];
-        let (empty, volatile, queue) = (plan.empty, plan.volatile, known.queue);
+        let plans = self.plans.clone();
+        let plan = &plans[index];
+        let (empty, volatile, queue) = (plan.empty, plan.changes.volatile, known.queue);
+        let unbound = plan.topic.is_some() && !known.bound;
         let unknown = known.groups.iter().position(Option::is_none);
         if let Some(nth) = unknown.filter(|_| self.chance.once_in(2)) {
             return self.make_group((index, nth), queue, peer, outside);
         }
-        if !known.bound && self.chance.once_in(2) {
-            return self.bind(index, queue, peer, outside);
+        if unbound && self.chance.once_in(BINDS) && self.keeps(queue, outside) {
+            return self.bind(index, queue, true, peer, outside);
         }
         match self.chance.below(20) {
             0 => self.ask_trifle(queue, peer, outside),
@@ -36,6 +40,7 @@ impl Worker {
             11 if !empty && !self.leases.is_empty() => self.transfer(index, queue, peer, outside),
             12 => self.publish(peer, outside),
             13 if self.conduct.subscribes => self.push(index, &known, peer, outside),
+            15 | 16 if self.administer(index, &known, peer, outside) => {}
             14 if !self.leases.is_empty() => self.extend(peer, outside),
             _ => self.take(index, &known, peer, outside),
         }
@@ -47,8 +52,15 @@ impl Worker {
 
     fn declare(&mut self, index: usize, peer: &mut Peer, outside: &mut Outside<'_>) {
         let plan = &self.plans[index];
-        let request = Request::Declare { name: plan.name.as_str(), options: Some(plan.options) };
-        peer.ask(Asked::Declare(index), Ask::Other, 0, outside, |name, out| {
+        let mut name = plan.name.as_str();
+        let options = Some(plan.options);
+        let (mut asked, mut request) = (Asked::Declare(index), Request::Declare { name, options });
+        if plan.is_found_by_name() && self.chance.once_in(2) {
+            let alias = plan.alias.as_ref().filter(|_| self.chance.once_in(2));
+            name = alias.map_or(name, |alias| alias.as_str());
+            (asked, request) = (Asked::Open(index), Request::Open { name });
+        }
+        peer.ask(asked, Ask::Other, 0, outside, |name, out| {
             request.encode(name.0, name.1, out);
         });
     }
@@ -60,33 +72,35 @@ impl Worker {
         peer: &mut Peer,
         outside: &mut Outside<'_>,
     ) {
-        let (name, start) = &self.plans[index].groups[nth];
-        let operation = GroupOperation::Create { start: *start, flags: GroupFlags::default() };
+        let GroupPlan { ref name, start, single_active } = self.plans[index].groups[nth];
+        let (start, judged) = match start {
+            StartPlan::Earliest => (request::Start::Earliest, Start::Earliest),
+            StartPlan::Latest => (request::Start::Latest, Start::Latest),
+            StartPlan::Sequence(at) => (request::Start::Sequence(at), Start::Sequence(at)),
+            StartPlan::Lately => {
+                let later_ms = self.plans[index].scene.ms(self.chance.between(0, 50));
+                let soonest_ms = self.plans[index].scene.ms(40);
+                let at_ms = outside.network.wall_ms() + later_ms - soonest_ms;
+                (request::Start::TimeMs(at_ms), Start::Time(at_ms))
+            }
+        };
+        let flags = GroupFlags { single_active, paused: false };
+        let operation = GroupOperation::Create { start, flags };
         let request = Request::Group(ChangeGroup { queue, name, operation });
-        let latest = *start == ringway_protocol::request::Start::Latest;
-        let start = if latest { Start::Latest } else { Start::Anywhere };
-        let ask = Ask::Group { queue: queue.0, name: nth as u64, start };
-        peer.ask(Asked::Group(index, nth), ask, 0, outside, |name, out| {
-            request.encode(name.0, name.1, out);
-        });
-    }
-
-    fn bind(&mut self, index: usize, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let plan = &self.plans[index];
-        let topic = plan.topic.expect("only these are not bound");
-        let (_, pattern) = plan.scene.topic(topic);
-        let pattern = Pattern::new(&pattern).expect("made of names and a star");
-        let request = Request::Bind(Binding { queue, pattern });
-        let ask = Ask::Bind { queue: queue.0, topic };
-        peer.ask(Asked::Bind(index), ask, 0, outside, |name, out| {
+        let single = single_active;
+        let ask = Ask::Group { queue: queue.0, name: nth as u64, start: judged, single };
+        let asked = Asked::Group((index, queue.0), nth, *outside.messages);
+        peer.ask(asked, ask, 0, outside, |name, out| {
             request.encode(name.0, name.1, out);
         });
     }
 
     /// One of a queue's groups that it knows.
-    pub(super) fn any_group(&mut self, known: &Known) -> GroupId {
-        let group = self.chance.below(known.groups.len() + 1).checked_sub(1);
-        group.and_then(|nth| known.groups[nth]).unwrap_or(GroupId::DEFAULT)
+    pub(super) fn any_group(&mut self, index: usize, known: &Known) -> GroupId {
+        let nth = self.chance.below(known.groups.len() + 1).checked_sub(1);
+        let nth = nth.filter(|nth| known.groups[*nth].is_some());
+        self.active |= nth.is_some_and(|nth| self.plans[index].groups[nth].single_active);
+        nth.and_then(|nth| known.groups[nth]).unwrap_or(GroupId::DEFAULT)
     }
 
     pub(super) fn take(
@@ -96,7 +110,7 @@ impl Worker {
         peer: &mut Peer,
         outside: &mut Outside<'_>,
     ) {
-        let (stream, group) = (self.stream(), self.any_group(known));
+        let (stream, group) = (self.stream(), self.any_group(index, known));
         let chance = &mut self.chance;
         let scene = &self.plans[index].scene;
         let (queue, messages_max) = (known.queue, chance.magnitude(128) as u32);
@@ -115,29 +129,10 @@ impl Worker {
         if group != GroupId::DEFAULT {
             outside.network.count("takes from groups");
         }
-        let (queue, group) = (queue.0, group.0);
-        let ask = Ask::Take { queue, group, messages_max, for_good: acknowledged };
-        peer.ask(Asked::Take(index, queue), ask, stream, outside, |name, out| {
+        let (queue, of, waits) = (queue.0, (queue.0, group), take.wait_ms > 0);
+        let ask = Ask::Take { queue, group: group.0, messages_max, for_good: acknowledged, waits };
+        peer.ask(Asked::Take(index, of), ask, stream, outside, |name, out| {
             Request::Take(take).encode(name.0, name.1, out);
-        });
-    }
-
-    /// Purges or deletes a queue, or removes one of its groups.
-    fn remove(&mut self, index: usize, queue: QueueId, peer: &mut Peer, outside: &mut Outside<'_>) {
-        let known = self.queues[index].as_mut().expect("it was found");
-        let group = known.groups.iter().position(Option::is_some);
-        let (ask, request) = match (self.chance.below(3), group) {
-            (0, _) => (Ask::Delete { queue: queue.0 }, Request::Delete { queue }),
-            (1, Some(nth)) => {
-                known.groups[nth] = None;
-                let (name, operation) = (&self.plans[index].groups[nth].0, GroupOperation::Delete);
-                let ask = Ask::EndGroup { queue: queue.0, name: nth as u64 };
-                (ask, Request::Group(ChangeGroup { queue, name, operation }))
-            }
-            _ => (Ask::Other, Request::Purge { queue }),
-        };
-        peer.ask(Asked::Other, ask, 0, outside, |name, out| {
-            request.encode(name.0, name.1, out);
         });
     }
 

@@ -55,7 +55,7 @@ impl Worker {
         outside: &mut Outside<'_>,
     ) {
         let (stream, queue) = (self.stream(), known.queue);
-        let group = self.any_group(known);
+        let group = self.any_group(index, known);
         let (scene, chance) = (&self.plans[index].scene, &mut self.chance);
         let messages = chance.magnitude(self.plans[index].credit_max) as u32;
         let subscribe = Subscribe {
@@ -68,7 +68,7 @@ impl Worker {
             rate: if chance.once_in(4) { chance.between(100, 10_000) as u32 } else { 0 },
         };
         let push = Push { queue: queue.0, group: group.0, messages_max: messages };
-        let asked = Asked::Subscribe(index, queue.0);
+        let asked = Asked::Subscribe(index, (queue.0, group));
         peer.ask(asked, Ask::Subscribe(push), stream, outside, |name, out| {
             Request::Subscribe(subscribe).encode(name.0, name.1, out);
         });
