@@ -6,7 +6,8 @@ mod requests;
 
 use crate::faults::Faults;
 use ringway_checker::chance::Rate;
-use ringway_checker::clients::queues::QueuePlan;
+use ringway_checker::clients::queues::{Changes, GroupPlan, QueuePlan, StartPlan};
+use ringway_protocol::SpreadOrder;
 
 pub use requests::Heard;
 
@@ -57,6 +58,15 @@ canaries! {
     RepeatStored = "repeat-stored", "a producer's id is misread: a repeat is stored again";
     ReasonChanged = "reason-changed", "a dead letter states another reason";
     CreditExceeded = "credit-exceeded", "a credit is misread: more is pushed than it allows";
+    PauseIgnored = "pause-ignored", "pauses are misread: what is paused goes on";
+    ActiveShared = "active-shared", "a group's single active consumer is not the only one";
+    ReplayForgotten = "replay-forgotten", "what is kept does not come to a group made later";
+    StartMistaken = "start-mistaken", "a group's start is misread: it gets what was before";
+    UnbindForgotten = "unbind-forgotten", "a binding that was taken back is still there";
+    RemovalFeigned = "removal-feigned", "messages are said to be removed that are not";
+    BrowseMistaken = "browse-mistaken", "a page shows a message where another one stands";
+    PartsForgetKeys = "parts-forget-keys", "a spread queue keeps no order by key";
+    PartsReordered = "parts-reordered", "messages of a spread queue's further parts come reversed";
     CloseForgotten = "close-forgotten", "the socket of a connection that has gone is never closed";
 }
 
@@ -80,18 +90,56 @@ impl Canary {
     /// Makes sure that the queues of a run give the bug its occasion.
     pub fn season(self, plans: &mut [QueuePlan]) {
         for plan in plans {
-            match self {
-                Canary::KeysMistaken => plan.keys = 3,
-                Canary::DueEarly => plan.delayed = true,
-                Canary::ExpiredKept => plan.mortal = true,
-                Canary::RepeatStored => {
-                    (plan.numbered, plan.identified) = (true, false);
-                    plan.options.dedup_ms = 3_600_000;
-                }
-                Canary::CreditExceeded => plan.credit_max = 2,
-                Canary::ReasonChanged => plan.options.deliveries_max = 1,
-                _ => {}
-            }
+            self.season_one(plan);
+            plan.reconcile();
         }
     }
+
+    fn season_one(self, plan: &mut QueuePlan) {
+        match self {
+            Canary::KeysMistaken => plan.keys = 3,
+            Canary::DueEarly => plan.delayed = true,
+            Canary::ExpiredKept => plan.mortal = true,
+            Canary::RepeatStored => {
+                (plan.numbered, plan.identified) = (true, false);
+                plan.options.dedup_ms = 3_600_000;
+            }
+            Canary::CreditExceeded => plan.credit_max = 2,
+            Canary::ReasonChanged => plan.options.deliveries_max = 1,
+            Canary::PauseIgnored => {
+                plan.changes = Changes { paused: true, ..Changes::default() };
+            }
+            Canary::ActiveShared => {
+                let shared = group("g1", StartPlan::Earliest);
+                plan.groups = vec![GroupPlan { single_active: true, ..shared }];
+            }
+            Canary::ReplayForgotten => {
+                plan.keep_everything();
+                plan.groups = vec![group("g1", StartPlan::Earliest)];
+            }
+            Canary::StartMistaken => {
+                plan.changes.replayed = true;
+                let starts = [("g1", StartPlan::Sequence(20)), ("g2", StartPlan::Lately)];
+                plan.groups = starts.iter().map(|(name, start)| group(name, *start)).collect();
+            }
+            Canary::UnbindForgotten => {
+                plan.topic = Some(1);
+                plan.changes = Changes::default();
+            }
+            Canary::RemovalFeigned => plan.changes.pruned = true,
+            Canary::PartsForgetKeys | Canary::PartsReordered => {
+                (plan.changes.grows, plan.numbered) = (false, false);
+                plan.options.spread = 3;
+                let per_key = self == Canary::PartsForgetKeys;
+                plan.keys = if per_key { 3 } else { 0 };
+                plan.options.spread_order =
+                    if per_key { SpreadOrder::PerKey } else { SpreadOrder::Relaxed };
+            }
+            _ => {}
+        }
+    }
+}
+
+fn group(name: &str, start: StartPlan) -> GroupPlan {
+    GroupPlan { name: name.to_owned(), start, single_active: false }
 }

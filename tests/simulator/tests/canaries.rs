@@ -53,6 +53,15 @@ fn the_checker_names_what_it_finds() {
         (Canary::RepeatStored, "Duplicate: "),
         (Canary::ReasonChanged, "Letter: "),
         (Canary::CreditExceeded, "Credit: "),
+        (Canary::PauseIgnored, "Paused: "),
+        (Canary::ActiveShared, "Active: "),
+        (Canary::ReplayForgotten, "Lost: "),
+        (Canary::StartMistaken, "Phantom: "),
+        (Canary::UnbindForgotten, "Phantom: "),
+        (Canary::RemovalFeigned, "Phantom: "),
+        (Canary::BrowseMistaken, "Phantom: "),
+        (Canary::PartsForgetKeys, "Key: "),
+        (Canary::PartsReordered, "Order: "),
     ] {
         let found = failures(canary);
         let named = found.iter().filter(|sentences| sentences.contains(verdict)).count();

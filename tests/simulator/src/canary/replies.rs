@@ -23,6 +23,13 @@ impl Canary {
                 Canary::Phantom => phantom(frame, whole, bytes),
                 Canary::RefusalHidden => refusal_hidden(frame, whole, bytes),
                 Canary::Reordered => delivery(frame, whole, bytes, |messages| messages.reverse()),
+                Canary::PartsReordered => delivery(frame, whole, bytes, |messages| {
+                    if messages.iter().all(|(run, _)| run.first_sequence >> 52 & 0xff > 0) {
+                        messages.reverse();
+                    }
+                }),
+                Canary::RemovalFeigned => removal_feigned(frame, whole, bytes),
+                Canary::BrowseMistaken => browse_mistaken(frame, whole, bytes),
                 Canary::ReasonChanged => delivery(frame, whole, bytes, |messages| {
                     messages.iter_mut().for_each(|message| change_reason(&mut message.1));
                 }),
@@ -75,6 +82,28 @@ fn refusal_hidden(frame: Frame<'_>, whole: &[u8], out: &mut Vec<u8>) {
         reply::put(out, (stream, request), u64::MAX >> 1, 1, Level::Memory);
     } else {
         out.extend_from_slice(whole);
+    }
+}
+
+/// Body: removed, missing; both u32.
+fn removal_feigned(frame: Frame<'_>, whole: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(whole);
+    if is_reply(frame, Kind::Remove, Code::Ok) {
+        let number =
+            |at: usize| u32::from_le_bytes(frame.body[at..at + 4].try_into().expect("4 bytes"));
+        let body = &mut out[start + HEADER_BYTES..];
+        body[..4].copy_from_slice(&(number(0) + number(4)).to_le_bytes());
+        body[4..].fill(0);
+    }
+}
+
+/// Body: cursor u64, count and zero u32, then the first message's sequence.
+fn browse_mistaken(frame: Frame<'_>, whole: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(whole);
+    if is_reply(frame, Kind::Browse, Code::Ok) && frame.body.len() > 24 {
+        out[start + HEADER_BYTES + 16] ^= 1;
     }
 }
 
