@@ -37,7 +37,11 @@ fn options() -> impl Strategy<Value = String> {
     let dedup = maybe(
         (1_u32..4_000, 0_u32..8).prop_map(|(ms, most)| format!("dedup={ms} dedup_max={most}")),
     );
-    let backoff = maybe((1_u32..3_000).prop_map(|ms| format!("backoff={ms}")));
+    // What doubles is diced: it waits long enough to be seen before it is back.
+    let doubles = (20_u32..500, 1_u32..12)
+        .prop_map(|(ms, times)| format!("backoff={ms} backoff_max={}", ms * times));
+    let backoff = (1_u32..3_000).prop_map(|ms| format!("backoff={ms}"));
+    let backoff = maybe(prop_oneof![backoff, doubles]);
     let idle = prop_oneof![6 => Just(String::new()), 1 => Just("idle=9000".to_owned())];
     let weighted = prop_oneof![4 => Just(""), 1 => Just("priority=weighted")];
     let comes_back = (0_u32..5, backoff, (idle, weighted));

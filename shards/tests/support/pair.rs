@@ -3,11 +3,12 @@
 
 use ringway_protocol::reply::QUEUE_COLUMNS;
 
+use super::clock::Clock;
 use super::model::{Event, Limits, Model};
 use super::options::Options;
 use super::outcome::Outcome;
 use super::real::Real;
-use super::words::Words;
+use super::words::{Words, sequence_text};
 
 /// How far from a deadline the clock stays: the real timers go by ticks of a millisecond.
 const MARGIN_NS: u64 = 3_000_000;
@@ -102,8 +103,39 @@ impl Pair {
             let [real, model] = [real.without_runs(), model].map(|it| untimed(&it.to_string()));
             assert_eq!(real, model, "the store, then the model");
         }
+        self.follow_dice();
         if self.thorough {
             self.compare();
+        }
+    }
+
+    /// When a message comes back whose back-off doubles is the store's to say, within a quarter of
+    /// what is due.
+    fn follow_dice(&mut self) {
+        let Self { real, model, .. } = self;
+        let clock = model.clock;
+        for queue in model.queues.values_mut() {
+            let name = queue.name.clone();
+            for (group, holder) in &mut queue.groups {
+                let shares = holder.shares.iter_mut();
+                let mut diced: Vec<_> = shares.filter(|(_, it)| it.diced_ns.is_some()).collect();
+                if diced.is_empty() {
+                    continue;
+                }
+                let command = format!("browse {name} delayed group={group} limit=1000000");
+                let delayed = real.browse(&command).unwrap_or_default();
+                for (sequence, share) in &mut diced {
+                    let place = format!("{} ", sequence_text(**sequence));
+                    let entry = delayed.split(", ").find(|entry| entry.starts_with(&place));
+                    let due = entry.and_then(|entry| entry.rsplit_once('@')?.1.parse().ok());
+                    let due: i64 = due.unwrap_or_else(|| panic!("{place}waits: {delayed}"));
+                    let back_ns = clock.at_wall_ms(Clock::START_MS.wrapping_add_signed(due));
+                    let (first_ns, last_ns) = share.diced_ns.take().expect("it was filtered");
+                    let bounds_ns = first_ns..=last_ns + NS_PER_MS;
+                    assert!(bounds_ns.contains(&back_ns), "{back_ns} is not in {bounds_ns:?}");
+                    share.back_ns = Some(back_ns);
+                }
+            }
         }
     }
 

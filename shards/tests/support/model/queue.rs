@@ -44,6 +44,8 @@ pub struct Share {
     pub first_ns: u64,
     /// Given back with a delay: not before this.
     pub back_ns: Option<u64>,
+    /// The earliest and the latest that may be, until the store says where its dice fell.
+    pub diced_ns: Option<(u64, u64)>,
     pub lease: Option<usize>,
     /// Its dead-letter queue refused it: tried again when it is back.
     pub dies_again: bool,

@@ -1,6 +1,8 @@
 //! What becomes of leased messages: done, given back, dead.
 
 use super::{Asks, Lease, Model, Result};
+use crate::support::clock::Clock;
+use crate::support::options::Options;
 use crate::support::outcome::Outcome;
 use crate::support::spec::Spec;
 use crate::support::words::{Words, duration_ms};
@@ -169,8 +171,12 @@ impl Model {
         share.lease = None;
         share.deliveries -= u32::from(back == Back::Undelivered);
         let deliveries = share.deliveries;
+        share.diced_ns = None;
         let delay_ms = match back {
-            Back::ByQueue => back_off(&options, deliveries),
+            Back::ByQueue => {
+                share.diced_ns = dice(&options, deliveries, 0, &clock);
+                back_off(&options, deliveries)
+            }
             Back::After(ms) => ms,
             _ => 0,
         };
@@ -229,6 +235,7 @@ impl Model {
         let share = holder.shares.get_mut(&sequence).expect("it is still the group's");
         let delay_ms = back_off(&options, share.deliveries).max(REFUSED_MS);
         share.back_ns = Some(clock.in_ms(delay_ms));
+        share.diced_ns = dice(&options, share.deliveries, REFUSED_MS, &clock);
         share.dies_again = true;
         queue.counts.add("dead_letters_refused", 1);
     }
@@ -289,10 +296,20 @@ impl Model {
 }
 
 /// How long a message stays away that its consumer gave back: without the jitter.
-pub fn back_off(options: &crate::support::options::Options, deliveries: u32) -> u64 {
+pub fn back_off(options: &Options, deliveries: u32) -> u64 {
     let doublings = deliveries.saturating_sub(1).min(40);
     match (options.backoff_ms, options.backoff_max_ms) {
         (base, 0) => base,
         (base, most) => base.saturating_mul(1 << doublings).min(most),
     }
+}
+
+/// Between which moments a message comes back whose back-off doubles: a quarter less or more, and
+/// not before `least_ms`.
+fn dice(options: &Options, deliveries: u32, least_ms: u64, clock: &Clock) -> Option<(u64, u64)> {
+    let delay_ms = back_off(options, deliveries);
+    let first_ms = delay_ms - delay_ms / 4;
+    let bounds_ms = [first_ms, first_ms + delay_ms / 2].map(|ms| ms.max(least_ms));
+    (delay_ms > 0 && options.backoff_max_ms > 0)
+        .then(|| (clock.in_ms(bounds_ms[0]), clock.in_ms(bounds_ms[1])))
 }
