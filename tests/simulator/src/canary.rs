@@ -11,6 +11,9 @@ use ringway_protocol::SpreadOrder;
 
 pub use requests::Heard;
 
+/// Queues of a run where each is to be busy.
+const FEW_QUEUES: usize = 4;
+
 /// Declares the canaries once: name on the command line, what it stands for.
 macro_rules! canaries {
     ($($name:ident = $word:literal, $means:literal;)*) => {
@@ -88,7 +91,11 @@ impl Canary {
     }
 
     /// Makes sure that the queues of a run give the bug its occasion.
-    pub fn season(self, plans: &mut [QueuePlan]) {
+    pub fn season(self, plans: &mut Vec<QueuePlan>) {
+        if self == Canary::RepeatStored {
+            // Who repeats a put has to come by that queue again.
+            plans.truncate(FEW_QUEUES);
+        }
         for plan in plans {
             self.season_one(plan);
             plan.reconcile();
@@ -102,7 +109,9 @@ impl Canary {
             Canary::ExpiredKept => plan.mortal = true,
             Canary::RepeatStored => {
                 (plan.numbered, plan.identified) = (true, false);
-                plan.options.dedup_ms = 3_600_000;
+                (plan.options.dedup_ms, plan.options.spread) = (3_600_000, 0);
+                plan.options.spread_order = SpreadOrder::Relaxed;
+                plan.changes = Changes::default();
             }
             Canary::CreditExceeded => plan.credit_max = 2,
             Canary::ReasonChanged => plan.options.deliveries_max = 1,

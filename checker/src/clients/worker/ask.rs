@@ -13,6 +13,9 @@ use crate::{Ask, Start, parcel};
 const STREAMS: u64 = 3;
 /// Once in how many times a queue is bound that is not: what is published meanwhile passes it by.
 const BINDS: u32 = 6;
+/// Requests in flight of a client that administers queues, at most: what becomes of those that are
+/// not answered nobody knows, and then nothing is certain of their queue any more.
+const KEEPS_UP: usize = 16;
 
 impl Worker {
     pub(super) fn ask(&mut self, peer: &mut Peer, outside: &mut Outside<'_>) {
@@ -23,7 +26,8 @@ impl Worker {
         let plans = self.plans.clone();
         let plan = &plans[index];
         let (empty, volatile, queue) = (plan.empty, plan.changes.volatile, known.queue);
-        let unbound = plan.topic.is_some() && !known.bound;
+        let keeps_up = peer.outstanding() < KEEPS_UP;
+        let unbound = keeps_up && plan.topic.is_some() && !known.bound;
         let unknown = known.groups.iter().position(Option::is_none);
         if let Some(nth) = unknown.filter(|_| self.chance.once_in(2)) {
             return self.make_group((index, nth), queue, peer, outside);
@@ -40,7 +44,7 @@ impl Worker {
             11 if !empty && !self.leases.is_empty() => self.transfer(index, queue, peer, outside),
             12 => self.publish(peer, outside),
             13 if self.conduct.subscribes => self.push(index, &known, peer, outside),
-            15 | 16 if self.administer(index, &known, peer, outside) => {}
+            15 | 16 if keeps_up && self.administer(index, &known, peer, outside) => {}
             14 if !self.leases.is_empty() => self.extend(peer, outside),
             _ => self.take(index, &known, peer, outside),
         }
