@@ -7,8 +7,8 @@ use ringway_simulator::run::{Options, run};
 /// Seeds that each bug gets; most of them must find it.
 const SEEDS: u64 = 8;
 
-/// Steps of each run: half of what a seed gets that should pass.
-const STEPS: u64 = 10_000;
+/// Steps of each run: three quarters of what a seed gets that should pass.
+const STEPS: u64 = 15_000;
 
 fn options(canary: Canary) -> Options {
     let (steps, shards, canary) = (STEPS, Some(3), Some(canary));
