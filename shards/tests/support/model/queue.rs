@@ -252,14 +252,15 @@ impl Queue {
             && !self.is_blocked(group, sequence, picked)
     }
 
-    /// Whether the message's key keeps it back: another one of the key is in flight, or an earlier
-    /// one of its band is still to come.
+    /// Whether the message's key keeps it back: another one of the key is in flight or given back
+    /// with a delay, or an earlier one of its band is still to come.
     pub fn is_blocked(&self, group: &Group, sequence: u64, picked: &[u64]) -> bool {
         let key = &self.messages[&sequence].spec.key;
         key.is_some()
             && group.shares.iter().any(|(other, share)| {
                 let same = *other != sequence && self.messages[other].spec.key == *key;
-                let in_flight = share.lease.is_some() || picked.contains(other);
+                let away = share.lease.is_some() || share.back_ns.is_some();
+                let in_flight = away || picked.contains(other);
                 let before = *other < sequence && band_of(*other) == band_of(sequence);
                 same && (in_flight || before)
             })
