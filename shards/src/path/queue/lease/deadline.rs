@@ -6,36 +6,30 @@ use crate::path::queue::log::segment::NIL;
 use crate::world::Wheel;
 
 impl Leases {
-    /// Sets when a lease ends. A timer that fires before that stays as it is, and is armed again
-    /// when it has fired: where leases are settled long before their end, few timers are moved.
+    /// Sets when a lease ends. Leases that end in one tick do so in the order in which this was
+    /// last said of them: so a timer that was left armed for the slot is moved, not kept.
     #[inline(always)]
     pub fn end_at(&mut self, slot: u32, ends_ns: u64, wheel: &mut Wheel<Timer>) {
         let lease = &mut self[slot];
         lease.ends_ns = ends_ns;
-        if lease.timer.is_none_or(|(fires_ns, _)| fires_ns > ends_ns) {
-            lease.arm(slot, wheel);
-        }
+        lease.arm(slot, wheel);
     }
 
-    /// The timer of a slot has fired; says whether its lease is over.
-    pub fn is_over(&mut self, slot: u32, now_ns: u64, wheel: &mut Wheel<Timer>) -> bool {
+    /// The timer of a slot has fired; says whether there is a lease, which is over then. A lease
+    /// that is settled before its end leaves its timer to the next one of the slot.
+    pub fn is_over(&mut self, slot: u32) -> bool {
         let lease = &mut self[slot];
         lease.timer = None;
-        let lives = lease.queue != NIL;
-        if lives && lease.ends_ns > now_ns {
-            lease.arm(slot, wheel);
-            return false;
-        }
-        lives
+        lease.queue != NIL
     }
 }
 
 impl Lease {
-    #[cold]
+    #[inline]
     fn arm(&mut self, slot: u32, wheel: &mut Wheel<Timer>) {
-        if let Some((_, timer)) = self.timer {
+        if let Some(timer) = self.timer {
             wheel.disarm(timer);
         }
-        self.timer = Some((self.ends_ns, wheel.arm(self.ends_ns, Timer::Lease(slot))));
+        self.timer = Some(wheel.arm(self.ends_ns, Timer::Lease(slot)));
     }
 }

@@ -43,9 +43,9 @@ pub(super) struct Lease {
     pub subscription: u32,
     /// When it ends.
     pub ends_ns: u64,
-    /// What wakes the slot when its lease ends or before that, and when. It stays armed for the
-    /// next lease of the slot.
-    timer: Option<(u64, TimerId)>,
+    /// What wakes the slot when its lease ends. It stays armed for the next lease of the slot,
+    /// which moves it.
+    timer: Option<TimerId>,
     pub messages: u32,
     pub unsettled: u32,
     first: Piece,

@@ -143,7 +143,7 @@ impl Store {
     /// The timer of a lease's slot has fired. If the lease is over, returns how many messages it
     /// still had.
     pub(in crate::path::queue) fn run_out(&mut self, lease: u32, now: Now) -> u32 {
-        if !self.leases.is_over(lease, now.ns, &mut self.wheel) {
+        if !self.leases.is_over(lease) {
             return 0;
         }
         let over = &self.leases[lease];
