@@ -4,7 +4,7 @@
 //! first in line tries again, and after it the next. Nothing that is put later overtakes a line.
 
 use ringway_protocol::request::{Producer, Put};
-use ringway_protocol::{Code, FullPolicy, QueueId, Records, Rejection};
+use ringway_protocol::{Code, FullPolicy, QueueId, QueueOptions, Records, Rejection};
 
 use super::bounds::FULL;
 use crate::limits::{
@@ -256,13 +256,15 @@ impl Queue {
         size.err().unwrap_or(FULL)
     }
 
-    /// Whether a look at its bounds is enough to know that a batch does not fit; repeats would need
-    /// no room.
+    /// Whether a look at its bounds is enough to know that a batch does not fit by now; repeats
+    /// would need no room. That it never will is found out by who tries.
     fn has_no_room_for(&self, records: &[u8], count: u32) -> bool {
-        let (bytes, live) = (records.len() as u64, self.bands.counted());
-        self.options.dedup_ms == 0
+        let (bytes, count, live) = (records.len() as u64, u64::from(count), self.bands.counted());
+        let QueueOptions { messages_max, bytes_max, dedup_ms, .. } = self.options;
+        let will_fit = count <= messages_max && bytes <= bytes_max / 4;
+        dedup_ms == 0
             && live > 0
-            && (live + u64::from(count) > self.options.messages_max
-                || self.bands.live_bytes() + bytes > self.options.bytes_max)
+            && will_fit
+            && (live + count > messages_max || self.bands.live_bytes() + bytes > bytes_max)
     }
 }
