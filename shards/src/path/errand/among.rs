@@ -182,10 +182,11 @@ fn declare_part(
     let name = text(reader.rest())?;
     let declared = performer.declare_part(name, None, number).and_then(|(queue, made)| {
         // One that is there and that nobody knows is dead letters of a part that needed them.
+        // One that is known hears of every change itself, and may know more than this says.
         if made || performer.spreads.whole(queue).is_none() {
             performer.store.alter(queue, options, performer.now)?;
+            performer.store.take_on_traits(queue, traits, performer.now)?;
         }
-        performer.store.take_on_traits(queue, traits, performer.now)?;
         Ok((queue, made))
     });
     match declared {

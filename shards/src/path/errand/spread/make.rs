@@ -215,24 +215,38 @@ impl Make {
             // Old parts only refuse when the queue is being deleted.
             _ if self.refusal.is_some() => self.undo(runner, call),
             Stage::Declaring => self.declared(runner, call),
+            // Groups may have come while the old parts were asked.
+            Stage::Altering if self.is_outdated(runner) => self.declare_again(runner, call),
             Stage::Altering => self.tell(runner, call),
         }
     }
 
     /// All parts are there: nobody knows of the new ones yet.
     fn declared<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
+        if self.is_outdated(runner) {
+            return self.declare_again(runner, call);
+        }
+        self.go_on(runner, call)
+    }
+
+    /// Whether the new parts were told something of the first one that is not so any more.
+    fn is_outdated<S>(&self, runner: &Runner<'_, S>) -> bool {
+        if self.known == self.parts.len() {
+            return false;
+        }
         let mut traits = Vec::new();
         let alike = runner.performer.store.write_traits(self.home(), &mut traits);
         // Once this shard knows them, the parts hear of every change themselves.
         let known = runner.performer.spreads.parts(self.home()).len() >= self.parts.len();
-        if alike.is_err() || !known && traits != self.traits {
-            if self.rounds < ROUNDS_MAX {
-                return self.declare_parts(runner, call);
-            }
-            self.refusal = Some((RESTLESS.code as u16, RESTLESS.sentence.as_bytes().into()));
-            return self.undo(runner, call);
+        alike.is_err() || !known && traits != self.traits
+    }
+
+    fn declare_again<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {
+        if self.rounds < ROUNDS_MAX {
+            return self.declare_parts(runner, call);
         }
-        self.go_on(runner, call)
+        self.refusal = Some((RESTLESS.code as u16, RESTLESS.sentence.as_bytes().into()));
+        self.undo(runner, call)
     }
 
     fn go_on<S>(&mut self, runner: &mut Runner<'_, S>, call: &mut Call) -> Step {

@@ -33,7 +33,8 @@ impl Store {
     }
 
     /// Makes a new queue like the one that wrote these traits, before anybody uses it: all of its
-    /// groups begin at its first message.
+    /// groups begin at its first message. Groups that were made after the traits were written stay:
+    /// several may spread one queue at once, and what one of them says may be old when it comes.
     pub fn take_on_traits(
         &mut self,
         id: QueueId,
@@ -53,6 +54,7 @@ impl Store {
         for (group, flags, name) in &wanted {
             let groups = &mut self.catalog.get_mut(id)?.groups;
             match groups.get(group.index()) {
+                Some(newer) if newer.incarnation > last_incarnation => continue,
                 Some(_) => groups.relabel(*group, name),
                 None => {
                     groups.insert(*group, name);
@@ -63,10 +65,12 @@ impl Store {
         }
         let groups = &self.catalog.get(id)?.groups;
         let is_wanted = |index| wanted.iter().any(|(group, ..)| group.index() == index);
-        let found = groups.iter().map(|(index, _)| index);
+        let old = groups.iter().filter(|(_, group)| group.incarnation <= last_incarnation);
+        let found = old.map(|(index, _)| index);
         let strange: Vec<usize> = found.filter(|index| !is_wanted(*index)).collect();
         strange.into_iter().for_each(|index| self.remove_group(id, index));
         let queue = self.catalog.get_mut(id)?;
+        let last_incarnation = last_incarnation.max(queue.groups.last_incarnation());
         queue.groups.set_last_incarnation(last_incarnation);
         self.pause(id, pause & 1 != 0, pause & 2 != 0)
     }
