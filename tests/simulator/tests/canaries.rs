@@ -5,7 +5,7 @@ use ringway_simulator::canary::Canary;
 use ringway_simulator::run::{Options, run};
 
 /// Seeds that each bug gets; most of them must find it.
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 12;
 
 /// Steps of each run: three quarters of what a seed gets that should pass.
 const STEPS: u64 = 15_000;
