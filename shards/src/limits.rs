@@ -17,8 +17,8 @@ pub const COMPLETIONS_PER_TURN_MAX: usize = 1024;
 /// Completions that are brought out of the kernel at the end of a turn, and those of one entry
 /// more: a receive costs it 2 to 4 us.
 pub const BROUGHT_PER_TURN_MAX: usize = 64;
-/// Bytes received that a turn acts upon, and one completion's more: 100 of delayed messages cost
-/// about 150 ns.
+/// Bytes received that a turn acts upon, and one completion's more: a delayed message of 100 costs
+/// about 100 ns.
 pub const RECEIVED_BYTES_PER_TURN_MAX: usize = 256 << 10;
 /// Sends that a turn begins. The kernel carries each out at once, over loopback to the waking of
 /// the peer: 5 to 20 us.

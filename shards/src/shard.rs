@@ -75,7 +75,7 @@ pub struct Shard<W: World> {
     pub(crate) handoffs: Handoffs<W::Socket>,
     pub(crate) errands: Errands,
     pub(crate) lanes: Lanes,
-    /// Slots with something to send, and how many of them have been looked at in this turn.
+    /// Slots with something to send, in turn.
     pub(crate) replying: VecDeque<u32>,
     /// Whether some of them have not had their turn.
     pub(crate) replies_left: bool,
@@ -195,13 +195,12 @@ impl<W: World> Shard<W> {
 
     fn expire(&mut self) {
         let now = self.performer.now;
-        let mut is_due = self.performer.store.is_due(now);
-        self.worked(usize::from(is_due));
-        self.performer.store.expire(now);
-        while is_due && self.has_time() {
-            is_due = self.performer.store.is_due(now);
-            if is_due {
-                self.performer.store.expire(now);
+        loop {
+            let is_due = self.performer.store.is_due(now);
+            self.worked(usize::from(is_due));
+            self.performer.store.expire(now);
+            if !is_due || !self.has_time() {
+                break;
             }
         }
         self.forget_deleted();

@@ -28,8 +28,6 @@ pub struct ShardStart<S> {
 const LOOKS_PER_CLOCK: u32 = 32;
 /// Looks for more work after a turn that found some, before the next turn: less than a microsecond.
 const LOOKS_AFTER_WORK: u32 = 64;
-/// Turns between two readings of the thread's CPU time, which is a system call.
-const TURNS_PER_CPU_READING: u32 = 4096;
 /// Why a failure to wait for the doorbell is fatal.
 const DEAF: &str = "a shard that cannot hear its doorbell must end";
 
@@ -51,7 +49,6 @@ pub async fn drive(
     };
     let mut shard = Shard::new(start.config, world, start.handoffs, start.stats);
     shard.listen_to(commands);
-    let mut turns_until_reading = 0;
     // The process waits for this; if it is gone, the shard stops with its first command.
     let _ = ready.send(Ok(()));
     loop {
@@ -59,11 +56,6 @@ pub async fn drive(
         if shard.life() == Life::Stopped {
             break shard.store().left_over();
         }
-        if turns_until_reading == 0 {
-            turns_until_reading = TURNS_PER_CPU_READING;
-            read_cpu_time(&mut shard);
-        }
-        turns_until_reading -= 1;
         if turn == Turn::Worked {
             // The next request often follows at once: looking for it is cheaper than an idle turn.
             found_work(&shard, LOOKS_AFTER_WORK);
@@ -119,6 +111,7 @@ async fn park(shard: &mut Shard<LinuxWorld>, doorbell: &Doorbell, event: &ParkEv
     doorbell.unpark();
 }
 
+/// A shard that is busy reads it itself, to know how long its turns are.
 fn read_cpu_time(shard: &mut Shard<LinuxWorld>) {
     let cpu_ns = shard.world().cpu_ns();
     shard.stats().cpu_ns.set(cpu_ns);
